@@ -1,0 +1,40 @@
+import type { PodAddress } from "../src/core/Pod.ts"
+import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
+
+/** Where a request goes and what it is charged until it ends. */
+export interface Decision {
+  /** Hand it back exactly once through `end`; a second time is harmless. */
+  readonly reservation: number
+  readonly address: PodAddress
+  readonly policy: string
+  readonly promptTokens: number
+  readonly hitTokens: number
+  /** NaN when the policy does not price in seconds. */
+  readonly predictedTtftS: number
+}
+
+/** How a dispatched request ended. Token counts are the pod's own when it told them. */
+export interface RequestEnd {
+  /** finished: the pod answered in full (its own 4xx too). failed: no or half an answer. aborted: the client left. */
+  readonly outcome: "finished" | "failed" | "aborted"
+  readonly promptTokens?: number | undefined
+  readonly cachedTokens?: number | undefined
+  readonly outputTokens?: number | undefined
+}
+
+/**
+ * How a front end asks the scheduler actor, without a fiber for each request.
+ * Every resolved pick must be followed by one `end`.
+ */
+export interface SchedulerPort {
+  /**
+   * Picks a pod and reserves the load there. Rejects with a GatewayError: UnknownModel, NoPodAvailable,
+   * Overloaded (mailbox or open-request limit reached), TimedOut (no answer within the ask deadline).
+   * `excluded` are pods that already failed this request.
+   */
+  readonly pick: (request: RequestFeatures, excluded?: ReadonlyArray<string>) => Promise<Decision>
+  readonly firstToken: (reservation: number) => void
+  readonly end: (reservation: number, end: RequestEnd) => void
+  /** The pod refused the connection or broke off: passive health. */
+  readonly podFailed: (id: string, why: string) => void
+}

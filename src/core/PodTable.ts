@@ -1,0 +1,134 @@
+import type { PodAddress, PodId } from "./Pod.ts"
+
+/**
+ * The fleet as columns: row = pod, one typed array a fact, so that a pick over 1,000 pods touches no object.
+ * The only memory that actors share; every column has exactly one writer:
+ * `observed*` and `accepting` by the pod's PodActor, everything else by the scheduler.
+ */
+export class PodTable {
+  readonly rowsMax: number
+  /** Rows in use are 0..rowCount-1; a removed pod leaves a hole (`live` 0) that the next one takes. */
+  rowCount = 0
+  readonly addresses: Array<PodAddress | undefined> = []
+  /** Scheduler: 1 while the row names a pod. */
+  readonly live: Uint8Array
+  /** PodActor: 1 when new requests may go there (healthy, awake, not draining). */
+  readonly accepting: Uint8Array
+
+  // Geometry and constants, set when the pod joins or reports its cache configuration.
+  readonly blockSizeTokens: Uint32Array
+  readonly kvCapacityTokens: Float64Array
+  readonly prefillTokenS: Float64Array
+  readonly attentionPairS: Float64Array
+  readonly weightReadS: Float64Array
+  readonly stepFixedS: Float64Array
+  readonly decodeRequestS: Float64Array
+  readonly contextTokenS: Float64Array
+  readonly batchedTokensMax: Float64Array
+
+  // Reservations: what we sent there and has not ended.
+  /** Requests sent, first token not yet seen (m). */
+  readonly prefilling: Uint32Array
+  /** Requests past their first token (n). */
+  readonly decoding: Uint32Array
+  /** Sum of the prefill seconds of the `prefilling` requests. */
+  readonly prefillAheadS: Float64Array
+  /** Uncached prompt tokens of the `prefilling` requests. */
+  readonly prefillAheadTokens: Float64Array
+  /** Prompt and expected output tokens of the `decoding` requests (K). */
+  readonly contextTokens: Float64Array
+  /** KV tokens held by requests in flight, prefix shared between them counted once. */
+  readonly usedTokens: Float64Array
+  /** When the pod last gave a first token, on the scheduler's clock. */
+  readonly lastFirstTokenS: Float64Array
+  /** Load that others put there: scraped requests beyond our own in flight. */
+  readonly foreignRequests: Float64Array
+
+  // What the pod said of itself at the last scrape.
+  readonly observedRunning: Float64Array
+  readonly observedWaiting: Float64Array
+  /** In [0, 1]. */
+  readonly observedKvUsage: Float64Array
+  /** When it said so, on the scheduler's clock; -1: never. */
+  readonly observedAtS: Float64Array
+
+  private readonly rowsById = new Map<PodId, number>()
+
+  constructor(rowsMax: number) {
+    this.rowsMax = rowsMax
+    const floats = () => new Float64Array(rowsMax)
+    this.live = new Uint8Array(rowsMax)
+    this.accepting = new Uint8Array(rowsMax)
+    this.blockSizeTokens = new Uint32Array(rowsMax)
+    this.kvCapacityTokens = floats()
+    this.prefillTokenS = floats()
+    this.attentionPairS = floats()
+    this.weightReadS = floats()
+    this.stepFixedS = floats()
+    this.decodeRequestS = floats()
+    this.contextTokenS = floats()
+    this.batchedTokensMax = floats()
+    this.prefilling = new Uint32Array(rowsMax)
+    this.decoding = new Uint32Array(rowsMax)
+    this.prefillAheadS = floats()
+    this.prefillAheadTokens = floats()
+    this.contextTokens = floats()
+    this.usedTokens = floats()
+    this.lastFirstTokenS = floats()
+    this.foreignRequests = floats()
+    this.observedRunning = floats()
+    this.observedWaiting = floats()
+    this.observedKvUsage = floats()
+    this.observedAtS = floats()
+  }
+
+  /** Row of a pod, or -1. */
+  rowOf(id: PodId): number {
+    return this.rowsById.get(id) ?? -1
+  }
+
+  /** Takes the first free row, zeroed; -1 when the table is full. */
+  add(address: PodAddress): number {
+    let row = 0
+    while (row < this.rowCount && this.live[row] === 1) row++
+    if (row === this.rowsMax) return -1
+    if (row === this.rowCount) this.rowCount++
+    this.clear(row)
+    this.addresses[row] = address
+    this.live[row] = 1
+    this.rowsById.set(address.id, row)
+    return row
+  }
+
+  remove(row: number): void {
+    const address = this.addresses[row]
+    if (address !== undefined) this.rowsById.delete(address.id)
+    this.clear(row)
+    while (this.rowCount > 0 && this.live[this.rowCount - 1] === 0) this.rowCount--
+  }
+
+  /** Forgets every reservation of a pod: it restarted, so nothing we sent is still running there. */
+  clearReservations(row: number): void {
+    this.prefilling[row] = 0
+    this.decoding[row] = 0
+    this.prefillAheadS[row] = 0
+    this.prefillAheadTokens[row] = 0
+    this.contextTokens[row] = 0
+    this.usedTokens[row] = 0
+    this.foreignRequests[row] = 0
+  }
+
+  private clear(row: number): void {
+    this.addresses[row] = undefined
+    this.live[row] = 0
+    this.accepting[row] = 0
+    this.blockSizeTokens[row] = 0
+    this.kvCapacityTokens[row] = 0
+    this.lastFirstTokenS[row] = 0
+    this.observedRunning[row] = 0
+    this.observedWaiting[row] = 0
+    this.observedKvUsage[row] = 0
+    this.observedAtS[row] = -1
+    this.clearReservations(row)
+  }
+}

@@ -1,0 +1,28 @@
+import type { PodTable } from "./PodTable.ts"
+import type { RequestFeatures } from "./RequestFeatures.ts"
+
+/** What a policy may look at. One object, reused for every pick. */
+export interface PickContext {
+  readonly table: PodTable
+  request: RequestFeatures
+  /** Rows that may take the request; only the first `candidateCount` entries count. Never empty. */
+  readonly candidates: Uint32Array
+  candidateCount: number
+  /** By row: prompt tokens whose KV that pod probably holds, contiguous from the first. */
+  readonly hitTokens: Float64Array
+  /** Expected output tokens of this request (0 when it does not generate). */
+  outputTokens: number
+  nowS: number
+  /** Uniform in [0, 1). */
+  random: () => number
+}
+
+/** Chooses one of the candidates. Allocates nothing; same context and random numbers, same answer. */
+export interface Policy {
+  /** Equals the `type` in the configuration and the file name. */
+  readonly type: string
+  /** A row out of `context.candidates`, never another. */
+  readonly pick: (context: PickContext) => number
+  /** Predicted time to first token on a row, when the policy prices in seconds. */
+  readonly predictTtftS?: (context: PickContext, row: number) => number
+}

@@ -1,0 +1,19 @@
+import type { BlockChain } from "./BlockChain.ts"
+
+/** All that a pick knows of a request. Made once by the front end; the prompt itself stays out of it. */
+export interface RequestFeatures {
+  /** Served model (an alias is already resolved). Empty: the route names no model, any pod will do. */
+  readonly model: string
+  /** Estimated prompt length; exact when the client sent token ids. */
+  readonly promptTokens: number
+  /** The client's `max_tokens` or its synonyms; undefined when it set none. */
+  readonly outputTokensMax: number | undefined
+  /** False for embeddings, rerank, tokenize and the like, which never decode. */
+  readonly generates: boolean
+  /** Block hashes at the block size of a pod, in tokens. Computed on first use for each size and kept. */
+  readonly chain: (blockSizeTokens: number) => BlockChain
+  /** Prompt tokens that one block of `chain` stands for (differs from the block size when text is estimated). */
+  readonly tokensPerBlock: (blockSizeTokens: number) => number
+  /** 0: none given. Hash of a client's session key, for policies that want one. */
+  readonly sessionHash: number
+}
