@@ -1,0 +1,94 @@
+import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
+import type { GatewayError } from "../src/errors.ts"
+import type { Reply } from "./runtime/Reply.ts"
+import type { Decision, RequestEnd } from "./SchedulerPort.ts"
+
+/** A sketch as it goes to disk: block size and the blocks from least to most recently used. */
+export interface SketchExport {
+  readonly id: PodId
+  readonly blockSizeTokens: number
+  readonly kvCapacityTokens: number
+  /** Opaque to everyone but `ShadowKv`. */
+  readonly blocks: Uint8Array
+}
+
+/** Ask: reserve the cheapest pod. */
+export interface PickPod {
+  readonly _tag: "PickPod"
+  readonly request: RequestFeatures
+  readonly excluded: ReadonlyArray<string>
+  readonly reply: Reply<Decision, GatewayError>
+}
+
+/** Facts from the front ends. */
+export interface FirstTokenSeen {
+  readonly _tag: "FirstTokenSeen"
+  readonly reservation: number
+}
+export interface RequestEnded {
+  readonly _tag: "RequestEnded"
+  readonly reservation: number
+  readonly end: RequestEnd
+}
+
+/** Facts from pod actors. PodJoined comes first for a pod and PodLeft last. */
+export interface PodJoined {
+  readonly _tag: "PodJoined"
+  readonly address: PodAddress
+  readonly constants: EngineConstants
+  /** From the snapshot: what the pod held when the gateway stopped. */
+  readonly restored: SketchExport | undefined
+}
+/** The pod said what it is; sent on the first scrape and whenever any of it changes. */
+export interface PodDescribed {
+  readonly _tag: "PodDescribed"
+  readonly id: PodId
+  readonly blockSizeTokens: number
+  readonly kvCapacityTokens: number
+  /** Model ids it serves, LoRA adapters among them. */
+  readonly models: ReadonlyArray<string>
+}
+/** One scrape, or a change of health without one (then the last known numbers). */
+export interface PodObserved {
+  readonly _tag: "PodObserved"
+  readonly id: PodId
+  readonly accepting: boolean
+  readonly running: number
+  readonly waiting: number
+  readonly kvUsage: number
+}
+/** Its process started anew: cache and everything in flight there are gone. */
+export interface PodRestarted {
+  readonly _tag: "PodRestarted"
+  readonly id: PodId
+}
+export interface PodLeft {
+  readonly _tag: "PodLeft"
+  readonly id: PodId
+}
+
+/** Ask: the sketches of some pods, for a snapshot. Unknown pods are left out. */
+export interface ExportSketches {
+  readonly _tag: "ExportSketches"
+  readonly ids: ReadonlyArray<PodId>
+  readonly reply: Reply<ReadonlyArray<SketchExport>, never>
+}
+/** Ask: expected output lengths by model, for a snapshot. */
+export interface ExportOutputLengths {
+  readonly _tag: "ExportOutputLengths"
+  readonly reply: Reply<Readonly<Record<string, number>>, never>
+}
+
+export type SchedulerMessage =
+  | PickPod
+  | FirstTokenSeen
+  | RequestEnded
+  | PodJoined
+  | PodDescribed
+  | PodObserved
+  | PodRestarted
+  | PodLeft
+  | ExportSketches
+  | ExportOutputLengths
