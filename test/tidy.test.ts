@@ -1,0 +1,206 @@
+import { describe, expect, test } from "bun:test"
+import { basename } from "node:path"
+import ts from "typescript"
+import packageJson from "../package.json"
+import { importsOf, memberRead, nodesOf, placeOf, type SourceFile, sourceFiles } from "./lib/sourceFiles.ts"
+
+const product = sourceFiles("src", "actors", "config")
+const everything = [...product, ...sourceFiles("bench", "test")]
+
+const inside = (path: string, ...folders: ReadonlyArray<string>): boolean =>
+  folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
+
+const filesIn = (...folders: ReadonlyArray<string>): ReadonlyArray<SourceFile> =>
+  product.filter((file) => inside(file.path, ...folders))
+
+/** Who may import whom (DESIGN 3). `ours` are paths from the root, `packages` are names; undefined allows any. */
+const arrows: ReadonlyArray<
+  { from: string; ours: ReadonlyArray<string>; packages: ReadonlyArray<string> | undefined }
+> = [
+  { from: "src/core", ours: ["src/core"], packages: [] },
+  { from: "src/policies", ours: ["src/core", "src/policies"], packages: ["effect"] },
+  { from: "src/errors.ts", ours: [], packages: [] },
+  { from: "src/vllm", ours: ["src/core", "src/vllm"], packages: undefined },
+  { from: "src/discovery", ours: ["src/core", "src/discovery"], packages: undefined },
+  { from: "src/storage", ours: ["src/core", "src/storage"], packages: undefined },
+  { from: "src/telemetry", ours: ["src/core", "src/telemetry"], packages: undefined },
+  { from: "src/emulator", ours: ["src/core", "src/emulator"], packages: undefined },
+  {
+    from: "actors",
+    ours: [
+      "actors",
+      "src/core",
+      "src/policies",
+      "src/errors.ts",
+      "src/vllm",
+      "src/discovery",
+      "src/storage",
+      "src/telemetry"
+    ],
+    packages: undefined
+  },
+  {
+    from: "src/http",
+    ours: ["src/http", "src/core", "src/policies", "src/errors.ts", "src/vllm", "src/telemetry", "actors"],
+    packages: undefined
+  },
+  { from: "config", ours: ["config", "actors", "src"], packages: undefined },
+  { from: "src/cli", ours: ["config", "actors", "src", "package.json"], packages: undefined }
+]
+
+/** Lines of complaint, so that a failure shows every place at once. */
+const complaints = (
+  files: ReadonlyArray<SourceFile>,
+  complain: (node: ts.Node, file: SourceFile) => string | undefined
+): ReadonlyArray<string> =>
+  files.flatMap((file) =>
+    [...nodesOf(file.tree)].flatMap((node) => {
+      const text = complain(node, file)
+      return text === undefined ? [] : [`${placeOf(file, node)} ${text}`]
+    })
+  )
+
+describe("imports", () => {
+  test.each(arrows)("$from imports only what lies below it", ({ from, ours, packages }) => {
+    const wrong = filesIn(from).flatMap(importsOf).filter(({ target, specifier }) =>
+      target === undefined
+        ? packages?.some((name) => specifier === name || specifier.startsWith(`${name}/`)) === false
+        : !inside(target, ...ours)
+    )
+    expect(wrong.map(({ place, specifier }) => `${place} imports ${specifier}`)).toEqual([])
+  })
+
+  test("every folder of the product is named by a rule", () => {
+    const unnamed = product.filter((file) => !arrows.some(({ from }) => inside(file.path, from)))
+    expect(unnamed.map((file) => file.path)).toEqual([])
+  })
+
+  test("only the command line itself knows the command line", () => {
+    const wrong = product.filter((file) => !inside(file.path, "src/cli")).flatMap(importsOf)
+      .filter(({ target }) => target !== undefined && inside(target, "src/cli"))
+    expect(wrong.map(({ place }) => place)).toEqual([])
+  })
+
+  test("relative imports carry the file's extension", () => {
+    const wrong = everything.flatMap(importsOf).filter(({ target }) =>
+      target !== undefined && !/\.(ts|json|yaml)$/.test(target)
+    )
+    expect(wrong.map(({ place, specifier }) => `${place} ${specifier}`)).toEqual([])
+  })
+
+  test("mailboxes and deferreds are touched in actors/runtime only", () => {
+    const wrong = product.filter((file) => !inside(file.path, "actors/runtime")).flatMap((file) =>
+      importsOf(file).filter(({ specifier }) => /^effect\/(Mailbox|Deferred)$/.test(specifier))
+    )
+    expect(wrong.map(({ place }) => place)).toEqual([])
+    const named = complaints(
+      product.filter((file) => !inside(file.path, "actors/runtime")),
+      (node) =>
+        ts.isImportSpecifier(node) && /^(Mailbox|Deferred)$/.test((node.propertyName ?? node.name).text)
+          ? node.name.text
+          : undefined
+    )
+    expect(named).toEqual([])
+  })
+})
+
+describe("files", () => {
+  test("no file is longer than 500 lines", () => {
+    expect(everything.filter((file) => file.lineCount > 500).map((file) => `${file.path} ${file.lineCount}`)).toEqual(
+      []
+    )
+  })
+
+  test("no function of the product is longer than 70 lines", () => {
+    const wrong = complaints(product, (node, file) => {
+      if (!ts.isFunctionLike(node) || !("body" in node) || node.body === undefined) return undefined
+      const lineOf = (position: number): number => file.tree.getLineAndCharacterOfPosition(position).line
+      const lines = lineOf(node.getEnd()) - lineOf(node.getStart()) + 1
+      return lines > 70 ? `${lines} lines` : undefined
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test("no file is called utils, common or helpers", () => {
+    const wrong = everything.filter((file) => /(^|\/)(utils?|common|helpers?)(\.|\/)/i.test(file.path))
+    expect(wrong.map((file) => file.path)).toEqual([])
+  })
+
+  test("no file only passes on what others export", () => {
+    const wrong = everything.filter((file) =>
+      file.tree.statements.length > 0 &&
+      file.tree.statements.every((each) => ts.isExportDeclaration(each) && each.moduleSpecifier !== undefined)
+    )
+    expect(wrong.map((file) => file.path)).toEqual([])
+  })
+
+  test("a policy's type is its file name", () => {
+    // A plug-in is kebab-case; what plug-ins share is named in camelCase or PascalCase.
+    const plugins = product.filter((file) => /^src\/policies\/.*\/[a-z0-9-]+\.ts$/.test(file.path))
+    const wrong = plugins.flatMap((file) => {
+      const declared = [...nodesOf(file.tree)].filter((node) => ts.isVariableDeclaration(node))
+        .find((node) => node.name.getText() === "type")?.initializer
+      const type = declared !== undefined && ts.isStringLiteral(declared) ? declared.text : undefined
+      return type === basename(file.path, ".ts") ? [] : [`${file.path} has the type ${type}`]
+    })
+    expect(wrong).toEqual([])
+  })
+})
+
+describe("code", () => {
+  test("only the command line prints", () => {
+    const wrong = complaints(
+      product.filter((file) => !inside(file.path, "src/cli")),
+      (node) => memberRead(node)?.startsWith("console.") === true ? node.getText() : undefined
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test("core and the engine model know neither the clock nor chance", () => {
+    const pure = product.filter((file) => /^src\/(core|emulator\/engine)/i.test(file.path))
+    const forbidden = /^(Date|performance|setTimeout|setInterval|setImmediate|queueMicrotask|process|Bun|crypto)$/
+    const wrong = complaints(pure, (node) => {
+      if (memberRead(node) === "Math.random") return "Math.random"
+      if (!ts.isIdentifier(node) || !forbidden.test(node.text)) return undefined
+      const isMemberName = ts.isPropertyAccessExpression(node.parent) && node.parent.name === node
+      return isMemberName ? undefined : node.text
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test("a pod is called a pod", () => {
+    const synonym = /^(endpoint|backend|worker)s?$/
+    const wrong = product.flatMap((file) => {
+      const names = [...nodesOf(file.tree)].filter((node) => ts.isIdentifier(node)) as ReadonlyArray<ts.Identifier>
+      // A file that starts a Web Worker may call it what the platform calls it.
+      const usesWebWorker = names.some((node) => node.text === "Worker")
+      return names.filter((node) => {
+        const words = node.text.split(/_|(?<=[a-z0-9])(?=[A-Z])/).map((word) => word.toLowerCase())
+        return words.some((word) => synonym.test(word) && !(usesWebWorker && word.startsWith("worker")))
+      }).map((node) => `${placeOf(file, node)} ${node.text}`)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test("effects are run by the command line, tests and benches only", () => {
+    const wrong = complaints(
+      product.filter((file) => !inside(file.path, "src/cli")),
+      (node) => /^Effect\.run[A-Z]/.test(memberRead(node) ?? "") ? node.getText() : undefined
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test("no module holds a variable that changes", () => {
+    const wrong = product.flatMap((file) =>
+      file.tree.statements.filter((statement) =>
+        ts.isVariableStatement(statement) && (statement.declarationList.flags & ts.NodeFlags.Const) === 0
+      ).map((statement) => placeOf(file, statement))
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+test("every dependency is pinned to one version", () => {
+  const versions = Object.entries({ ...packageJson.dependencies, ...packageJson.devDependencies })
+  expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))).toEqual([])
+})
