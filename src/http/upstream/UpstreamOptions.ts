@@ -1,0 +1,33 @@
+/** Limits of the HTTP/1.1 client towards pods; all apply to each pod on its own. */
+export interface UpstreamOptions {
+  /** Sockets to one pod, busy and idle. */
+  readonly connectionsMax: number
+  /** Sockets kept open for reuse. */
+  readonly idleMax: number
+  /** Age at which an idle socket is dropped; below vLLM's keep-alive of 5 s, or we write into a closing socket. */
+  readonly idleMaxMs: number
+  readonly connectTimeoutMs: number
+  /** From the request's last byte being handed over to the first byte of the answer; a queue at the pod counts. */
+  readonly firstByteTimeoutMs: number
+  /** Longest silence inside an answer; time in which the client itself holds us up does not count. */
+  readonly silenceTimeoutMs: number
+  /** Status line and headers, and apart from them the trailers. */
+  readonly headBytesMax: number
+  readonly headersMax: number
+  /** How often deadlines are looked at: the error of every timeout here. */
+  readonly sweepMs: number
+  /** For pods reached by https. Default: the system's CAs, verified. */
+  readonly tls?: { readonly ca?: string | undefined; readonly rejectUnauthorized?: boolean | undefined } | undefined
+}
+
+export const upstreamDefaults: UpstreamOptions = {
+  connectionsMax: 4_096,
+  idleMax: 256,
+  idleMaxMs: 4_000,
+  connectTimeoutMs: 3_000,
+  firstByteTimeoutMs: 600_000,
+  silenceTimeoutMs: 300_000,
+  headBytesMax: 64 * 1024,
+  headersMax: 128,
+  sweepMs: 100
+}
