@@ -1,18 +1,18 @@
+import type { EngineConstants } from "./EngineConstants.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 
 /**
  * The fleet as columns: row = pod, one typed array a fact, so that a pick over 1,000 pods touches no object.
- * The only memory that actors share; every column has exactly one writer:
- * `observed*` and `accepting` by the pod's PodActor, everything else by the scheduler.
+ * The scheduler is its only writer; pod actors tell it facts by message.
  */
 export class PodTable {
   readonly rowsMax: number
   /** Rows in use are 0..rowCount-1; a removed pod leaves a hole (`live` 0) that the next one takes. */
   rowCount = 0
   readonly addresses: Array<PodAddress | undefined> = []
-  /** Scheduler: 1 while the row names a pod. */
+  /** 1 while the row names a pod. */
   readonly live: Uint8Array
-  /** PodActor: 1 when new requests may go there (healthy, awake, not draining). */
+  /** 1 when new requests may go there (healthy, awake, not draining). */
   readonly accepting: Uint8Array
 
   // Geometry and constants, set when the pod joins or reports its cache configuration.
@@ -35,14 +35,18 @@ export class PodTable {
   readonly prefillAheadS: Float64Array
   /** Uncached prompt tokens of the `prefilling` requests. */
   readonly prefillAheadTokens: Float64Array
-  /** Prompt and expected output tokens of the `decoding` requests (K). */
-  readonly contextTokens: Float64Array
+  /** Context tokens of the `decoding` requests, half their expected output included (K). */
+  readonly decodingTokens: Float64Array
+  /** Context tokens that the `prefilling` requests will have once they decode. */
+  readonly prefillingTokens: Float64Array
   /** KV tokens held by requests in flight, prefix shared between them counted once. */
   readonly usedTokens: Float64Array
-  /** When the pod last gave a first token, on the scheduler's clock. */
-  readonly lastFirstTokenS: Float64Array
-  /** Load that others put there: scraped requests beyond our own in flight. */
-  readonly foreignRequests: Float64Array
+  /** When the pod last gave a first token or, if later, when its prefill queue last became non-empty. */
+  readonly prefillSinceS: Float64Array
+
+  // Load that others put there: what two scrapes in a row saw beyond our own.
+  readonly foreignRunning: Float64Array
+  readonly foreignWaiting: Float64Array
 
   // What the pod said of itself at the last scrape.
   readonly observedRunning: Float64Array
@@ -72,10 +76,12 @@ export class PodTable {
     this.decoding = new Uint32Array(rowsMax)
     this.prefillAheadS = floats()
     this.prefillAheadTokens = floats()
-    this.contextTokens = floats()
+    this.decodingTokens = floats()
+    this.prefillingTokens = floats()
     this.usedTokens = floats()
-    this.lastFirstTokenS = floats()
-    this.foreignRequests = floats()
+    this.prefillSinceS = floats()
+    this.foreignRunning = floats()
+    this.foreignWaiting = floats()
     this.observedRunning = floats()
     this.observedWaiting = floats()
     this.observedKvUsage = floats()
@@ -113,9 +119,22 @@ export class PodTable {
     this.decoding[row] = 0
     this.prefillAheadS[row] = 0
     this.prefillAheadTokens[row] = 0
-    this.contextTokens[row] = 0
+    this.decodingTokens[row] = 0
+    this.prefillingTokens[row] = 0
     this.usedTokens[row] = 0
-    this.foreignRequests[row] = 0
+    this.foreignRunning[row] = 0
+    this.foreignWaiting[row] = 0
+  }
+
+  setConstants(row: number, e: EngineConstants): void {
+    this.prefillTokenS[row] = e.prefillTokenS
+    this.attentionPairS[row] = e.attentionPairS
+    this.weightReadS[row] = e.weightReadS
+    this.stepFixedS[row] = e.stepFixedS
+    this.decodeRequestS[row] = e.decodeRequestS
+    this.contextTokenS[row] = e.contextTokenS
+    this.batchedTokensMax[row] = e.batchedTokensMax
+    this.kvCapacityTokens[row] = e.kvCapacityTokens
   }
 
   private clear(row: number): void {
@@ -124,7 +143,7 @@ export class PodTable {
     this.accepting[row] = 0
     this.blockSizeTokens[row] = 0
     this.kvCapacityTokens[row] = 0
-    this.lastFirstTokenS[row] = 0
+    this.prefillSinceS[row] = 0
     this.observedRunning[row] = 0
     this.observedWaiting[row] = 0
     this.observedKvUsage[row] = 0

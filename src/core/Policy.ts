@@ -5,7 +5,7 @@ import type { RequestFeatures } from "./RequestFeatures.ts"
 export interface PickContext {
   readonly table: PodTable
   request: RequestFeatures
-  /** Rows that may take the request; only the first `candidateCount` entries count. Never empty. */
+  /** Rows that may take the request; only the first `candidateCount` entries count. Filters compact it in place. */
   readonly candidates: Uint32Array
   candidateCount: number
   /** By row: prompt tokens whose KV that pod probably holds, contiguous from the first. */
@@ -14,15 +14,13 @@ export interface PickContext {
   outputTokens: number
   nowS: number
   /** Uniform in [0, 1). */
-  random: () => number
+  readonly random: () => number
 }
 
 /** Chooses one of the candidates. Allocates nothing; same context and random numbers, same answer. */
 export interface Policy {
   /** Equals the `type` in the configuration and the file name. */
   readonly type: string
-  /** A row out of `context.candidates`, never another. */
+  /** A row out of `context.candidates` (at least one is there), or -1 when a filter refused them all. */
   readonly pick: (context: PickContext) => number
-  /** Predicted time to first token on a row, when the policy prices in seconds. */
-  readonly predictTtftS?: (context: PickContext, row: number) => number
 }

@@ -10,6 +10,8 @@ export interface RequestFeatures {
   readonly outputTokensMax: number | undefined
   /** False for embeddings, rerank, tokenize and the like, which never decode. */
   readonly generates: boolean
+  /** True when the answer streams, so that its first token will be seen. */
+  readonly streams: boolean
   /** Block hashes at the block size of a pod, in tokens. Computed on first use for each size and kept. */
   readonly chain: (blockSizeTokens: number) => BlockChain
   /** Prompt tokens that one block of `chain` stands for (differs from the block size when text is estimated). */

@@ -1,0 +1,413 @@
+import { emptyChain } from "./BlockChain.ts"
+import { ownPrefillS, predictTtftS } from "./cost.ts"
+import { DueHeap } from "./DueHeap.ts"
+import type { EngineConstants } from "./EngineConstants.ts"
+import { ModelRows } from "./ModelRows.ts"
+import { OutputLengths } from "./OutputLengths.ts"
+import type { PodAddress, PodId } from "./Pod.ts"
+import { PodTable } from "./PodTable.ts"
+import type { PickContext, Policy } from "./Policy.ts"
+import { PrefixIndex } from "./PrefixIndex.ts"
+import type { RequestFeatures } from "./RequestFeatures.ts"
+import { DECODING, PREFILLING, Reservations } from "./Reservations.ts"
+import { ShadowKv } from "./ShadowKv.ts"
+
+export interface SchedulerOptions {
+  readonly policy: Policy
+  readonly podsMax: number
+  readonly openRequestsMax: number
+  readonly modelsMax: number
+  /** Distinct KV blocks remembered over all pods. */
+  readonly prefixEntriesMax: number
+  /** Expected output before a model has answered once. */
+  readonly initialOutputTokens: number
+  readonly random: () => number
+}
+
+export interface Placement {
+  readonly reservation: number
+  readonly address: PodAddress
+  readonly promptTokens: number
+  readonly hitTokens: number
+  readonly predictedTtftS: number
+}
+
+/** Why there is no placement. "filtered": the policy's own filters refused every pod that could serve it. */
+export type Refusal = "unknown-model" | "no-pod" | "too-many-open" | "filtered"
+
+export interface EndedRequest {
+  /** As the pod told or as counted; undefined when unknown. */
+  readonly outputTokens?: number | undefined
+}
+
+/** Weight of a KV shortage in the predicted TTFT (κ, DESIGN 5). */
+const KV_SHORTAGE_WEIGHT = 0.25
+/** A shadow is resized when the text's tokens per block say that its capacity is off by more than this share. */
+const CAPACITY_DRIFT_MAX = 0.05
+
+/**
+ * The scheduler without its actor: the fleet, the reservations and the prefix sketches, advanced by facts.
+ * Synchronous and clock-free, so that the gateway, an Envoy picker and a simulator can all drive it.
+ */
+export class Scheduler {
+  readonly table: PodTable
+  readonly index: PrefixIndex
+  readonly outputLengths: OutputLengths
+  private readonly reservations: Reservations
+  private readonly models: ModelRows
+  private readonly shadows: Array<ShadowKv | undefined> = []
+  private readonly podLives: Uint32Array
+  private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
+  private readonly unseenFirstTokens: DueHeap
+  private readonly candidateMask: Uint32Array
+  private readonly hitBlocks: Uint32Array
+  private readonly context: PickContext
+  private readonly policy: Policy
+
+  constructor(options: SchedulerOptions) {
+    this.policy = options.policy
+    this.table = new PodTable(options.podsMax)
+    this.index = new PrefixIndex({ rowsMax: options.podsMax, entriesMax: options.prefixEntriesMax })
+    this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
+    this.reservations = new Reservations(options.openRequestsMax)
+    this.models = new ModelRows(options.podsMax, options.modelsMax)
+    this.podLives = new Uint32Array(options.podsMax)
+    this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
+    this.unseenFirstTokens = new DueHeap(options.openRequestsMax)
+    this.candidateMask = new Uint32Array(this.models.words)
+    this.hitBlocks = new Uint32Array(options.podsMax)
+    this.context = {
+      table: this.table,
+      request: nothing,
+      candidates: new Uint32Array(options.podsMax),
+      candidateCount: 0,
+      hitTokens: new Float64Array(options.podsMax),
+      outputTokens: 0,
+      nowS: 0,
+      random: options.random
+    }
+  }
+
+  get openRequests(): number {
+    return this.reservations.open
+  }
+
+  /** A pod joins, not accepting yet. False: the table is full. Joining twice changes nothing. */
+  join(address: PodAddress, constants: EngineConstants): boolean {
+    if (this.table.rowOf(address.id) >= 0) return true
+    const row = this.table.add(address)
+    if (row < 0) return false
+    this.table.setConstants(row, constants)
+    this.newLife(row)
+    return true
+  }
+
+  /** What the pod is. A changed block size or a first description starts an empty sketch. */
+  describe(id: PodId, blockSizeTokens: number, kvCapacityTokens: number, models: ReadonlyArray<string>): void {
+    const row = this.table.rowOf(id)
+    if (row < 0) return
+    const capacityBlocks = Math.max(1, Math.floor(kvCapacityTokens / blockSizeTokens))
+    const shadow = this.shadows[row]
+    if (shadow === undefined || this.table.blockSizeTokens[row] !== blockSizeTokens) {
+      shadow?.clear()
+      this.newLife(row)
+      this.shadows[row] = new ShadowKv(row, this.index, capacityBlocks)
+    } else if (this.table.kvCapacityTokens[row] !== kvCapacityTokens) {
+      shadow.resize(capacityBlocks)
+    }
+    this.table.blockSizeTokens[row] = blockSizeTokens
+    this.table.kvCapacityTokens[row] = kvCapacityTokens
+    this.models.set(row, models)
+  }
+
+  observe(id: PodId, accepting: boolean, running: number, waiting: number, kvUsage: number, nowS: number): void {
+    const row = this.table.rowOf(id)
+    if (row < 0) return
+    const { table, foreignSeen } = this
+    table.accepting[row] = accepting ? 1 : 0
+    table.observedRunning[row] = running
+    table.observedWaiting[row] = waiting
+    table.observedKvUsage[row] = kvUsage
+    table.observedAtS[row] = nowS
+    // A scrape races with requests that come and go; only what two in a row saw is somebody else's.
+    const ownOpen = (table.decoding[row] ?? 0) + (table.prefilling[row] ?? 0)
+    const foreign = Math.max(0, running + waiting - ownOpen)
+    const foreignWaiting = Math.min(foreign, Math.max(0, waiting - (table.prefilling[row] ?? 0)))
+    const foreignRunning = foreign - foreignWaiting
+    table.foreignWaiting[row] = Math.min(foreignWaiting, foreignSeen.waiting[row] ?? 0)
+    table.foreignRunning[row] = Math.min(foreignRunning, foreignSeen.running[row] ?? 0)
+    foreignSeen.waiting[row] = foreignWaiting
+    foreignSeen.running[row] = foreignRunning
+  }
+
+  /** The pod's process started anew: its cache is empty and nothing of ours runs there. */
+  restarted(id: PodId): void {
+    const row = this.table.rowOf(id)
+    if (row < 0) return
+    this.shadows[row]?.clear()
+    this.newLife(row)
+  }
+
+  leave(id: PodId): void {
+    const row = this.table.rowOf(id)
+    if (row < 0) return
+    this.shadows[row]?.clear()
+    this.shadows[row] = undefined
+    this.models.clear(row)
+    this.newLife(row)
+    this.table.remove(row)
+  }
+
+  /** Picks a pod and reserves its load there in one go, so that the next pick already sees it. */
+  pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal {
+    this.passUnseenFirstTokens(nowS)
+    const refusal = this.collectCandidates(request, excluded)
+    if (refusal !== undefined) return refusal
+    const { context } = this
+    context.request = request
+    context.nowS = nowS
+    context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
+    this.measureHits(request)
+    const row = this.policy.pick(context)
+    if (row < 0) return "filtered"
+    const address = this.table.addresses[row]
+    const slot = this.reservations.take()
+    if (address === undefined) throw new Error(`policy ${this.policy.type} picked row ${row}, which is no pod`)
+    if (slot < 0) return "too-many-open"
+    const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
+    this.reserve(slot, row, request, nowS)
+    const reservation = this.reservations.numberOf(slot)
+    // A plain answer never shows its first token; its prefill is taken as done when it was due.
+    if (!request.streams) this.unseenFirstTokens.push(nowS + predictedTtftS, reservation)
+    return {
+      reservation,
+      address,
+      promptTokens: request.promptTokens,
+      hitTokens: context.hitTokens[row] ?? 0,
+      predictedTtftS
+    }
+  }
+
+  /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
+  firstToken(reservation: number, nowS: number): void {
+    const { reservations, table } = this
+    const slot = reservations.slotOf(reservation)
+    if (slot < 0 || reservations.state[slot] !== PREFILLING) return
+    reservations.state[slot] = DECODING
+    const row = this.rowOfSlot(slot)
+    if (row < 0) return
+    this.releasePrefill(slot, row)
+    table.prefillSinceS[row] = nowS
+    table.decoding[row] = (table.decoding[row] ?? 0) + 1
+    table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
+  }
+
+  /** The whole charge is released. Unknown and repeated numbers are ignored. */
+  end(reservation: number, ended: EndedRequest, nowS: number): void {
+    const { reservations, table } = this
+    const slot = reservations.slotOf(reservation)
+    if (slot < 0) return
+    const model = reservations.model[slot] ?? ""
+    if (ended.outputTokens !== undefined && ended.outputTokens > 0) {
+      this.outputLengths.learn(model, ended.outputTokens)
+    }
+    const row = this.rowOfSlot(slot)
+    // Without a first token the prompt's KV may never have been computed, so none of it is believed cached.
+    const computed = reservations.state[slot] === DECODING
+    if (row >= 0) {
+      if (!computed) {
+        this.releasePrefill(slot, row)
+        table.prefillSinceS[row] = nowS
+      } else {
+        table.decoding[row] = Math.max(0, (table.decoding[row] ?? 0) - 1)
+        table.decodingTokens[row] = table.decoding[row] === 0
+          ? 0
+          : Math.max(0, (table.decodingTokens[row] ?? 0) - (reservations.contextTokens[slot] ?? 0))
+      }
+      this.releaseBlocks(slot, row, computed, ended.outputTokens ?? 0, nowS)
+    }
+    reservations.giveBack(slot)
+  }
+
+  /** The sketch of a pod for a snapshot; undefined when there is none. */
+  exportSketch(id: PodId): { blockSizeTokens: number; kvCapacityTokens: number; blocks: Uint8Array } | undefined {
+    const row = this.table.rowOf(id)
+    const shadow = row < 0 ? undefined : this.shadows[row]
+    if (shadow === undefined) return undefined
+    return {
+      blockSizeTokens: this.table.blockSizeTokens[row] ?? 0,
+      kvCapacityTokens: this.table.kvCapacityTokens[row] ?? 0,
+      blocks: shadow.exportBlocks()
+    }
+  }
+
+  /** Gives a pod that just joined the sketch it had. Returns why it was refused, if it was. */
+  restoreSketch(
+    id: PodId,
+    sketch: { readonly blockSizeTokens: number; readonly kvCapacityTokens: number; readonly blocks: Uint8Array }
+  ): string | undefined {
+    const row = this.table.rowOf(id)
+    if (row < 0) return "the pod has not joined"
+    if (!(sketch.blockSizeTokens > 0) || !(sketch.kvCapacityTokens > 0)) return "block size or capacity is not positive"
+    this.describe(id, sketch.blockSizeTokens, sketch.kvCapacityTokens, [])
+    return this.shadows[row]?.importBlocks(sketch.blocks)
+  }
+
+  /** Memory of all sketches and the index over them. */
+  get sketchBytes(): number {
+    return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)
+  }
+
+  private collectCandidates(request: RequestFeatures, excluded: ReadonlyArray<string>): Refusal | undefined {
+    const { context, table } = this
+    const mask = request.model === "" ? undefined : this.models.maskOf(request.model)
+    if (request.model !== "" && mask === undefined) return this.models.size === 0 ? "no-pod" : "unknown-model"
+    let count = 0
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.accepting[row] === 0) continue
+      if (mask !== undefined && ((mask[row >>> 5] ?? 0) & (1 << (row & 31))) === 0) continue
+      if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
+      context.candidates[count++] = row
+    }
+    context.candidateCount = count
+    return count === 0 ? "no-pod" : undefined
+  }
+
+  /** Fills `hitTokens` for the candidates: one walk over the index for each block size in use. */
+  private measureHits(request: RequestFeatures): void {
+    const { context, table } = this
+    let seen = 0
+    for (let i = 0; i < context.candidateCount; i++) context.hitTokens[context.candidates[i] ?? 0] = -1
+    while (seen < context.candidateCount) {
+      this.candidateMask.fill(0)
+      let blockSizeTokens = -1
+      for (let i = 0; i < context.candidateCount; i++) {
+        const row = context.candidates[i] ?? 0
+        if ((context.hitTokens[row] ?? 0) >= 0) continue
+        if (blockSizeTokens < 0) blockSizeTokens = table.blockSizeTokens[row] ?? 0
+        if (table.blockSizeTokens[row] !== blockSizeTokens) continue
+        this.candidateMask[row >>> 5] = (this.candidateMask[row >>> 5] ?? 0) | (1 << (row & 31))
+      }
+      const chain = blockSizeTokens > 0 ? request.chain(blockSizeTokens) : emptyChain
+      const tokensPerBlock = blockSizeTokens > 0 ? request.tokensPerBlock(blockSizeTokens) : 0
+      this.index.match(chain, this.candidateMask, this.hitBlocks)
+      for (let i = 0; i < context.candidateCount; i++) {
+        const row = context.candidates[i] ?? 0
+        if (((this.candidateMask[row >>> 5] ?? 0) & (1 << (row & 31))) === 0) continue
+        // vLLM always computes at least the last prompt token.
+        context.hitTokens[row] = Math.max(
+          0,
+          Math.min((this.hitBlocks[row] ?? 0) * tokensPerBlock, request.promptTokens - 1)
+        )
+        seen++
+      }
+    }
+  }
+
+  private reserve(slot: number, row: number, request: RequestFeatures, nowS: number): void {
+    const { context, reservations, table } = this
+    const hitTokens = context.hitTokens[row] ?? 0
+    const ownS = ownPrefillS(table, row, request.promptTokens, hitTokens)
+    const contextTokens = request.promptTokens + context.outputTokens / 2
+    reservations.row[slot] = row
+    reservations.podLife[slot] = this.podLives[row] ?? 0
+    reservations.ownS[slot] = ownS
+    reservations.uncachedTokens[slot] = request.promptTokens - hitTokens
+    reservations.contextTokens[slot] = contextTokens
+    reservations.promptTokens[slot] = request.promptTokens
+    reservations.model[slot] = request.model
+    if (table.prefilling[row] === 0) table.prefillSinceS[row] = nowS
+    table.prefilling[row] = (table.prefilling[row] ?? 0) + 1
+    table.prefillAheadS[row] = (table.prefillAheadS[row] ?? 0) + ownS
+    table.prefillAheadTokens[row] = (table.prefillAheadTokens[row] ?? 0) + request.promptTokens - hitTokens
+    table.prefillingTokens[row] = (table.prefillingTokens[row] ?? 0) + contextTokens
+    this.takeBlocks(slot, row, request, nowS)
+  }
+
+  private takeBlocks(slot: number, row: number, request: RequestFeatures, nowS: number): void {
+    const { reservations, table } = this
+    const shadow = this.shadows[row]
+    const blockSizeTokens = table.blockSizeTokens[row] ?? 0
+    reservations.lease[slot] = -1
+    reservations.leaseNewBlocks[slot] = 0
+    if (shadow === undefined || blockSizeTokens === 0) return
+    const tokensPerBlock = request.tokensPerBlock(blockSizeTokens)
+    const capacityBlocks = Math.max(1, Math.floor((table.kvCapacityTokens[row] ?? 0) / tokensPerBlock))
+    if (Math.abs(capacityBlocks - shadow.capacityBlocks) > CAPACITY_DRIFT_MAX * shadow.capacityBlocks) {
+      shadow.resize(capacityBlocks)
+    }
+    reservations.tokensPerBlock[slot] = tokensPerBlock
+    reservations.lease[slot] = shadow.admit(request.chain(blockSizeTokens), EXTRA_BLOCKS, nowS)
+    reservations.leaseNewBlocks[slot] = shadow.admittedNewBlocks
+    table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
+  }
+
+  private releaseBlocks(slot: number, row: number, computed: boolean, outputTokens: number, nowS: number): void {
+    const { reservations, table } = this
+    const shadow = this.shadows[row]
+    const tokensPerBlock = reservations.tokensPerBlock[slot] ?? 0
+    if (shadow === undefined || tokensPerBlock === 0) return
+    const outputBlocks = computed ? Math.floor(outputTokens / tokensPerBlock) : 0
+    shadow.release(
+      reservations.lease[slot] ?? -1,
+      reservations.leaseNewBlocks[slot] ?? 0,
+      EXTRA_BLOCKS,
+      computed,
+      outputBlocks,
+      nowS
+    )
+    table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
+  }
+
+  private releasePrefill(slot: number, row: number): void {
+    const { reservations, table } = this
+    const left = Math.max(0, (table.prefilling[row] ?? 0) - 1)
+    table.prefilling[row] = left
+    // Sums of floats drift; an empty queue is exactly zero.
+    table.prefillAheadS[row] = left === 0
+      ? 0
+      : Math.max(0, (table.prefillAheadS[row] ?? 0) - (reservations.ownS[slot] ?? 0))
+    table.prefillAheadTokens[row] = left === 0
+      ? 0
+      : Math.max(0, (table.prefillAheadTokens[row] ?? 0) - (reservations.uncachedTokens[slot] ?? 0))
+    table.prefillingTokens[row] = left === 0
+      ? 0
+      : Math.max(0, (table.prefillingTokens[row] ?? 0) - (reservations.contextTokens[slot] ?? 0))
+  }
+
+  private passUnseenFirstTokens(nowS: number): void {
+    for (;;) {
+      const reservation = this.unseenFirstTokens.popDue(nowS)
+      if (reservation < 0) return
+      this.firstToken(reservation, nowS)
+    }
+  }
+
+  /** The row that a slot's charge is on, or -1 when that life of the pod is over. */
+  private rowOfSlot(slot: number): number {
+    const row = this.reservations.row[slot] ?? -1
+    return this.podLives[row] === this.reservations.podLife[slot] ? row : -1
+  }
+
+  /** Charges of the former life no longer count: the pod restarted, left, or changed its geometry. */
+  private newLife(row: number): void {
+    this.podLives[row] = ((this.podLives[row] ?? 0) + 1) >>> 0
+    this.foreignSeen.running[row] = 0
+    this.foreignSeen.waiting[row] = 0
+    this.table.clearReservations(row)
+  }
+}
+
+/** Blocks beyond the hashed ones that a running request holds: the partial one at its end. */
+const EXTRA_BLOCKS = 1
+
+const nothing: RequestFeatures = {
+  model: "",
+  promptTokens: 0,
+  outputTokensMax: undefined,
+  generates: false,
+  streams: false,
+  chain: () => emptyChain,
+  tokensPerBlock: () => 1,
+  sessionHash: 0
+}

@@ -1,0 +1,129 @@
+import { Either, ParseResult, Schema } from "effect"
+import type { Policy } from "../core/Policy.ts"
+import * as prefixCacheAffinityFilter from "./filter/prefix-cache-affinity-filter.ts"
+import * as maxScorePicker from "./picker/max-score-picker.ts"
+import * as randomPicker from "./picker/random-picker.ts"
+import * as weightedRandomPicker from "./picker/weighted-random-picker.ts"
+import * as leastRequests from "./placement/least-requests.ts"
+import * as marginalCost from "./placement/marginal-cost.ts"
+import * as random from "./placement/random.ts"
+import * as roundRobin from "./placement/round-robin.ts"
+import * as weighted from "./placement/weighted.ts"
+import type { Filter, Picker, Scorer } from "./Plugin.ts"
+import * as activeRequestScorer from "./scorer/active-request-scorer.ts"
+import * as kvCacheUtilizationScorer from "./scorer/kv-cache-utilization-scorer.ts"
+import * as prefixCacheScorer from "./scorer/prefix-cache-scorer.ts"
+import * as queueScorer from "./scorer/queue-scorer.ts"
+import * as runningRequestsSizeScorer from "./scorer/running-requests-size-scorer.ts"
+import * as tokenLoadScorer from "./scorer/token-load-scorer.ts"
+
+/** A plug-in as an operator names it. */
+export interface PluginDescription {
+  readonly type: string
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined
+}
+
+export interface WeightedDescription {
+  readonly type: typeof weighted.type
+  readonly filters: ReadonlyArray<PluginDescription>
+  readonly scorers: ReadonlyArray<PluginDescription & { readonly weight: number }>
+  readonly picker: PluginDescription
+}
+
+export type PolicyDescription = PluginDescription | WeightedDescription
+
+/** A plug-in's file: its name, the schema of its parameters, and its constructor. */
+interface PluginModule<A, Config> {
+  readonly type: string
+  readonly Config: Schema.Schema<Config, any>
+  readonly make: (config: Config) => A
+}
+
+type Make<A> = (parameters: unknown) => Either.Either<A, string>
+
+const plugin = <A, Config>(module: PluginModule<A, Config>): readonly [string, Make<A>] => {
+  const decode = Schema.decodeUnknownEither(module.Config, { onExcessProperty: "error", errors: "all" })
+  return [module.type, (parameters) =>
+    Either.mapBoth(decode(parameters ?? {}), {
+      onLeft: (error) => `${module.type}: ${ParseResult.ArrayFormatter.formatErrorSync(error).map(issue).join("; ")}`,
+      onRight: module.make
+    })]
+}
+
+const issue = (found: { readonly path: ReadonlyArray<PropertyKey>; readonly message: string }): string =>
+  found.path.length === 0 ? found.message : `parameter "${found.path.map(String).join(".")}" ${found.message}`
+
+const placements = new Map<string, Make<Policy>>([
+  plugin(marginalCost),
+  plugin(roundRobin),
+  plugin(random),
+  plugin(leastRequests)
+])
+
+const filters = new Map<string, Make<Filter>>([plugin(prefixCacheAffinityFilter)])
+
+const scorers = new Map<string, Make<Scorer>>([
+  plugin(queueScorer),
+  plugin(kvCacheUtilizationScorer),
+  plugin(prefixCacheScorer),
+  plugin(runningRequestsSizeScorer),
+  plugin(activeRequestScorer),
+  plugin(tokenLoadScorer)
+])
+
+const pickers = new Map<string, Make<Picker>>([
+  plugin(maxScorePicker),
+  plugin(randomPicker),
+  plugin(weightedRandomPicker)
+])
+
+/** Profiles that go by a name. Source of the blend: llm-d's optimized baseline (queue 2, kv 2, prefix 3). */
+const presets: Readonly<Record<string, WeightedDescription>> = {
+  "llm-d-blend": {
+    type: weighted.type,
+    filters: [],
+    scorers: [
+      { type: queueScorer.type, weight: 2 },
+      { type: kvCacheUtilizationScorer.type, weight: 2 },
+      { type: prefixCacheScorer.type, weight: 3 }
+    ],
+    picker: { type: maxScorePicker.type }
+  }
+}
+
+/** All names that `makePolicy` takes, for messages and help texts. */
+export const policyNames: ReadonlyArray<string> = [...placements.keys(), weighted.type, ...Object.keys(presets)]
+
+/** Builds a policy out of its description. Left: what is wrong with it, in words. */
+export const makePolicy = (description: PolicyDescription, podsMax: number): Either.Either<Policy, string> => {
+  const profile = presets[description.type] ?? description
+  if (isWeighted(profile)) return makeWeighted(profile, podsMax)
+  return lookUp("policy", placements, profile, policyNames)
+}
+
+const isWeighted = (description: PolicyDescription): description is WeightedDescription =>
+  description.type === weighted.type && "scorers" in description
+
+const makeWeighted = (description: WeightedDescription, podsMax: number): Either.Either<Policy, string> =>
+  Either.gen(function*() {
+    const profileFilters: Array<Filter> = []
+    for (const filter of description.filters) profileFilters.push(yield* lookUp("filter", filters, filter))
+    const profileScorers: Array<{ readonly scorer: Scorer; readonly weight: number }> = []
+    for (const scorer of description.scorers) {
+      profileScorers.push({ scorer: yield* lookUp("scorer", scorers, scorer), weight: scorer.weight })
+    }
+    const picker = yield* lookUp("picker", pickers, description.picker)
+    return weighted.make({ filters: profileFilters, scorers: profileScorers, picker, podsMax })
+  })
+
+const lookUp = <A>(
+  kind: string,
+  known: ReadonlyMap<string, Make<A>>,
+  description: PluginDescription,
+  names: ReadonlyArray<string> = [...known.keys()]
+): Either.Either<A, string> => {
+  const make = known.get(description.type)
+  return make === undefined
+    ? Either.left(`there is no ${kind} "${description.type}"; there are: ${names.join(", ")}`)
+    : make(description.parameters)
+}
