@@ -1,0 +1,105 @@
+import { emptyChain } from "../../src/core/BlockChain.ts"
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import { podAddress } from "../../src/core/Pod.ts"
+import { PodTable } from "../../src/core/PodTable.ts"
+import type { PickContext } from "../../src/core/Policy.ts"
+import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+
+/** Round numbers, so that expected costs can be worked out by hand. */
+export const roundConstants: EngineConstants = {
+  prefillTokenS: 0.0001,
+  attentionPairS: 0,
+  weightReadS: 0.01,
+  stepFixedS: 0,
+  decodeRequestS: 0.001,
+  contextTokenS: 0,
+  batchedTokensMax: 1000,
+  kvCapacityTokens: 100_000
+}
+
+/** What a test says of a pod; anything else is zero. */
+export interface PodFacts {
+  readonly hitTokens?: number
+  readonly decoding?: number
+  readonly decodingTokens?: number
+  readonly prefilling?: number
+  readonly prefillAheadS?: number
+  readonly prefillAheadTokens?: number
+  readonly waiting?: number
+  readonly running?: number
+  readonly kvUsage?: number
+  readonly foreignRunning?: number
+}
+
+/** A request that only has a length. */
+export const requestOf = (promptTokens: number): RequestFeatures => ({
+  model: "m",
+  promptTokens,
+  outputTokensMax: undefined,
+  generates: true,
+  streams: true,
+  chain: () => emptyChain,
+  tokensPerBlock: (blockSizeTokens) => blockSizeTokens,
+  sessionHash: 0
+})
+
+/** A small linear congruential generator: the same seed gives the same picks. */
+export const seededRandom = (seed: number): () => number => {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 4_294_967_296
+  }
+}
+
+/** A pick over pods 0..n-1, all of them candidates. */
+export const contextOf = (
+  pods: ReadonlyArray<PodFacts>,
+  promptTokens: number,
+  options: { readonly seed?: number; readonly outputTokens?: number; readonly constants?: EngineConstants } = {}
+): PickContext => {
+  const table = new PodTable(Math.max(1, pods.length))
+  const hitTokens = new Float64Array(pods.length)
+  const candidates = new Uint32Array(pods.length)
+  pods.forEach((pod, index) => {
+    const row = table.add(podAddress("10.0.0.1", 8000 + index, false))
+    table.setConstants(row, options.constants ?? roundConstants)
+    table.accepting[row] = 1
+    table.decoding[row] = pod.decoding ?? 0
+    table.decodingTokens[row] = pod.decodingTokens ?? 0
+    table.prefilling[row] = pod.prefilling ?? 0
+    table.prefillAheadS[row] = pod.prefillAheadS ?? 0
+    table.prefillAheadTokens[row] = pod.prefillAheadTokens ?? 0
+    table.observedWaiting[row] = pod.waiting ?? 0
+    table.observedRunning[row] = pod.running ?? 0
+    table.observedKvUsage[row] = pod.kvUsage ?? 0
+    table.foreignRunning[row] = pod.foreignRunning ?? 0
+    hitTokens[row] = pod.hitTokens ?? 0
+    candidates[index] = row
+  })
+  return {
+    table,
+    request: requestOf(promptTokens),
+    candidates,
+    candidateCount: pods.length,
+    hitTokens,
+    outputTokens: options.outputTokens ?? 100,
+    nowS: 0,
+    random: seededRandom(options.seed ?? 1)
+  }
+}
+
+/** How often each pod is picked over many seeds. */
+export const pickCounts = (
+  pick: (context: PickContext) => number,
+  pods: ReadonlyArray<PodFacts>,
+  promptTokens: number,
+  picks = 400
+): ReadonlyArray<number> => {
+  const counts = pods.map(() => 0)
+  for (let seed = 0; seed < picks; seed++) {
+    const row = pick(contextOf(pods, promptTokens, { seed: Math.imul(seed + 1, 2_654_435_761) }))
+    counts[row] = (counts[row] ?? 0) + 1
+  }
+  return counts
+}
