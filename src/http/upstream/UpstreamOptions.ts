@@ -17,7 +17,7 @@ export interface UpstreamOptions {
   /** How often deadlines are looked at: the error of every timeout here. */
   readonly sweepMs: number
   /** For pods reached by https. Default: the system's CAs, verified. */
-  readonly tls?: { readonly ca?: string | undefined; readonly rejectUnauthorized?: boolean | undefined } | undefined
+  readonly tls?: { readonly ca?: string; readonly rejectUnauthorized?: boolean } | undefined
 }
 
 export const upstreamDefaults: UpstreamOptions = {

@@ -1,0 +1,83 @@
+import type { PodAddress } from "../../core/Pod.ts"
+import type { UpstreamCall } from "./UpstreamCall.ts"
+import { UpstreamConnection } from "./UpstreamConnection.ts"
+import type { UpstreamOptions } from "./UpstreamOptions.ts"
+
+/** The sockets to one pod. Idle ones are a stack, so that in quiet times the spare ones age out. */
+export class PodPool {
+  readonly address: PodAddress
+  readonly options: UpstreamOptions
+  /** Ready-made header line. */
+  readonly hostHeader: string
+  /** For the bytes of a request on their way to the socket; shared by all pools, valid within one call. */
+  readonly scratch: Buffer
+  readonly nowMs: () => number
+
+  private readonly connections = new Set<UpstreamConnection>()
+  private readonly idle: Array<UpstreamConnection> = []
+  private isClosed = false
+
+  constructor(address: PodAddress, options: UpstreamOptions, scratch: Buffer, nowMs: () => number) {
+    this.address = address
+    this.options = options
+    this.hostHeader = `host: ${address.id}\r\n`
+    this.scratch = scratch
+    this.nowMs = nowMs
+  }
+
+  get openCount(): number {
+    return this.connections.size
+  }
+
+  get idleCount(): number {
+    return this.idle.length
+  }
+
+  /** Sends over an idle socket or a new one. */
+  start(call: UpstreamCall): void {
+    const nowMs = this.nowMs()
+    for (let connection = this.idle.pop(); connection !== undefined; connection = this.idle.pop()) {
+      if (nowMs - connection.idleSinceMs < this.options.idleMaxMs) return connection.begin(call, nowMs)
+      connection.close()
+    }
+    this.startFresh(call)
+  }
+
+  /** Sends over a new socket: no idle one is trusted. */
+  startFresh(call: UpstreamCall): void {
+    if (this.connections.size >= this.options.connectionsMax) {
+      const message = `all ${this.options.connectionsMax} connections to the pod are in use`
+      return queueMicrotask(() => call.fail("exhausted", message, false))
+    }
+    const connection = new UpstreamConnection(this)
+    this.connections.add(connection)
+    connection.connect(call, this.nowMs())
+  }
+
+  release(connection: UpstreamConnection): void {
+    if (this.isClosed || this.idle.length >= this.options.idleMax) return connection.close()
+    connection.idleSinceMs = this.nowMs()
+    this.idle.push(connection)
+  }
+
+  forget(connection: UpstreamConnection): void {
+    this.connections.delete(connection)
+    const at = this.idle.indexOf(connection)
+    if (at >= 0) this.idle.splice(at, 1)
+  }
+
+  sweep(nowMs: number): void {
+    while (nowMs - (this.idle[0]?.idleSinceMs ?? nowMs) >= this.options.idleMaxMs) this.idle[0]?.close()
+    for (const connection of this.connections) connection.sweep(nowMs)
+  }
+
+  /** Busy sockets break off, their calls fail. */
+  closeAll(): void {
+    this.isClosed = true
+    for (const connection of [...this.connections]) {
+      const call = connection.call
+      connection.destroy()
+      call?.fail("broken", "the gateway is closing", false)
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import type { PodAddress, PodId } from "../../core/Pod.ts"
+import { PodPool } from "./PodPool.ts"
+import { UpstreamCall } from "./UpstreamCall.ts"
+import type { UpstreamOptions } from "./UpstreamOptions.ts"
+import type { UpstreamHandler, UpstreamRequest } from "./UpstreamRequest.ts"
+
+/** Requests with their body up to this size leave in one write. */
+const scratchBytes = 128 * 1024
+
+/**
+ * HTTP/1.1 client towards pods: callbacks instead of a promise or stream for each chunk, keep-alive by pod,
+ * one second try when a kept socket turns out stale. Deadlines are checked by one timer for all sockets.
+ */
+export class UpstreamClient {
+  private readonly options: UpstreamOptions
+  private readonly pools = new Map<PodId, PodPool>()
+  private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
+  private readonly nowMs = () => performance.now()
+  private timer: Timer | undefined
+
+  constructor(options: UpstreamOptions) {
+    this.options = options
+  }
+
+  /** The handler hears nothing before this returns, except through `abort`, `resume` or the event loop. */
+  request(address: PodAddress, request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+    let pool = this.pools.get(address.id)
+    if (pool === undefined) {
+      pool = new PodPool(address, this.options, this.scratch, this.nowMs)
+      this.pools.set(address.id, pool)
+      this.timer ??= setInterval(() => this.sweep(), this.options.sweepMs).unref()
+    }
+    const call = new UpstreamCall(request, handler)
+    pool.start(call)
+    return call
+  }
+
+  /** Sockets in all, idle ones included. */
+  counts(): { readonly open: number; readonly idle: number } {
+    let open = 0
+    let idle = 0
+    for (const pool of this.pools.values()) {
+      open += pool.openCount
+      idle += pool.idleCount
+    }
+    return { open, idle }
+  }
+
+  close(): void {
+    for (const pool of this.pools.values()) pool.closeAll()
+    this.pools.clear()
+    clearInterval(this.timer)
+    this.timer = undefined
+  }
+
+  private sweep(): void {
+    const nowMs = this.nowMs()
+    for (const [id, pool] of this.pools) {
+      pool.sweep(nowMs)
+      // Pods come and go; a pool without sockets knows nothing worth keeping.
+      if (pool.openCount === 0) this.pools.delete(id)
+    }
+    if (this.pools.size > 0) return
+    clearInterval(this.timer)
+    this.timer = undefined
+  }
+}

@@ -1,0 +1,262 @@
+import type { Socket } from "bun"
+import type { PodPool } from "./PodPool.ts"
+import { ResponseParser, type ResponseSink } from "./ResponseParser.ts"
+import type { UpstreamCall } from "./UpstreamCall.ts"
+import type { ResponseHead, UpstreamErrorKind } from "./UpstreamRequest.ts"
+
+/**
+ * One socket to a pod: connecting → (busy ⇄ idle) → closed.
+ * It writes the request, feeds the parser and tells the call in hand how its exchange went.
+ */
+export class UpstreamConnection implements ResponseSink {
+  /** The exchange in hand; none while idle, or when its call was given up during the connect. */
+  call: UpstreamCall | undefined
+  idleSinceMs = 0
+
+  private readonly pool: PodPool
+  private readonly parser: ResponseParser
+  private socket: Socket<UpstreamConnection> | undefined
+  private isClosed = false
+  private served = 0
+  private deadlineMs = 0
+  /** Bytes came since the last sweep. */
+  private moved = false
+  private paused = false
+  /** What of the request the socket has not taken yet. */
+  private pendingHead: Uint8Array | undefined
+  private pendingBody: Uint8Array | undefined
+  private pendingBodyAt = 0
+
+  constructor(pool: PodPool) {
+    this.pool = pool
+    this.parser = new ResponseParser(pool.options, this)
+  }
+
+  /** Starts to connect for `call`. */
+  connect(call: UpstreamCall, nowMs: number): void {
+    const { address, options } = this.pool
+    this.call = call
+    call.connection = this
+    this.deadlineMs = nowMs + options.connectTimeoutMs
+    try {
+      Bun.connect<UpstreamConnection>({
+        hostname: address.hostname,
+        port: address.port,
+        data: this,
+        socket: socketHandlers,
+        ...(address.tls ? { tls: { ...options.tls } } : {})
+      }).catch(ignore)
+    } catch (cause) {
+      queueMicrotask(() => this.connectFailed(cause))
+    }
+  }
+
+  /** Sends a request over a socket that is open and idle. */
+  begin(call: UpstreamCall, nowMs: number): void {
+    this.call = call
+    call.connection = this
+    this.send(call, nowMs)
+  }
+
+  pause(): void {
+    if (this.paused) return
+    this.paused = true
+    this.socket?.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.moved = true
+    this.socket?.resume()
+  }
+
+  /** Ends the socket at once; the call in hand hears nothing any more. */
+  destroy(): void {
+    this.call = undefined
+    this.parser.stop()
+    // A connect can't be called off: the socket then arrives idle, and counts against the limit until then.
+    if (this.socket === undefined && !this.isClosed) return
+    this.close()
+  }
+
+  /** Looks at the deadline of the phase the connection is in. */
+  sweep(nowMs: number): void {
+    const call = this.call
+    if (call === undefined) return
+    if (this.socket === undefined) {
+      if (nowMs > this.deadlineMs) this.giveUp(call, "connect-timeout", "the connection was not made in time")
+      return
+    }
+    if (this.moved || this.paused) {
+      this.moved = false
+      this.deadlineMs = nowMs + this.pool.options.silenceTimeoutMs
+      return
+    }
+    if (nowMs <= this.deadlineMs) return
+    if (this.parser.started) this.giveUp(call, "silent", "the pod fell silent inside its answer")
+    else this.giveUp(call, "first-byte-timeout", "the pod did not begin to answer in time")
+  }
+
+  onHead(head: ResponseHead): void {
+    this.call?.handler.onHead(head)
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.call?.handler.onData(bytes)
+  }
+
+  /** With a reset rather than a FIN, so that a pod that never closes its side can't hold the descriptor. */
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.pool.forget(this)
+    this.socket?.terminate()
+  }
+
+  opened(socket: Socket<UpstreamConnection>): void {
+    this.socket = socket
+    if (this.isClosed) return void socket.terminate()
+    socket.setNoDelay(true)
+    const call = this.call
+    if (call === undefined) this.pool.release(this)
+    else this.send(call, this.pool.nowMs())
+  }
+
+  connectFailed(cause: unknown): void {
+    if (this.isClosed || this.socket !== undefined) return
+    this.isClosed = true
+    this.pool.forget(this)
+    const call = this.call
+    this.call = undefined
+    call?.fail("refused", `no connection: ${cause instanceof Error ? cause.message : String(cause)}`, false)
+  }
+
+  received(bytes: Uint8Array): void {
+    const call = this.call
+    // Bytes that nobody asked for: whatever this is, the next answer must not begin with it.
+    if (call === undefined) return this.close()
+    this.moved = true
+    if (this.pendingBody === undefined) call.body = undefined
+    const result = this.parser.push(bytes)
+    if (result === "done") this.finish(call)
+    else if (result === "failed") this.giveUp(call, "protocol", this.parser.problem)
+  }
+
+  drained(): void {
+    const socket = this.socket
+    if (socket === undefined || this.isClosed) return
+    if (this.call !== undefined && !this.parser.started) {
+      this.deadlineMs = this.pool.nowMs() + this.pool.options.firstByteTimeoutMs
+    }
+    if (this.pendingHead !== undefined) {
+      const wrote = socket.write(this.pendingHead)
+      if (wrote < this.pendingHead.length) {
+        if (wrote > 0) this.pendingHead = this.pendingHead.subarray(wrote)
+        return
+      }
+      this.pendingHead = undefined
+    }
+    if (this.pendingBody !== undefined) this.writeBody(socket, this.pendingBody, this.pendingBodyAt)
+  }
+
+  socketClosed(error: Error | undefined): void {
+    if (!this.isClosed) {
+      this.isClosed = true
+      this.pool.forget(this)
+    }
+    const call = this.call
+    if (call === undefined) return
+    this.call = undefined
+    if (this.parser.closed(error === undefined)) call.end()
+    else if (this.parser.started) call.fail("truncated", "the pod closed the connection inside its answer", true)
+    // Only a socket that has served before can be stale: the pod closed it while it was idle.
+    else if (this.served > 0 && call.mayTryAgain()) this.pool.startFresh(call)
+    else call.fail("broken", "the pod closed the connection before its answer", false)
+  }
+
+  /** A handler of ours threw, or TLS broke. */
+  failed(error: Error): void {
+    const call = this.call
+    const answered = this.parser.started
+    this.destroy()
+    this.close()
+    call?.fail(answered ? "truncated" : "broken", error.message, answered)
+  }
+
+  private send(call: UpstreamCall, nowMs: number): void {
+    const socket = this.socket
+    if (socket === undefined) return
+    this.parser.reset(call.request.method)
+    this.paused = false
+    this.moved = false
+    this.deadlineMs = nowMs + this.pool.options.firstByteTimeoutMs
+    const scratch = this.pool.scratch
+    const body = call.body
+    const head = requestHead(call, this.pool.hostHeader)
+    const fits = head.length + (body?.length ?? 0) <= scratch.length
+    if (fits) {
+      scratch.write(head, 0, "latin1")
+      let length = head.length
+      if (body !== undefined) {
+        scratch.set(body, length)
+        length += body.length
+      }
+      const wrote = Math.max(0, socket.write(scratch, 0, length))
+      // The scratch buffer is the next request's too, so what is left over must be copied.
+      if (wrote < length) this.pendingHead = scratch.slice(wrote, length)
+      return
+    }
+    const headBytes = Buffer.from(head, "latin1")
+    const wrote = Math.max(0, socket.write(headBytes))
+    if (wrote < headBytes.length) {
+      this.pendingHead = headBytes.subarray(wrote)
+      this.pendingBody = body
+      this.pendingBodyAt = 0
+    } else if (body !== undefined) this.writeBody(socket, body, 0)
+  }
+
+  private writeBody(socket: Socket<UpstreamConnection>, body: Uint8Array, from: number): void {
+    const wrote = Math.max(0, socket.write(body, from, body.length - from))
+    const done = from + wrote === body.length
+    this.pendingBody = done ? undefined : body
+    this.pendingBodyAt = from + wrote
+  }
+
+  private finish(call: UpstreamCall): void {
+    this.call = undefined
+    this.served++
+    const reusable = this.parser.keepAlive && this.parser.leftover === 0 && this.pendingHead === undefined &&
+      this.pendingBody === undefined
+    if (this.paused) this.resume()
+    if (reusable) this.pool.release(this)
+    else this.close()
+    call.end()
+  }
+
+  private giveUp(call: UpstreamCall, kind: UpstreamErrorKind, message: string): void {
+    const answered = this.parser.started
+    this.destroy()
+    call.fail(kind, message, answered)
+  }
+}
+
+const ignore = (): void => {}
+
+const requestHead = (call: UpstreamCall, hostHeader: string): string => {
+  const { method, target, headerLines } = call.request
+  const { body } = call
+  const length = body !== undefined || method === "POST" ? `content-length: ${body?.length ?? 0}\r\n` : ""
+  return `${method} ${target} HTTP/1.1\r\n${hostHeader}${headerLines}${length}\r\n`
+}
+
+/** Shared by all sockets; `socket.data` is the connection. */
+const socketHandlers = {
+  binaryType: "uint8array",
+  open: (socket: Socket<UpstreamConnection>) => socket.data.opened(socket),
+  data: (socket: Socket<UpstreamConnection>, bytes: Uint8Array) => socket.data.received(bytes),
+  drain: (socket: Socket<UpstreamConnection>) => socket.data.drained(),
+  close: (socket: Socket<UpstreamConnection>, error?: Error) => socket.data.socketClosed(error),
+  error: (socket: Socket<UpstreamConnection>, error: Error) => socket.data.failed(error),
+  connectError: (socket: Socket<UpstreamConnection>, error: Error) => socket.data.connectFailed(error)
+} as const

@@ -1,0 +1,55 @@
+/** One request towards a pod. The client adds `host` and, with a body, `content-length`. */
+export interface UpstreamRequest {
+  readonly method: string
+  /** Path and query as they go on the request line. */
+  readonly target: string
+  /** Header lines, each ended by CRLF; neither host, content-length nor anything hop-by-hop. */
+  readonly headerLines: string
+  readonly body: Uint8Array | undefined
+}
+
+/** Status and headers of an answer as they came, in Latin-1: one char a byte. */
+export interface ResponseHead {
+  readonly status: number
+  readonly reason: string
+  /** name, value, name, value … in the pod's order and case. */
+  readonly headers: ReadonlyArray<string>
+  /** Body length in bytes when it is known beforehand, 0 for an answer without a body, else -1. */
+  readonly bodyBytes: number
+}
+
+/**
+ * Told about one exchange. `onEnd` or `onError` comes exactly once and last, nothing comes after `abort`.
+ * All calls may come from within `UpstreamClient.request` or `UpstreamCall.resume`.
+ */
+export interface UpstreamHandler {
+  readonly onHead: (head: ResponseHead) => void
+  /** A piece of the body without its framing; the receiver may keep it. */
+  readonly onData: (bytes: Uint8Array) => void
+  readonly onEnd: () => void
+  readonly onError: (error: UpstreamError) => void
+}
+
+/**
+ * refused: no connection. connect-timeout: none in time. exhausted: our own limit of sockets to that pod.
+ * broken: closed before any byte of an answer (a stale socket has been tried anew by then).
+ * first-byte-timeout, silent: no answer, no further byte in time. truncated: closed inside the answer.
+ * protocol: not HTTP/1.1, or beyond a limit.
+ */
+export type UpstreamErrorKind =
+  | "refused"
+  | "connect-timeout"
+  | "exhausted"
+  | "broken"
+  | "first-byte-timeout"
+  | "silent"
+  | "truncated"
+  | "protocol"
+
+export interface UpstreamError {
+  readonly kind: UpstreamErrorKind
+  /** In words, without the pod's name. */
+  readonly message: string
+  /** Some byte of the answer had come. */
+  readonly answered: boolean
+}

@@ -1,0 +1,313 @@
+import { afterEach, describe, expect, test } from "bun:test"
+import { FastCheck as fc } from "effect"
+import type { PodAddress } from "../../src/core/Pod.ts"
+import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
+import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
+import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
+import type { ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
+import { deadAddress, RawPod } from "./RawPod.ts"
+
+const clients: Array<UpstreamClient> = []
+const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
+  const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 10, ...options })
+  clients.push(client)
+  return client
+}
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close()
+})
+
+interface Answer {
+  readonly head: ResponseHead | undefined
+  readonly body: Buffer
+  readonly error: UpstreamError | undefined
+  readonly ends: number
+}
+
+interface Sending {
+  readonly method?: string
+  readonly body?: Uint8Array | string | undefined
+  readonly onData?: (call: UpstreamCall, bytes: Uint8Array) => void
+  readonly onHead?: (call: UpstreamCall) => void
+}
+
+const send = (client: UpstreamClient, address: PodAddress, sending: Sending = {}) => {
+  let head: ResponseHead | undefined
+  const pieces: Array<Uint8Array> = []
+  let ends = 0
+  const { promise, resolve } = Promise.withResolvers<Answer>()
+  const finish = (error: UpstreamError | undefined) => {
+    ends++
+    // A later tick, so that a second end would be counted.
+    setTimeout(() => resolve({ head, body: Buffer.concat(pieces), error, ends }), 1)
+  }
+  const body = typeof sending.body === "string" ? Buffer.from(sending.body) : sending.body
+  const call = client.request(
+    address,
+    { method: sending.method ?? "POST", target: "/v1/x?y=z", headerLines: "a: b\r\n", body },
+    {
+      onHead: (value) => {
+        head = value
+        sending.onHead?.(call)
+      },
+      onData: (bytes) => {
+        pieces.push(bytes)
+        sending.onData?.(call, bytes)
+      },
+      onEnd: () => finish(undefined),
+      onError: finish
+    }
+  )
+  return { call, answer: promise }
+}
+
+const ok = (text: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`
+
+describe("UpstreamClient", () => {
+  test("the request goes out as given, with host and content-length", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("hi")))
+    const { answer } = send(makeClient(), pod.address, { body: "héllo" })
+    expect((await answer).body.toString()).toBe("hi")
+    expect(pod.received).toEqual([
+      `POST /v1/x?y=z HTTP/1.1\r\nhost: ${pod.address.id}\r\na: b\r\ncontent-length: 6\r\n\r\n${
+        Buffer.from("héllo").toString("latin1")
+      }`
+    ])
+  })
+
+  test("one socket serves many requests in a row", async () => {
+    using pod = new RawPod((socket, _request, connection, nth) => socket.write(ok(`${connection}.${nth}`)))
+    const client = makeClient()
+    const answers: Array<string> = []
+    for (let i = 0; i < 3; i++) answers.push((await send(client, pod.address).answer).body.toString())
+    expect(answers).toEqual(["0.0", "0.1", "0.2"])
+    expect(client.counts()).toEqual({ open: 1, idle: 1 })
+  })
+
+  test("an idle socket is dropped before the pod's keep-alive ends", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("")))
+    await send(makeClient({ idleMaxMs: 20 }), pod.address).answer
+    await pod.until((pod) => pod.closedAtMs.length === 1)
+  })
+
+  test("no more idle sockets are kept than allowed", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("")))
+    const client = makeClient({ idleMax: 2 })
+    await Promise.all(Array.from({ length: 5 }, () => send(client, pod.address).answer))
+    expect(client.counts()).toEqual({ open: 2, idle: 2 })
+  })
+
+  test("beyond the limit of sockets a request is refused, not queued", async () => {
+    using pod = new RawPod(() => {})
+    const client = makeClient({ connectionsMax: 1 })
+    const first = send(client, pod.address)
+    expect((await send(client, pod.address).answer).error?.kind).toBe("exhausted")
+    first.call.abort()
+  })
+
+  test("a stale socket is noticed and the request sent again on a fresh one", async () => {
+    using pod = new RawPod((socket, _request, connection, nth) => {
+      if (connection === 0 && nth === 1) socket.terminate()
+      else socket.write(ok(`${connection}.${nth}`))
+    })
+    const client = makeClient()
+    await send(client, pod.address).answer
+    const second = await send(client, pod.address, { body: "again" }).answer
+    expect([second.body.toString(), second.error]).toEqual(["1.0", undefined])
+    expect(pod.received[2]).toEndWith("\r\n\r\nagain")
+  })
+
+  test("a fresh socket that closes before an answer is broken, without a second try", async () => {
+    using pod = new RawPod((socket) => void socket.end())
+    const { error, ends } = await send(makeClient(), pod.address).answer
+    expect([error?.kind, error?.answered, ends, pod.connections]).toEqual(["broken", false, 1, 1])
+  })
+
+  test("nothing listening is refused", async () => {
+    expect((await send(makeClient(), deadAddress()).answer).error?.kind).toBe("refused")
+  })
+
+  test("a name that does not resolve is refused", async () => {
+    const address = { ...deadAddress(), hostname: "no-such-host.invalid" }
+    expect((await send(makeClient(), address).answer).error?.kind).toBe("refused")
+  })
+
+  test("a pod that never answers runs into the first-byte timeout and its socket is closed", async () => {
+    using pod = new RawPod(() => {})
+    const { error } = await send(makeClient({ firstByteTimeoutMs: 30 }), pod.address).answer
+    expect(error?.kind).toBe("first-byte-timeout")
+    await pod.until((pod) => pod.closedAtMs.length === 1)
+  })
+
+  test("a pod that falls silent inside its answer runs into the silence timeout", async () => {
+    using pod = new RawPod((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"))
+    const { error, body } = await send(makeClient({ silenceTimeoutMs: 30 }), pod.address).answer
+    expect([error?.kind, body.toString()]).toEqual(["silent", "he"])
+  })
+
+  test("a pod that closes inside its answer gives truncated", async () => {
+    using pod = new RawPod((socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"))
+    const { error, ends } = await send(makeClient(), pod.address).answer
+    expect([error?.kind, error?.answered, ends]).toEqual(["truncated", true, 1])
+  })
+
+  test("a body without a length ends with the connection", async () => {
+    using pod = new RawPod((socket) => void socket.end("HTTP/1.1 200 OK\r\n\r\nall of it"))
+    const { error, body } = await send(makeClient(), pod.address).answer
+    expect([error, body.toString()]).toEqual([undefined, "all of it"])
+  })
+
+  test("garbage behind an answer never becomes the next answer", async () => {
+    using pod = new RawPod((socket, _request, connection) =>
+      socket.write(`${ok(`${connection}`)}HTTP/1.1 500 No\r\n\r\n`)
+    )
+    const client = makeClient()
+    await send(client, pod.address).answer
+    const second = await send(client, pod.address).answer
+    expect([second.head?.status, second.body.toString()]).toEqual([200, "1"])
+  })
+
+  test("bytes on an idle socket close it", async () => {
+    using pod = new RawPod((socket) => {
+      socket.write(ok("x"))
+      setTimeout(() => socket.write("HTTP/1.1 500 No\r\n\r\n"), 5)
+    })
+    const client = makeClient()
+    await send(client, pod.address).answer
+    await pod.until((pod) => pod.closedAtMs.length === 1)
+    expect(client.counts().open).toBe(0)
+  })
+
+  test("not HTTP is a protocol error", async () => {
+    using pod = new RawPod((socket) => socket.write("220 smtp.example ESMTP\r\n\r\n"))
+    expect((await send(makeClient(), pod.address).answer).error?.kind).toBe("protocol")
+  })
+
+  test("abort closes the socket at once and silences the handler", async () => {
+    using pod = new RawPod((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhe"))
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let calls = 0
+    send(makeClient(), pod.address, {
+      onData: (call) => {
+        calls++
+        call.abort()
+        resolve()
+      }
+    })
+    await promise
+    await pod.until((pod) => pod.closedAtMs.length === 1)
+    expect(calls).toBe(1)
+  })
+
+  test("abort during the connect is quiet", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("")))
+    const client = makeClient()
+    const { call } = send(client, pod.address)
+    call.abort()
+    await pod.until((pod) => pod.connections === 1)
+    expect((await send(client, pod.address).answer).head?.status).toBe(200)
+    expect(pod.received).toHaveLength(1)
+  })
+
+  test("a body far larger than the socket's buffer arrives whole", async () => {
+    const body = new Uint8Array(12_000_000).map((_, i) => (i * 31) >> 3)
+    let sum = 0n
+    using pod = new RawPod((socket, request) => {
+      sum = BigInt(Bun.hash(Buffer.from(request.slice(request.indexOf("\r\n\r\n") + 4), "latin1")))
+      socket.write(ok("got it"))
+    })
+    expect((await send(makeClient(), pod.address, { body }).answer).body.toString()).toBe("got it")
+    expect(sum).toBe(BigInt(Bun.hash(body)))
+  })
+
+  test("a paused answer stops the pod, and resuming brings all of it", async () => {
+    const piece = "x".repeat(1 << 16)
+    const total = 400
+    let written = 0
+    const server = Bun.serve({
+      port: 0,
+      idleTimeout: 0,
+      fetch: () =>
+        new Response(
+          new ReadableStream({
+            pull: (controller) => {
+              if (written === total) return controller.close()
+              written++
+              controller.enqueue(Buffer.from(piece))
+            }
+          })
+        )
+    })
+    const address = { ...deadAddress(), port: server.port ?? 0 }
+    const { promise: paused, resolve } = Promise.withResolvers<UpstreamCall>()
+    let first = true
+    const { answer } = send(makeClient({ silenceTimeoutMs: 20 }), address, {
+      onData: (call) => {
+        if (!first) return
+        first = false
+        call.pause()
+        resolve(call)
+      }
+    })
+    const call = await paused
+    let before = -1
+    while (before !== written) {
+      before = written
+      await Bun.sleep(100)
+    }
+    expect(written).toBeLessThan(total)
+    call.resume()
+    expect((await answer).body.length).toBe(total * piece.length)
+    void server.stop(true)
+  })
+
+  test("an early answer to a request that is still being sent ends the socket", async () => {
+    using pod = new RawPod(() => {})
+    const early = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: (socket) => void (socket.pause(), socket.write("HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n")),
+        data: () => {}
+      }
+    })
+    const client = makeClient()
+    const { head } = await send(client, { ...pod.address, port: early.port }, { body: new Uint8Array(20_000_000) })
+      .answer
+    expect(head?.status).toBe(413)
+    expect(client.counts().open).toBe(0)
+    early.stop(true)
+  })
+
+  test("whatever bytes a pod sends, in whatever pieces, the exchange ends exactly once", async () => {
+    const good = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    const script = { bytes: Buffer.alloc(0), cuts: [] as ReadonlyArray<number> }
+    using pod = new RawPod((socket) => {
+      const bounds = [
+        ...new Set([0, ...script.cuts.map((cut) => cut % (script.bytes.length + 1)), script.bytes.length])
+      ]
+        .sort((a, b) => a - b)
+      const next = (i: number): void => {
+        const from = bounds[i] ?? 0
+        const to = bounds[i + 1]
+        if (to === undefined) return void socket.end()
+        socket.write(script.bytes.subarray(from, to))
+        setImmediate(() => next(i + 1))
+      }
+      next(0)
+    })
+    const client = makeClient()
+    const changes = fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(changes, fc.array(fc.nat(100), { maxLength: 4 }), async (changes, cuts) => {
+        script.bytes = Buffer.from(good)
+        for (const [at, byte] of changes) script.bytes[at % script.bytes.length] = byte
+        script.cuts = cuts
+        const { ends, error, body } = await send(client, pod.address).answer
+        expect(ends).toBe(1)
+        if (changes.length === 0) expect([error, body.toString()]).toEqual([undefined, "hello"])
+      }),
+      { numRuns: 150 }
+    )
+  })
+})
