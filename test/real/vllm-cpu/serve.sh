@@ -12,4 +12,4 @@ exec "$venv/bin/python" -m vllm.entrypoints.openai.api_server \
   --model ./tiny-llama --served-model-name "$name" --load-format dummy --dtype bfloat16 \
   --host 127.0.0.1 --port "$port" --max-model-len 4096 --max-num-seqs 16 \
   --block-size "${VLLM_BLOCK_SIZE:-32}" --num-gpu-blocks-override "${VLLM_BLOCKS:-2048}" \
-  --enforce-eager --enable-prefix-caching --enable-prompt-tokens-details "$@"
+  --enforce-eager --enable-prefix-caching --enable-prompt-tokens-details --enable-scale-out "$@"

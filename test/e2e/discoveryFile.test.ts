@@ -1,0 +1,64 @@
+import { expect, test } from "bun:test"
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { rawRequest } from "../lib/rawHttp.ts"
+import type { PodConnection } from "../lib/rawPod.ts"
+import { startScriptedPod } from "../lib/recordedPod.ts"
+import { startTestGateway } from "../lib/testGateway.ts"
+
+const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
+
+test("pods of a watched file come, go after draining, and a broken file changes nothing", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "warmroute-"))
+  const path = join(dir, "pods.yaml")
+  const write = (text: string): void => {
+    writeFileSync(`${path}.new`, text)
+    renameSync(`${path}.new`, path)
+  }
+  const writePods = (...urls: ReadonlyArray<string>): void =>
+    write(`pods:\n${urls.map((url) => `  - url: ${url}\n`).join("")}`)
+  let opened = Promise.withResolvers<PodConnection>()
+  const first = startScriptedPod((_request, connection) => {
+    connection.send(head + chunked("data: one\n\n"))
+    opened.resolve(connection)
+  })
+  const second = startScriptedPod((_request, connection) =>
+    connection.send(`${head}${chunked("data: from the second\n\n")}0\r\n\r\n`)
+  )
+  const ask = () =>
+    rawRequest(gateway.url, {
+      method: "POST",
+      path: "/v1/completions",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "tiny", prompt: "hello", max_tokens: 4, stream: true })
+    })
+  writePods(first.url)
+  const gateway = await startTestGateway({ podsFile: path })
+  await gateway.healthyPods(1)
+  const streaming = ask()
+  const connection = await opened.promise
+
+  writePods(first.url, second.url)
+  await gateway.healthyPods(2)
+  writePods(second.url)
+  await gateway.healthyPods(1)
+  expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
+
+  // The pod that left was drained: its stream goes on to its end.
+  connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+  const drained = await streaming
+  expect(new TextDecoder().decode(drained.body)).toBe("data: one\n\ndata: two\n\n")
+  expect(drained.complete).toBe(true)
+
+  write("pods: [ {")
+  writeFileSync(join(dir, "unrelated"), "")
+  opened = Promise.withResolvers<PodConnection>()
+  expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
+  await gateway.becomesIdle()
+  await gateway.stop()
+  first.stop()
+  second.stop()
+  rmSync(dir, { recursive: true })
+})

@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test"
+import { rawRequest } from "../lib/rawHttp.ts"
+import type { PodConnection, RawPod } from "../lib/rawPod.ts"
+import { startScriptedPod } from "../lib/recordedPod.ts"
+import { startTestGateway } from "../lib/testGateway.ts"
+
+const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
+const json = { "content-type": "application/json" }
+
+const completion = (prompt: string): string =>
+  JSON.stringify({ model: "tiny", prompt, max_tokens: 8, stream: true })
+
+test("a pod that dies loses its streams and nobody else's, and new requests go round it", async () => {
+  const streamCount = 12
+  const held = new Map<RawPod, Array<PodConnection>>()
+  const allOpen = Promise.withResolvers<void>()
+  let holding = true
+  const startPod = (): RawPod => {
+    const connections: Array<PodConnection> = []
+    const pod = startScriptedPod((_request, connection) => {
+      connection.send(head + chunked("data: one\n\n"))
+      if (!holding) return connection.send("0\r\n\r\n")
+      connections.push(connection)
+      if ([...held.values()].flat().length === streamCount) allOpen.resolve()
+    })
+    held.set(pod, connections)
+    return pod
+  }
+  const pods = Array.from({ length: 3 }, startPod)
+  const gateway = await startTestGateway({ pods: pods.map((pod) => pod.url), policy: "round-robin" })
+  await gateway.healthyPods(3)
+  const answers = Array.from({ length: streamCount }, (_, i) =>
+    rawRequest(gateway.url, { method: "POST", path: "/v1/completions", headers: json, body: completion(`story ${i}`) }))
+  await allOpen.promise
+  const [victim, ...others] = pods
+  if (victim === undefined) throw new Error("no pod was started")
+  victim.stop()
+  for (const pod of others) {
+    for (const connection of held.get(pod) ?? []) connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+  }
+  const ended = await Promise.all(answers)
+  const cut = ended.filter((answer) => !answer.complete)
+  expect(cut).toHaveLength(streamCount / 3)
+  expect(cut.map((answer) => new TextDecoder().decode(answer.body))).toEqual(cut.map(() => "data: one\n\n"))
+  const whole = ended.filter((answer) => answer.complete)
+  expect(whole.map((answer) => new TextDecoder().decode(answer.body))).toEqual(
+    whole.map(() => "data: one\n\ndata: two\n\n")
+  )
+
+  // At once, before any probe can have noticed: a refused connection is tried on another pod.
+  holding = false
+  for (let i = 0; i < 9; i++) {
+    const answer = await rawRequest(gateway.url, {
+      method: "POST",
+      path: "/v1/completions",
+      headers: json,
+      body: completion(`after ${i}`)
+    })
+    expect(answer.status).toBe(200)
+    expect(answer.complete).toBe(true)
+  }
+  await gateway.healthyPods(2)
+  await gateway.becomesIdle()
+  await gateway.stop()
+  for (const pod of others) pod.stop()
+})

@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { headerOf, rawRequest, type RawResponse } from "../lib/rawHttp.ts"
+import type { RawPod } from "../lib/rawPod.ts"
+import { exchangeHeader, type RecordedExchange, recordedExchanges, startRecordedPod } from "../lib/recordedPod.ts"
+import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
+
+const routes = new Set([
+  "/v1/chat/completions",
+  "/v1/completions",
+  "/v1/responses",
+  "/v1/embeddings",
+  "/v1/messages",
+  "/v1/messages/count_tokens",
+  "/tokenize",
+  "/detokenize",
+  "/inference/v1/generate"
+])
+
+/** The gateway answers these itself, since no pod has to be asked; the status is the pod's. */
+const answeredByGateway = new Set([
+  "err-bad-json",
+  "err-empty-body",
+  "err-model-not-found",
+  "err-stream-model-not-found",
+  "err-method",
+  "err-404"
+])
+
+const exchanges = recordedExchanges()
+const forwarded = exchanges.filter((each) =>
+  each.method === "POST" && routes.has(each.path) && !answeredByGateway.has(each.name)
+)
+
+/** Hop-by-hop fields and those that a gateway adds; `date` is left to whoever answers last. */
+const notCompared = new Set(["connection", "keep-alive", "transfer-encoding", "x-warmroute-pod"])
+
+const comparedHeaders = (response: RawResponse): ReadonlyArray<string> =>
+  response.headers.filter(([name]) => !notCompared.has(name)).map(([name, value]) => `${name}: ${value}`).sort()
+
+const ask = (url: string, exchange: RecordedExchange): Promise<RawResponse> =>
+  rawRequest(url, {
+    method: exchange.method,
+    path: exchange.path,
+    headers: {
+      [exchangeHeader]: exchange.name,
+      ...(exchange.contentType === undefined ? {} : { "content-type": exchange.contentType })
+    },
+    body: exchange.requestBody
+  })
+
+const pods = [
+  { how: "written at once on kept connections", options: { keepAlive: true } },
+  { how: "written in pieces of 7 bytes and closed", options: { pieceBytes: 7 } },
+  { how: "written in pieces of 61 bytes on kept connections", options: { pieceBytes: 61, keepAlive: true } }
+]
+
+describe.each(pods)("recorded answers, $how, pass unchanged", ({ options }) => {
+  let pod: RawPod
+  let gateway: TestGateway
+
+  beforeAll(async () => {
+    pod = startRecordedPod(options)
+    gateway = await startTestGateway({ pods: [pod.url] })
+    await gateway.healthyPods(1)
+  })
+
+  afterAll(async () => {
+    await gateway?.stop()
+    pod.stop()
+  })
+
+  test.each(forwarded.map((exchange) => [exchange.name, exchange] as const))("%s", async (_name, exchange) => {
+    const direct = await ask(pod.url, exchange)
+    const through = await ask(gateway.url, exchange)
+    expect(through.status).toBe(direct.status)
+    expect(comparedHeaders(through)).toEqual(comparedHeaders(direct))
+    expect(Buffer.from(through.body).equals(Buffer.from(direct.body))).toBe(true)
+    expect(through.complete).toBe(direct.complete)
+    expect(headerOf(through.headers, "x-warmroute-pod")).toBe(new URL(pod.url).host)
+  })
+
+  test("the pod received every body as the client sent it", async () => {
+    for (const exchange of forwarded) {
+      const sent = pod.seen.filter((request) => headerOf(request.headers, exchangeHeader) === exchange.name)
+      expect(sent).toHaveLength(2)
+      for (const request of sent) {
+        expect(Buffer.from(request.body).equals(Buffer.from(exchange.requestBody ?? []))).toBe(true)
+        expect(headerOf(request.headers, "content-type")).toBe(exchange.contentType)
+      }
+    }
+  })
+
+  test("nothing is in flight once all is answered", () => {
+    expect(gateway.inFlight()).toBe(0)
+  })
+})
+
+describe("what the gateway answers itself", () => {
+  let pod: RawPod
+  let gateway: TestGateway
+
+  beforeAll(async () => {
+    pod = startRecordedPod({ keepAlive: true })
+    gateway = await startTestGateway({ pods: [pod.url] })
+    await gateway.healthyPods(1)
+  })
+
+  afterAll(async () => {
+    await gateway?.stop()
+    pod.stop()
+  })
+
+  const own = exchanges.filter((each) => answeredByGateway.has(each.name))
+
+  test.each(own.map((exchange) => [exchange.name, exchange] as const))(
+    "%s has the pod's status and OpenAI's shape",
+    async (_name, exchange) => {
+      const answer = await ask(gateway.url, exchange)
+      expect(answer.status).toBe(exchange.response.status)
+      expect(JSON.parse(new TextDecoder().decode(answer.body))).toEqual({
+        error: {
+          message: expect.any(String),
+          type: expect.any(String),
+          param: expect.toBeOneOf([null, expect.any(String)]),
+          code: expect.any(String)
+        }
+      })
+      expect(pod.seen.filter((request) => request.method === "POST")).toEqual([])
+    }
+  )
+
+  test("the model list keeps every card and field of the pod's", async () => {
+    const recorded = exchanges.find((each) => each.name === "models")
+    const answer = await rawRequest(gateway.url, { method: "GET", path: "/v1/models" })
+    const listOf = (response: RawResponse): { object: string; data: ReadonlyArray<{ id: string }> } =>
+      JSON.parse(new TextDecoder().decode(response.body))
+    if (recorded === undefined) throw new Error("no recorded model list")
+    const byId = (list: ReadonlyArray<{ id: string }>): ReadonlyArray<{ id: string }> =>
+      list.toSorted((a, b) => a.id.localeCompare(b.id))
+    expect(listOf(answer).object).toBe("list")
+    expect(byId(listOf(answer).data)).toEqual(byId(listOf(recorded.response).data))
+  })
+
+  test("request id and trace context reach the pod and come back", async () => {
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    const basic = exchanges.find((each) => each.name === "tokenize-prompt")
+    await rawRequest(gateway.url, {
+      method: "POST",
+      path: "/tokenize",
+      headers: {
+        "content-type": "application/json",
+        [exchangeHeader]: "tokenize-prompt",
+        "x-request-id": "mine-1",
+        traceparent
+      },
+      body: basic?.requestBody
+    })
+    const last = pod.seen.findLast((request) => request.method === "POST")
+    expect(headerOf(last?.headers ?? [], "x-request-id")).toBe("mine-1")
+    expect(headerOf(last?.headers ?? [], "traceparent")).toStartWith("00-0af7651916cd43dd8448eb211c80319c-")
+  })
+})

