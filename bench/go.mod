@@ -1,0 +1,3 @@
+module warmroute/bench
+
+go 1.22
