@@ -1,0 +1,289 @@
+import { Clock, Effect, Random, type Scope } from "effect"
+import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { PodRecord } from "../src/storage/SnapshotStore.ts"
+import type { PodMetrics } from "../src/vllm/MetricsText.ts"
+import type { PodProbe, PodProbeError } from "../src/vllm/PodProbe.ts"
+import { type Inspected, inspection, type ProbeFact, scrape } from "./PodFacts.ts"
+import {
+  cacheLoss,
+  describePod,
+  initialPodState,
+  mayAccept,
+  type PodState,
+  podStatus,
+  sameDescription
+} from "./PodState.ts"
+import type { PodStatus } from "./PoolView.ts"
+import { type ActorRef, spawn } from "./runtime/Actor.ts"
+import type { SchedulerMessage } from "./SchedulerMessages.ts"
+
+/** A request that we sent there got no answer, or half of one. From the front ends. */
+interface DispatchFailed {
+  readonly _tag: "DispatchFailed"
+  readonly why: string
+}
+/** Takes no new requests from now on; `onIdle` runs once the pod has nothing left to do. From the supervisor. */
+interface Drain {
+  readonly _tag: "Drain"
+}
+/** It is wanted after all. From the supervisor. */
+interface Undrain {
+  readonly _tag: "Undrain"
+}
+/** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
+export type PodMessage = DispatchFailed | Drain | Undrain | ProbeFact
+
+export interface PodActorOptions {
+  /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */
+  readonly scrapeIntervalMs: number
+  /** For each question asked of the pod. */
+  readonly scrapeTimeoutMs: number
+  /** Scrapes that fail in a row before the pod must prove by /health that it lives. */
+  readonly unhealthyAfterScrapes: number
+  /** Requests that fail in a row, without a good scrape between, before the pod gets no more until /health is good. */
+  readonly unhealthyAfterDispatches: number
+  /** Its models, version and health are asked again after so many scrapes. */
+  readonly modelsEveryScrapes: number
+  /** The same kind of warning is logged at most this often. */
+  readonly warnEveryMs: number
+  readonly mailboxCapacity: number
+  readonly restartsMax: number
+  readonly restartWindowMs: number
+  readonly backoffMinMs: number
+  readonly backoffMaxMs: number
+}
+
+export const podActorDefaults: PodActorOptions = {
+  scrapeIntervalMs: 1000,
+  scrapeTimeoutMs: 1000,
+  unhealthyAfterScrapes: 3,
+  unhealthyAfterDispatches: 3,
+  modelsEveryScrapes: 30,
+  warnEveryMs: 60_000,
+  mailboxCapacity: 64,
+  restartsMax: 5,
+  restartWindowMs: 60_000,
+  backoffMinMs: 100,
+  backoffMaxMs: 5000
+}
+
+export interface PodActorArgs {
+  readonly address: PodAddress
+  readonly constants: EngineConstants
+  readonly probe: PodProbe
+  readonly scheduler: ActorRef<SchedulerMessage>
+  /** What the snapshot kept of this pod. */
+  readonly restored: PodRecord | undefined
+  readonly onIdle: Effect.Effect<void>
+  readonly options: PodActorOptions
+}
+
+export interface PodHandle {
+  readonly ref: ActorRef<PodMessage>
+  readonly status: () => PodStatus
+  readonly metrics: () => PodMetrics | undefined
+}
+
+/** At most one inspection, one drain and one undrain wait at a time; the rest is slack for a crash between them. */
+const RESERVED = 8
+
+/** A request may be on its way while one scrape shows nothing. */
+const IDLE_SCRAPES = 2
+
+/**
+ * Starts the actor of one pod in the scope: it watches the pod and tells the scheduler what it sees, from PodJoined
+ * at the start to PodLeft at the stop.
+ */
+export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const start = initialPodState(args.restored?.lastState.processStartS)
+    const pod: Pod = {
+      ...args,
+      id: args.address.id,
+      scope: yield* Effect.scope,
+      scrapeNow: yield* Effect.makeLatch(false),
+      published: start,
+      self: undefined
+    }
+    const publish = (state: PodState): PodState => {
+      pod.published = state
+      return state
+    }
+    const ref = yield* spawn<PodState, PodMessage, never>(
+      {
+        init: Effect.sync(() => {
+          join(pod)
+          return start
+        }),
+        receive: (state, message) => Effect.map(receive(pod, state, message), publish),
+        // The crash may have swallowed the result of an inspection.
+        recover: (lastGood) => Effect.succeed({ ...lastGood, inspecting: false }),
+        stopped: () => Effect.sync(() => tellSurely(pod, { _tag: "PodLeft", id: pod.id }))
+      },
+      { ...args.options, name: `pod ${pod.id}`, reservedCapacity: RESERVED }
+    )
+    pod.self = ref
+    yield* Effect.forkScoped(Effect.interruptible(scrapeForever(pod, ref)))
+    return { ref, status: () => podStatus(args.address, pod.published), metrics: () => pod.published.metrics }
+  }).pipe(Effect.annotateLogs("pod", args.address.id))
+
+/** What the functions below share; `published` and `self` are written by `makePodActor` alone. */
+interface Pod extends PodActorArgs {
+  readonly id: PodId
+  readonly scope: Scope.Scope
+  readonly scrapeNow: Effect.Latch
+  published: PodState
+  self: ActorRef<PodMessage> | undefined
+}
+
+const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<PodState> => {
+  switch (message._tag) {
+    case "DispatchFailed":
+      return afterDispatchFailure(pod, state, message)
+    case "Drain":
+      return Effect.succeed(observe(pod, { ...state, draining: true, idleScrapes: 0 }))
+    case "Undrain":
+      return Effect.succeed(observe(pod, { ...state, draining: false }))
+    case "Scraped":
+      return afterScrape(pod, state, message.metrics)
+    case "ScrapeFailed":
+      return afterScrapeFailure(pod, state, message.error)
+    case "Inspected":
+      return afterInspection(pod, state, message)
+    default:
+      return message satisfies never
+  }
+}
+
+const afterDispatchFailure = (pod: Pod, state: PodState, { why }: DispatchFailed): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const dispatchFailures = state.dispatchFailures + 1
+    const next = { ...state, dispatchFailures }
+    if (state.health !== "healthy" || dispatchFailures < pod.options.unhealthyAfterDispatches) return next
+    yield* pod.scrapeNow.open
+    return yield* fallIll(pod, next, `${dispatchFailures} requests in a row failed there, the last: ${why}`)
+  })
+
+const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const loss = cacheLoss(state, metrics)
+    if (loss !== undefined) {
+      yield* Effect.logInfo(`pod ${pod.id} lost its KV cache: ${loss}`)
+      tellSurely(pod, { _tag: "PodRestarted", id: pod.id })
+    }
+    const idle = metrics.running === 0 && metrics.waiting === 0
+    const next: PodState = {
+      ...state,
+      metrics,
+      processStartS: metrics.processStartS ?? state.processStartS,
+      scrapeFailures: 0,
+      dispatchFailures: 0,
+      idleScrapes: idle ? state.idleScrapes + 1 : 0,
+      scrapesSinceInspection: state.scrapesSinceInspection + 1
+    }
+    if (next.draining && next.idleScrapes === IDLE_SCRAPES) yield* pod.onIdle
+    const due = next.health !== "healthy" || loss !== undefined ||
+      next.scrapesSinceInspection >= pod.options.modelsEveryScrapes
+    const seen = observe(pod, describe(pod, next), true)
+    return due ? yield* inspect(pod, seen) : seen
+  })
+
+const afterScrapeFailure = (pod: Pod, state: PodState, error: PodProbeError): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const warned = yield* warn(pod, state, error)
+    const next = { ...warned, scrapeFailures: state.scrapeFailures + 1, idleScrapes: 0 }
+    const doubtful = next.health !== "healthy" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
+    return doubtful ? yield* inspect(pod, next) : next
+  })
+
+const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const warned = seen.life === "alive" && seen.problem !== undefined ? yield* warn(pod, state, seen.problem) : state
+    const next: PodState = {
+      ...warned,
+      inspecting: false,
+      scrapesSinceInspection: 0,
+      models: seen.models ?? state.models,
+      version: seen.version ?? state.version
+    }
+    const why = seen.problem?.message ?? "it did not say why"
+    if (seen.life !== "alive") {
+      // A single silence between good scrapes is no proof; an answer that it can't work is.
+      const sure = seen.life === "dead" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
+      return sure && next.health !== "unhealthy" ? yield* fallIll(pod, next, why) : { ...next, reason: why }
+    }
+    const described = describe(pod, next)
+    if (described.models === undefined) return { ...described, reason: why }
+    if (described.health === "healthy") return observe(pod, described)
+    const models = described.models.map((card) => card.id).join(", ")
+    yield* Effect.logInfo(`pod ${pod.id} is healthy and serves ${models === "" ? "no model" : models}`)
+    return observe(pod, { ...described, health: "healthy", reason: undefined, dispatchFailures: 0 })
+  })
+
+const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> =>
+  Effect.logWarning(`pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
+    Effect.map(() => observe(pod, { ...state, health: "unhealthy", reason }))
+  )
+
+const join = (pod: Pod): void => {
+  const { address, constants, id, restored } = pod
+  const sketch = restored === undefined ? undefined : { ...restored.sketch, id }
+  tellSurely(pod, { _tag: "PodJoined", address, constants, restored: sketch })
+}
+
+/** Tells the scheduler what the pod is, if it is known and not what was told last. */
+const describe = (pod: Pod, state: PodState): PodState => {
+  const described = describePod(pod.id, state, pod.constants)
+  if (described === undefined || sameDescription(described, state.described)) return state
+  tellSurely(pod, described)
+  return { ...state, described }
+}
+
+/** Tells the scheduler what was seen, if that is new or whether the pod may take requests has changed. */
+const observe = (pod: Pod, state: PodState, fresh = false): PodState => {
+  const accepting = mayAccept(state)
+  const turned = accepting !== state.accepting
+  if (!fresh && !turned) return state
+  const { kvUsage, running, waiting } = state.metrics ?? { kvUsage: 0, running: 0, waiting: 0 }
+  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage }
+  // Numbers may be lost, the next scrape brings newer ones; a turn must arrive.
+  if (turned) tellSurely(pod, observed)
+  else pod.scheduler.unsafeTell(observed)
+  return turned ? { ...state, accepting } : state
+}
+
+/** The reserved room is touched only when the ordinary one is full: it is there for the ends of requests first. */
+const tellSurely = (pod: Pod, message: SchedulerMessage): void => {
+  if (!pod.scheduler.unsafeTell(message)) pod.scheduler.unsafeTellReserved(message)
+}
+
+/** Logs a failed question, each kind of it rarely. */
+const warn = (pod: Pod, state: PodState, { what, why }: PodProbeError): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const nowMs = yield* Clock.currentTimeMillis
+    const warnedAtMs = state.warnedAtMs.get(what)
+    if (warnedAtMs !== undefined && nowMs - warnedAtMs < pod.options.warnEveryMs) return state
+    const pauseS = Math.round(pod.options.warnEveryMs / 1000)
+    yield* Effect.logWarning(`pod ${pod.id}: ${what}: ${why} (the next such warning in ${pauseS} s at the earliest)`)
+    return { ...state, warnedAtMs: new Map([...state.warnedAtMs, [what, nowMs]]) }
+  })
+
+/** A child that asks the pod for its metrics for ever, never twice at once. */
+const scrapeForever = (pod: Pod, self: ActorRef<PodMessage>): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    yield* pod.scrapeNow.close
+    yield* Effect.ignore(Effect.flatMap(scrape(pod), self.tell))
+    const pauseMs = pod.options.scrapeIntervalMs * (yield* Random.nextRange(0.8, 1.2))
+    yield* Effect.raceFirst(Effect.sleep(pauseMs), pod.scrapeNow.await)
+  }).pipe(Effect.forever)
+
+/** Starts a child that asks for health, models and version, unless one is at it. */
+const inspect = (pod: Pod, state: PodState): Effect.Effect<PodState> => {
+  if (state.inspecting) return Effect.succeed(state)
+  return inspection(pod).pipe(
+    Effect.map((fact) => pod.self?.unsafeTellReserved(fact)),
+    Effect.forkIn(pod.scope),
+    Effect.as({ ...state, inspecting: true })
+  )
+}

@@ -1,0 +1,97 @@
+import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { PodMetrics } from "../src/vllm/MetricsText.ts"
+import type { ModelCard, PodStatus } from "./PoolView.ts"
+import type { PodDescribed } from "./SchedulerMessages.ts"
+
+/** Block size of vLLM's default, for a pod that does not say its own. */
+const BLOCK_SIZE_TOKENS = 16
+
+/** What a pod's actor knows of its pod. Replaced at each change, never written to. */
+export interface PodState {
+  readonly health: "starting" | "healthy" | "unhealthy"
+  /** Why it is not healthy. */
+  readonly reason: string | undefined
+  readonly draining: boolean
+  readonly metrics: PodMetrics | undefined
+  /** Of the process whose cache the sketch describes; at first the one that the snapshot saw. */
+  readonly processStartS: number | undefined
+  readonly models: ReadonlyArray<ModelCard> | undefined
+  readonly version: string | undefined
+  /** In a row. */
+  readonly scrapeFailures: number
+  readonly dispatchFailures: number
+  readonly idleScrapes: number
+  readonly scrapesSinceInspection: number
+  readonly inspecting: boolean
+  /** What the scheduler was told last. */
+  readonly described: PodDescribed | undefined
+  readonly accepting: boolean
+  /** When each kind of warning was logged last. */
+  readonly warnedAtMs: ReadonlyMap<string, number>
+}
+
+export const initialPodState = (processStartS: number | undefined): PodState => ({
+  health: "starting",
+  reason: "it was not asked yet",
+  draining: false,
+  metrics: undefined,
+  processStartS,
+  models: undefined,
+  version: undefined,
+  scrapeFailures: 0,
+  dispatchFailures: 0,
+  idleScrapes: 0,
+  scrapesSinceInspection: 0,
+  inspecting: false,
+  described: undefined,
+  accepting: false,
+  warnedAtMs: new Map()
+})
+
+/** Why the cache that the sketch describes must be gone, or undefined. */
+export const cacheLoss = (state: PodState, metrics: PodMetrics): string | undefined => {
+  const { metrics: last, processStartS } = state
+  if (processStartS !== undefined && metrics.processStartS !== undefined && processStartS !== metrics.processStartS) {
+    return "its process started anew"
+  }
+  if (last === undefined) return undefined
+  if (wentBack(last.promptTokensTotal, metrics.promptTokensTotal)) return "its prompt token counter went back"
+  if (wentBack(last.generationTokensTotal, metrics.generationTokensTotal)) return "its output token counter went back"
+  // Every level of vLLM's sleep frees the KV cache.
+  return last.awake && !metrics.awake ? "it went to sleep" : undefined
+}
+
+const wentBack = (before: number | undefined, now: number | undefined): boolean =>
+  before !== undefined && now !== undefined && now < before
+
+/** The pod as the scheduler should see it; undefined while its models are unknown. */
+export const describePod = (id: PodId, state: PodState, constants: EngineConstants): PodDescribed | undefined => {
+  if (state.models === undefined) return undefined
+  const blockSizeTokens = state.metrics?.blockSizeTokens ?? BLOCK_SIZE_TOKENS
+  const gpuBlocks = state.metrics?.gpuBlocks
+  return {
+    _tag: "PodDescribed",
+    id,
+    blockSizeTokens,
+    kvCapacityTokens: gpuBlocks === undefined ? constants.kvCapacityTokens : gpuBlocks * blockSizeTokens,
+    models: state.models.map((card) => card.id)
+  }
+}
+
+export const sameDescription = (a: PodDescribed, b: PodDescribed | undefined): boolean =>
+  b !== undefined && a.blockSizeTokens === b.blockSizeTokens && a.kvCapacityTokens === b.kvCapacityTokens &&
+  a.models.length === b.models.length && a.models.every((id, index) => id === b.models[index])
+
+const awake = (state: PodState): boolean => state.metrics?.awake ?? true
+
+/** New requests may go there. */
+export const mayAccept = (state: PodState): boolean =>
+  state.health === "healthy" && !state.draining && awake(state) && state.described !== undefined
+
+export const podStatus = (address: PodAddress, state: PodState): PodStatus => {
+  const known = { address, models: state.models ?? [], version: state.version }
+  if (state.draining) return { ...known, health: "draining", reason: "it was removed from the pool" }
+  if (state.health === "healthy" && !awake(state)) return { ...known, health: "unhealthy", reason: "it sleeps" }
+  return { ...known, health: state.health, reason: state.health === "healthy" ? undefined : state.reason }
+}
