@@ -1,0 +1,96 @@
+import { Duration, Effect, Stream } from "effect"
+import { watch } from "node:fs"
+import { open, stat } from "node:fs/promises"
+import { basename, dirname } from "node:path"
+import type { PodAddress } from "../core/Pod.ts"
+import type { Discovery } from "./Discovery.ts"
+import { faultOfList, lastGood, pulses } from "./lastGood.ts"
+import { parsePodFile } from "./podFile.ts"
+
+export interface FileDiscoveryOptions {
+  /** A name that ends in .json is read as JSON, every other as YAML. */
+  readonly path: string
+  /** How often the file is looked at where the system doesn't tell of changes (network mounts, symlinked ConfigMaps). */
+  readonly pollMs: number
+  /** Changes closer together than this are read once. */
+  readonly settleMs: number
+  readonly fileBytesMax: number
+  readonly podsMax: number
+}
+
+export const fileDiscoveryDefaults: Omit<FileDiscoveryOptions, "path"> = {
+  pollMs: 5000,
+  settleMs: 50,
+  fileBytesMax: 1024 * 1024,
+  podsMax: 4096
+}
+
+/** Up to the limit, even of a file that grows while it is read. */
+const readText = async (path: string, bytesMax: number): Promise<string> => {
+  // Opening a pipe would wait for its writer, so only a plain file is opened.
+  if (!(await stat(path)).isFile()) throw new Error("is not a plain file")
+  const file = await open(path)
+  try {
+    const bytes = new Uint8Array(bytesMax + 1)
+    let length = 0
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length)
+      if (bytesRead === 0) break
+      length += bytesRead
+      if (length > bytesMax) throw new Error(`is longer than ${bytesMax} bytes`)
+    }
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length))
+  } finally {
+    await file.close()
+  }
+}
+
+const whyUnread = (cause: unknown): string => {
+  if (cause instanceof TypeError) return "is not UTF-8 text"
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === "ENOENT") return "does not exist"
+  if (code === "EACCES") return "may not be read by this user"
+  return message
+}
+
+const readPods = (options: FileDiscoveryOptions): Effect.Effect<ReadonlyArray<PodAddress>, string> =>
+  Effect.gen(function*() {
+    const text = yield* Effect.tryPromise({ try: () => readText(options.path, options.fileBytesMax), catch: whyUnread })
+    const pods = yield* parsePodFile(text, options.path.endsWith(".json"))
+    const fault = faultOfList(pods, options.podsMax)
+    return fault === undefined ? pods : yield* Effect.fail(fault)
+  })
+
+/**
+ * A pulse when something in the file's directory changes: editors and Kubernetes replace the file by a rename or
+ * a symlink beside it, which a watch of the file itself would miss. Where watching fails, polling remains.
+ */
+const changes = (options: FileDiscoveryOptions): Stream.Stream<void> =>
+  Stream.asyncPush<void>((emit) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        try {
+          const watcher = watch(dirname(options.path), { persistent: false }, (_event, name) => {
+            // Kubernetes swaps the link `..data`; the file's own name stays.
+            if (name === null || name === basename(options.path) || name.startsWith("..")) emit.single(undefined)
+          })
+          watcher.on("error", () => watcher.close())
+          return watcher
+        } catch {
+          return undefined
+        }
+      }),
+      (watcher) => Effect.sync(() => watcher?.close())
+    ), { bufferSize: 1, strategy: "sliding" }).pipe(Stream.debounce(Duration.millis(options.settleMs)))
+
+/** Pods from a watched file. A bad file is a warning with file and line or entry, and the last good list stands. */
+export const fileDiscovery = (
+  given: Pick<FileDiscoveryOptions, "path"> & Partial<FileDiscoveryOptions>
+): Discovery => {
+  const options = { ...fileDiscoveryDefaults, ...given }
+  const name = `file ${options.path}`
+  return {
+    name,
+    addresses: lastGood(name, Stream.merge(pulses(options.pollMs), changes(options)), readPods(options))
+  }
+}
