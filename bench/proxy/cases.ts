@@ -13,8 +13,8 @@ export interface ProxyCase {
  * of its own at a rate that every gateway carries. Streams are paced by the pods and serve for both.
  */
 export const proxyCases = (quick: boolean): ReadonlyArray<ProxyCase> => {
-  const cost = { mode: "closed", connections: 8, warmS: 0.3, durationS: quick ? 1.2 : 2.5, maxTokens: 16 } as const
-  const latency = { mode: "paced", connections: 64, warmS: 0.2, durationS: quick ? 1 : 2, maxTokens: 16 } as const
+  const cost = { mode: "closed", connections: 8, warmS: 0.3, durationS: quick ? 1 : 2.5, maxTokens: 16 } as const
+  const latency = { mode: "paced", connections: 64, warmS: 0.2, durationS: quick ? 0.8 : 2, maxTokens: 16 } as const
   const small = { sharedBytes: 64, uniqueBytes: 64 }
   const long = { sharedBytes: 28_000, uniqueBytes: 2000 }
   return [
@@ -25,8 +25,8 @@ export const proxyCases = (quick: boolean): ReadonlyArray<ProxyCase> => {
       cost: {
         mode: "streams",
         connections: 500,
-        warmS: quick ? 1.5 : 2,
-        durationS: quick ? 2.5 : 6,
+        warmS: quick ? 1 : 2,
+        durationS: quick ? 2 : 6,
         sharedBytes: 1500,
         uniqueBytes: 500,
         maxTokens: 250

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { flags, freePort, output, repositoryRoot, workDirectory } from "../Process.ts"
+import { flags, freePort, output, workDirectory } from "../Process.ts"
+import { serveArgv } from "../Warmroute.ts"
 
 /** How one gateway is installed and started in front of the pods. */
 export interface Gateway {
@@ -32,10 +33,8 @@ const warmroute: Gateway = {
   version: `warmroute on Bun ${Bun.version}, marginal-cost, everything on`,
   install: async () => {},
   argv: (port, podPorts) => {
-    const directory = join(workDirectory, "proxy")
-    mkdirSync(directory, { recursive: true })
-    const pods = podUrls(podPorts).join(",")
-    return [process.execPath, join(repositoryRoot, "src/cli/main.ts"), "serve", "--pods", pods, "--port", String(port)]
+    const directory = join(workDirectory, "proxy", `warmroute-${port}`)
+    return serveArgv({ port, podPorts, preset: "qwen3-32b-2xh100", directory, snapshotInterval: "10 seconds" })
   }
 }
 

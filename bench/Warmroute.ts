@@ -1,0 +1,54 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { flags, repositoryRoot } from "./Process.ts"
+
+/** What a bench sets of a gateway; the rest is as it ships. */
+export interface WarmrouteSettings {
+  readonly port: number
+  readonly podPorts: ReadonlyArray<number>
+  /** Hardware preset of the pods. */
+  readonly preset: string
+  /** Where its configuration and its snapshot lie. */
+  readonly directory: string
+  /** Time between two snapshots, as the configuration spells it. */
+  readonly snapshotInterval: string
+}
+
+const SNAPSHOT = "snapshot.sqlite"
+
+/** What the gateway logs when it finds a snapshot that it can't use. */
+export const SNAPSHOT_LOST = /set aside/i
+
+const command = (name: string): ReadonlyArray<string> => [
+  process.execPath,
+  join(repositoryRoot, "src/cli/main.ts"),
+  name
+]
+
+/** Writes the configuration and gives the command that serves with it. */
+export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> => {
+  mkdirSync(settings.directory, { recursive: true })
+  const file = join(settings.directory, "gateway.yaml")
+  // JSON is YAML.
+  writeFileSync(
+    file,
+    JSON.stringify({
+      listen: { hostname: "127.0.0.1", port: settings.port },
+      pods: settings.podPorts.map((port) => ({ url: `http://127.0.0.1:${port}` })),
+      policy: { type: "marginal-cost" },
+      hardware: { preset: settings.preset },
+      snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval }
+    })
+  )
+  return [...command("serve"), ...flags({ config: file })]
+}
+
+/** The snapshot and its journals. */
+export const snapshotFiles = (directory: string): ReadonlyArray<string> =>
+  readdirSync(directory).filter((file) => file.startsWith(SNAPSHOT)).map((file) => join(directory, file))
+
+/** `pods` emulated pods on `port` and the ports after it. */
+export const emulateArgv = (pods: number, port: number, hardware: string, speed: number): ReadonlyArray<string> => [
+  ...command("emulate"),
+  ...flags({ pods, port, hardware, speed })
+]

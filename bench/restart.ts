@@ -1,0 +1,189 @@
+import { readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import type { BenchOptions } from "./Bench.ts"
+import { freePort, Process, untilAnswers, workDirectory } from "./Process.ts"
+import { hitRate, reachedAtMs, Traffic } from "./restart/traffic.ts"
+import { emulateArgv, serveArgv, SNAPSHOT_LOST, snapshotFiles, type WarmrouteSettings } from "./Warmroute.ts"
+
+export const name = "restart"
+export const claim =
+  "at least 90 % of the hit rate is back within 2 s of a restart, and kill -9 at 50 random instants " +
+  "never costs a start or a snapshot"
+
+const PODS = 4
+// The `small` preset holds 60,000 tokens a pod. 96 prefixes of about 1,600 tokens are 2.5 pods' worth: the fleet holds
+// them all, one pod does not, so a gateway that forgets which pod holds what loses hits.
+const PREFIXES = 96
+const PREFIX_BYTES = 6400
+const HARDWARE = "small"
+const SPEED = 100
+const CONCURRENCY = 8
+// As short as a kill needs to meet a write now and then.
+const SNAPSHOT_INTERVAL = "1 second"
+/** Answers over which a hit rate is taken to be back. */
+const WINDOW = 40
+const READY_TIMEOUT_S = 15
+
+interface Gateway {
+  readonly child: Process
+  readonly spawnedAtMs: number
+  readonly readyAtMs: number
+}
+
+/** One gateway process after another over the same pods, the same port and the same snapshot. */
+class Restarts {
+  readonly #settings: WarmrouteSettings
+  readonly url: string
+  starts = 0
+  failedStarts = 0
+  lostSnapshots = 0
+  #current: Gateway | undefined
+
+  constructor(settings: WarmrouteSettings) {
+    this.#settings = settings
+    this.url = `http://127.0.0.1:${settings.port}`
+  }
+
+  /** Starts it and waits until it is ready; undefined, and one more failed start, when it never is. */
+  async start(): Promise<Gateway | undefined> {
+    const spawnedAtMs = performance.now()
+    const child = new Process({ name: `restart-gateway-${++this.starts}`, argv: serveArgv(this.#settings) })
+    const reason = await untilAnswers(child, `${this.url}/readyz`, "", READY_TIMEOUT_S)
+    this.#current = { child, spawnedAtMs, readyAtMs: performance.now() }
+    if (reason === undefined) return this.#current
+    this.failedStarts++
+    console.error(`start ${this.starts} failed: ${reason}`)
+    await this.stop("SIGKILL")
+    return undefined
+  }
+
+  /** Ends the current gateway and reads in its log whether its snapshot was taken for damaged. */
+  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const child = this.#current?.child
+    if (child === undefined) return
+    this.#current = undefined
+    if (signal === "SIGKILL") child.kill("SIGKILL")
+    await child.stop()
+    if (SNAPSHOT_LOST.test(readFileSync(child.logFile, "utf8"))) {
+      this.lostSnapshots++
+      console.error(`start ${this.starts} did not take its snapshot, see ${child.logFile}`)
+    }
+  }
+}
+
+/** `--kills N` changes how often it is killed. */
+export const run = async (options: BenchOptions): Promise<object> => {
+  const { values } = parseArgs({ args: [...options.args], options: { kills: { type: "string" } } })
+  const kills = Number(values.kills ?? (options.quick ? 8 : 50))
+  const directory = join(workDirectory, "restart")
+  rmSync(directory, { recursive: true, force: true })
+  const podPort = 20_000 + Math.floor(Math.random() * 8000)
+  const pods = new Process({ name: "restart-pods", argv: emulateArgv(PODS, podPort, HARDWARE, SPEED) })
+  const podPorts = Array.from({ length: PODS }, (_, i) => podPort + i)
+  const restarts = new Restarts({
+    port: freePort(),
+    podPorts,
+    preset: HARDWARE,
+    directory,
+    snapshotInterval: SNAPSHOT_INTERVAL
+  })
+  try {
+    const model = await untilPodsServe(pods, podPorts)
+    const traffic = new Traffic(restarts.url, model, PREFIXES, PREFIX_BYTES)
+    const graceful = await stopAndStart(restarts, traffic, options)
+    const killed = await killOften(restarts, traffic, kills, options)
+    const cold = await coldStart(restarts, traffic, directory, options)
+    return { ...graceful, kills, failedStarts: restarts.failedStarts, ...killed, ...cold, starts: restarts.starts }
+  } finally {
+    await restarts.stop("SIGTERM")
+    await pods.stop()
+  }
+}
+
+const untilPodsServe = async (pods: Process, ports: ReadonlyArray<number>): Promise<string> => {
+  for (const port of ports) {
+    const reason = await untilAnswers(pods, `http://127.0.0.1:${port}/v1/models`, "data", 20)
+    if (reason !== undefined) throw new Error(`the emulated pods did not start: ${reason}`)
+  }
+  const models = await (await fetch(`http://127.0.0.1:${ports[0]}/v1/models`)).json() as {
+    data: ReadonlyArray<{ id: string }>
+  }
+  const [first] = models.data
+  if (first === undefined) throw new Error("the emulated pods serve no model")
+  return first.id
+}
+
+const started = async (restarts: Restarts): Promise<Gateway> => {
+  const gateway = await restarts.start()
+  if (gateway === undefined) throw new Error("the gateway did not start; nothing to measure")
+  return gateway
+}
+
+/** Warm up, measure, stop in order, start, measure again. */
+const stopAndStart = async (restarts: Restarts, traffic: Traffic, options: BenchOptions): Promise<object> => {
+  await started(restarts)
+  for (let pass = 0; pass < 3; pass++) await traffic.pass(CONCURRENCY)
+  const count = options.quick ? 200 : 600
+  const hitBefore = hitRate(await traffic.burst(count, CONCURRENCY))
+  options.progress(`hit rate when warm: ${hitBefore.toFixed(3)}`)
+  await restarts.stop("SIGTERM")
+  const gateway = await started(restarts)
+  const hits = await traffic.burst(count, CONCURRENCY)
+  const back = reachedAtMs(hits, 0.9 * hitBefore, WINDOW)
+  const answer = {
+    hitBefore: rounded(hitBefore),
+    hitAfter: rounded(hitRate(hits.slice(0, WINDOW * 5))),
+    readySeconds: rounded((gateway.readyAtMs - gateway.spawnedAtMs) / 1000),
+    warmSeconds: back === undefined ? null : rounded((back - gateway.spawnedAtMs) / 1000)
+  }
+  options.progress(`after a restart: ${JSON.stringify(answer)}`)
+  return answer
+}
+
+/** kill -9 under load, at a random instant after each start. */
+const killOften = async (
+  restarts: Restarts,
+  traffic: Traffic,
+  kills: number,
+  options: BenchOptions
+): Promise<object> => {
+  const stopping = new AbortController()
+  const pressed = traffic.press(CONCURRENCY, stopping.signal)
+  const readyS: Array<number> = []
+  for (let kill = 1; kill <= kills; kill++) {
+    await Bun.sleep(Math.random() * 1500)
+    await restarts.stop("SIGKILL")
+    const gateway = await restarts.start()
+    if (gateway !== undefined) readyS.push((gateway.readyAtMs - gateway.spawnedAtMs) / 1000)
+    if (kill % 10 === 0) options.progress(`${kill} kills, ${restarts.failedStarts} failed starts`)
+  }
+  stopping.abort()
+  const answeredDuringKills = await pressed
+  const hits = await traffic.burst(WINDOW * 5, CONCURRENCY)
+  const answer = {
+    hitAfterKills: rounded(hitRate(hits)),
+    lostSnapshots: restarts.lostSnapshots,
+    readySecondsWorst: rounded(Math.max(0, ...readyS)),
+    answeredDuringKills
+  }
+  options.progress(`after ${kills} kills: ${JSON.stringify(answer)}`)
+  return answer
+}
+
+/** What the same restart is worth without a snapshot: the pods are as warm as before, the gateway knows nothing. */
+const coldStart = async (
+  restarts: Restarts,
+  traffic: Traffic,
+  directory: string,
+  options: BenchOptions
+): Promise<object> => {
+  await restarts.stop("SIGTERM")
+  for (const file of snapshotFiles(directory)) rmSync(file, { force: true })
+  await started(restarts)
+  const hitCold = rounded(hitRate(await traffic.burst(WINDOW * 5, CONCURRENCY)))
+  options.progress(`without a snapshot: ${hitCold}`)
+  return { hitCold }
+}
+
+const rounded = (value: number): number => Number(value.toFixed(3))
