@@ -26,7 +26,7 @@ export interface CaseResult {
 /** The pods without a gateway, under the same load. */
 export const DIRECT = "direct"
 
-export const median = (values: ReadonlyArray<number>): number => {
+const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const upper = sorted[middle] ?? Number.NaN
