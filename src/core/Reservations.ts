@@ -1,3 +1,5 @@
+import { type BlockChain, emptyChain } from "./BlockChain.ts"
+
 /** What a slot says of its request. */
 export const FREE = 0
 export const PREFILLING = 1
@@ -20,8 +22,9 @@ export class Reservations {
   readonly contextTokens: Float64Array
   readonly promptTokens: Float64Array
   readonly tokensPerBlock: Float64Array
-  readonly lease: Int32Array
-  readonly leaseNewBlocks: Uint32Array
+  /** What the request holds in the pod's sketch, and the prompt's blocks until they are known to be computed. */
+  readonly lease: Float64Array
+  readonly chain: Array<BlockChain>
   readonly model: Array<string>
 
   private readonly generation: Uint32Array
@@ -39,8 +42,8 @@ export class Reservations {
     this.contextTokens = floats()
     this.promptTokens = floats()
     this.tokensPerBlock = floats()
-    this.lease = new Int32Array(slotsMax)
-    this.leaseNewBlocks = new Uint32Array(slotsMax)
+    this.lease = floats()
+    this.chain = Array.from<BlockChain>({ length: slotsMax }).fill(emptyChain)
     this.model = Array.from<string>({ length: slotsMax }).fill("")
     this.generation = new Uint32Array(slotsMax)
     this.freeSlots = new Uint32Array(slotsMax)
@@ -60,6 +63,7 @@ export class Reservations {
   giveBack(slot: number): void {
     this.state[slot] = FREE
     this.model[slot] = ""
+    this.chain[slot] = emptyChain
     this.generation[slot] = ((this.generation[slot] ?? 0) + 1) >>> 0
     this.freeSlots[this.freeCount++] = slot
     this.open--

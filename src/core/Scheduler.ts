@@ -200,6 +200,8 @@ export class Scheduler {
     table.prefillSinceS[row] = nowS
     table.decoding[row] = (table.decoding[row] ?? 0) + 1
     table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
+    this.shadows[row]?.prefilled(reservations.lease[slot] ?? -1, reservations.chain[slot] ?? emptyChain, nowS)
+    reservations.chain[slot] = emptyChain
   }
 
   /** The whole charge is released. Unknown and repeated numbers are ignored. */
@@ -329,7 +331,7 @@ export class Scheduler {
     const shadow = this.shadows[row]
     const blockSizeTokens = table.blockSizeTokens[row] ?? 0
     reservations.lease[slot] = -1
-    reservations.leaseNewBlocks[slot] = 0
+    reservations.tokensPerBlock[slot] = 0
     if (shadow === undefined || blockSizeTokens === 0) return
     const tokensPerBlock = request.tokensPerBlock(blockSizeTokens)
     const capacityBlocks = Math.max(1, Math.floor((table.kvCapacityTokens[row] ?? 0) / tokensPerBlock))
@@ -337,8 +339,9 @@ export class Scheduler {
       shadow.resize(capacityBlocks)
     }
     reservations.tokensPerBlock[slot] = tokensPerBlock
-    reservations.lease[slot] = shadow.admit(request.chain(blockSizeTokens), EXTRA_BLOCKS, nowS)
-    reservations.leaseNewBlocks[slot] = shadow.admittedNewBlocks
+    const chain = request.chain(blockSizeTokens)
+    reservations.chain[slot] = chain
+    reservations.lease[slot] = shadow.admit(chain, EXTRA_BLOCKS, nowS)
     table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
   }
 
@@ -348,14 +351,7 @@ export class Scheduler {
     const tokensPerBlock = reservations.tokensPerBlock[slot] ?? 0
     if (shadow === undefined || tokensPerBlock === 0) return
     const outputBlocks = computed ? Math.floor(outputTokens / tokensPerBlock) : 0
-    shadow.release(
-      reservations.lease[slot] ?? -1,
-      reservations.leaseNewBlocks[slot] ?? 0,
-      EXTRA_BLOCKS,
-      computed,
-      outputBlocks,
-      nowS
-    )
+    shadow.release(reservations.lease[slot] ?? -1, computed, outputBlocks, nowS)
     table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
   }
 
