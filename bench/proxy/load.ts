@@ -58,8 +58,6 @@ export const buildTools = async (): Promise<void> => {
 export const mockArgv = (tokenMs: number, render: boolean): ReadonlyArray<string> =>
   pinned(LOAD_CORE, [binary("mock"), "-pods", "4", "-token-ms", String(tokenMs), `-render=${render}`])
 
-let runs = 0
-
 /** A process that listens: its ports share the load, and its tree is measured while the load lasts. */
 export interface Target {
   readonly pid: number
@@ -73,7 +71,7 @@ export const sendLoad = async (load: Load, to: Target, podsPid: number): Promise
     ...flags({ targets: to.ports.map((port) => `127.0.0.1:${port}`).join(","), pid: to.pid, "pods-pid": podsPid }),
     ...flags({ mode: load.mode, connections: load.connections, rate: load.rate ?? 0 }),
     ...flags({ "warm-s": load.warmS, "duration-s": load.durationS, "max-tokens": load.maxTokens }),
-    ...flags({ "shared-bytes": load.sharedBytes, "unique-bytes": load.uniqueBytes, "run-id": runs++ }),
+    ...flags({ "shared-bytes": load.sharedBytes, "unique-bytes": load.uniqueBytes, "run-id": Date.now() }),
     `-once=${load.once ?? false}`
   ]
   const lines = (await output(pinned(LOAD_CORE, argv))).trim().split("\n")
