@@ -42,6 +42,14 @@ export class UnknownRoute extends GatewayError {
   readonly code = "unknown_route"
 }
 
+/** The route is known, but not with this method; the answer's `Allow` names the right ones. */
+export class MethodNotAllowed extends GatewayError {
+  readonly _tag = "MethodNotAllowed"
+  readonly status = 405
+  readonly type = "invalid_request_error"
+  readonly code = "method_not_allowed"
+}
+
 /** No pod serves the model that the request names. */
 export class UnknownModel extends GatewayError {
   readonly _tag = "UnknownModel"

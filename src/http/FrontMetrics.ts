@@ -1,7 +1,7 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
 
 /** Why a request went to a second pod. */
-export type RetryReason = "refused" | "connect-timeout" | "broken" | "protocol" | "exhausted"
+export type RetryReason = "refused" | "connect-timeout" | "broken" | "exhausted"
 
 /**
  * What the front tells about its requests. Called on the hot path: implementations add to numbers and do nothing else.

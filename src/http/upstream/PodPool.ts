@@ -74,7 +74,8 @@ export class PodPool {
   /** Busy sockets break off, their calls fail. */
   closeAll(): void {
     this.isClosed = true
-    for (const connection of [...this.connections]) {
+    // Destroying one takes it out of the set, which a running iteration of a Set allows.
+    for (const connection of this.connections) {
       const call = connection.call
       connection.destroy()
       call?.fail("broken", "the gateway is closing", false)

@@ -1,0 +1,43 @@
+import { Overloaded } from "../errors.ts"
+import { errorResponse } from "./errors.ts"
+import { FeatureWorkshop } from "./features/PromptFeatures.ts"
+import type { FrontDeps } from "./FrontOptions.ts"
+import { ProxyExchange } from "./ProxyExchange.ts"
+import type { ProxyRoute } from "./routes.ts"
+import { UpstreamClient } from "./upstream/UpstreamClient.ts"
+
+/** What all requests share: the client towards pods, the feature workshop and the count of open requests. */
+export class Front {
+  readonly deps: FrontDeps
+  readonly client: UpstreamClient
+  readonly workshop: FeatureWorkshop
+  /** Set when the server has been told to stop: not ready any more, but still serving. */
+  draining = false
+  private open = 0
+
+  constructor(deps: FrontDeps) {
+    this.deps = deps
+    this.client = new UpstreamClient(deps.upstream)
+    this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)
+  }
+
+  get openRequests(): number {
+    return this.open
+  }
+
+  proxy(route: ProxyRoute, request: Request, clientAddress: string | undefined): Promise<Response> | Response {
+    const { openRequestsMax } = this.deps.options
+    if (this.open >= openRequestsMax) {
+      const message = `the gateway already has ${openRequestsMax} requests in hand`
+      return errorResponse(new Overloaded({ message, retryAfterS: 1 }), undefined, route.prompt === "messages")
+    }
+    this.open++
+    this.deps.metrics.requestStarted(route.path)
+    return new ProxyExchange(this, route, request, clientAddress).run()
+  }
+
+  /** A request that `proxy` took has ended. */
+  left(): void {
+    this.open--
+  }
+}

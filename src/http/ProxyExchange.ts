@@ -1,0 +1,303 @@
+import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
+import { type GatewayError, NoPodAvailable } from "../errors.ts"
+import { AnswerTail, type Usage } from "./AnswerTail.ts"
+import { errorResponse, toGatewayError, upstreamGatewayError } from "./errors.ts"
+import { readRequest } from "./features/readRequest.ts"
+import type { PromptFeatures } from "./features/PromptFeatures.ts"
+import type { Front } from "./Front.ts"
+import type { RetryReason } from "./FrontMetrics.ts"
+import { readBody } from "./readBody.ts"
+import { podRequestHeaders } from "./requestHeaders.ts"
+import { clientHeaders } from "./responseHeaders.ts"
+import type { ProxyRoute } from "./routes.ts"
+import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
+import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
+
+/** Status for the books when the client left before it had one. */
+const clientGoneStatus = 499
+
+/**
+ * One proxied request from its arrival to its end: read, pick, send, hand back what comes.
+ * It is itself the upstream's handler, the answer's stream source and the abort listener, so that a request makes no
+ * closures. `settle` is the one way out: it ends the reservation and the books exactly once.
+ */
+export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSource, EventListenerObject {
+  readonly type = "direct"
+
+  private readonly front: Front
+  private readonly route: ProxyRoute
+  private readonly request: Request
+  private readonly clientAddress: string | undefined
+  private readonly startedMs = performance.now()
+  private readonly answer = Promise.withResolvers<Response>()
+  private readonly tail = new AnswerTail()
+
+  private requestId: string | undefined
+  private headerLines = ""
+  private body: Uint8Array | undefined
+  private features: PromptFeatures | undefined
+  private excluded: Array<string> | undefined
+  private failure: GatewayError | undefined
+  private decision: Decision | undefined
+  private call: UpstreamCall | undefined
+  private settled = false
+
+  private head: ResponseHead | undefined
+  /** The answer is collected and handed over as one. */
+  private whole = false
+  private isEventStream = false
+  private firstTokenSeen = false
+  private controller: ReadableStreamDirectController | undefined
+  private sending: PromiseWithResolvers<void> | undefined
+  /** Body pieces that came before the controller did, or all of them when `whole`. */
+  private waiting: Array<Uint8Array> | undefined
+  private ended: "no" | "well" | "broken" = "no"
+
+  constructor(front: Front, route: ProxyRoute, request: Request, clientAddress: string | undefined) {
+    this.front = front
+    this.route = route
+    this.request = request
+    this.clientAddress = clientAddress
+  }
+
+  /** Never rejects. */
+  run(): Promise<Response> {
+    this.prepare().catch((cause: unknown) => this.refuse(toGatewayError(cause, this.front.deps.log)))
+    return this.answer.promise
+  }
+
+  private async prepare(): Promise<void> {
+    const { options } = this.front.deps
+    const { request } = this
+    request.signal.addEventListener("abort", this)
+    const { lines, requestId } = podRequestHeaders(request.headers, this.clientAddress)
+    this.requestId = requestId
+    this.headerLines = lines
+    const bytes = await readBody(request, options.bodyBytesMax, options.bodyReadTimeoutMs)
+    if (this.settled) return
+    const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
+    this.features = read.features
+    this.body = read.body
+    await this.dispatch(read.features)
+  }
+
+  private async dispatch(features: PromptFeatures): Promise<void> {
+    const { scheduler, metrics } = this.front.deps
+    const askedMs = performance.now()
+    let decision: Decision
+    try {
+      decision = await scheduler.pick(features, this.excluded)
+    } catch (cause) {
+      const error = toGatewayError(cause, this.front.deps.log)
+      // When no pod is left to try, what went wrong with the last one says more.
+      return this.refuse(error instanceof NoPodAvailable && this.failure !== undefined ? this.failure : error)
+    }
+    metrics.picked(this.route.path, (performance.now() - askedMs) / 1000)
+    if (this.settled) return scheduler.end(decision.reservation, aborted)
+    this.decision = decision
+    this.call = this.front.client.request(
+      decision.address,
+      {
+        method: "POST",
+        target: this.route.path + queryOf(this.request.url),
+        headerLines: this.headerLines,
+        body: this.body
+      },
+      this
+    )
+  }
+
+  onHead(head: ResponseHead): void {
+    this.head = head
+    this.body = undefined
+    this.features?.release()
+    const { options } = this.front.deps
+    this.whole = head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax
+    if (this.whole) return
+    this.isEventStream = isEventStream(head)
+    this.respond(directStream(this))
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.tail.add(bytes)
+    if (!this.firstTokenSeen) this.lookForFirstToken(bytes)
+    const controller = this.controller
+    if (controller === undefined) {
+      if (this.waiting === undefined) this.waiting = [bytes]
+      else this.waiting.push(bytes)
+      return
+    }
+    const wrote = controller.write(bytes)
+    if (typeof wrote !== "number") this.holdUntil(wrote)
+  }
+
+  onEnd(): void {
+    this.ended = "well"
+    this.settle("finished", this.head?.status ?? 0, this.tail.usage())
+    if (this.whole) this.respond(wholeBody(this.waiting))
+    else this.finishSending()
+  }
+
+  onError(error: UpstreamError): void {
+    const { scheduler } = this.front.deps
+    const decision = this.decision
+    if (decision !== undefined && error.kind !== "exhausted") scheduler.podFailed(decision.address.id, error.message)
+    if (!error.answered && isRetriable(error.kind)) return this.tryAnother(error, error.kind)
+    this.ended = "broken"
+    if (this.head === undefined || this.whole) return this.refuse(upstreamGatewayError(error))
+    this.settle("failed", this.head.status, undefined)
+    this.sending?.reject(breakOff)
+  }
+
+  /** Bun asks for the body: the answer's head is on its way to the client. */
+  pull(controller: ReadableStreamDirectController): Promise<void> {
+    if (this.ended === "broken") return Promise.reject(breakOff)
+    this.controller = controller
+    this.sending = Promise.withResolvers()
+    const waiting = this.waiting
+    this.waiting = undefined
+    if (waiting !== undefined) {
+      for (const bytes of waiting) {
+        const wrote = controller.write(bytes)
+        if (typeof wrote !== "number") this.holdUntil(wrote)
+      }
+    }
+    if (this.ended === "well") this.finishSending()
+    return this.sending.promise
+  }
+
+  cancel(): void {
+    this.clientGone()
+  }
+
+  handleEvent(): void {
+    this.clientGone()
+  }
+
+  private clientGone(): void {
+    if (this.settled) return
+    this.call?.abort()
+    this.settle("aborted", this.head?.status ?? clientGoneStatus, undefined)
+    this.answer.resolve(new Response(null, { status: clientGoneStatus }))
+  }
+
+  private tryAnother(error: UpstreamError, reason: RetryReason): void {
+    const { scheduler, options, metrics } = this.front.deps
+    const { decision, features } = this
+    if (decision === undefined || features === undefined) return
+    scheduler.end(decision.reservation, failed)
+    this.decision = undefined
+    this.call = undefined
+    this.failure = upstreamGatewayError(error)
+    this.excluded = [...(this.excluded ?? []), decision.address.id]
+    if (this.excluded.length > options.retriesMax) return this.refuse(this.failure)
+    metrics.retried(reason)
+    this.dispatch(features).catch((cause: unknown) => this.refuse(toGatewayError(cause, this.front.deps.log)))
+  }
+
+  /** Answers with an error of our own. */
+  private refuse(error: GatewayError): void {
+    if (this.settled) return
+    this.call?.abort()
+    this.settle("failed", error.status, undefined)
+    this.answer.resolve(errorResponse(error, this.requestId, this.route.prompt === "messages"))
+  }
+
+  private respond(body: BodyInit | null): void {
+    const { head } = this
+    if (head === undefined) return
+    const pod = this.front.deps.options.exposePodHeader ? this.decision?.address.id : undefined
+    const headers = clientHeaders(head, this.requestId ?? "", pod)
+    this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
+  }
+
+  private lookForFirstToken(bytes: Uint8Array): void {
+    const { status } = this.head ?? { status: 0 }
+    if (status < 200 || status > 299) {
+      this.firstTokenSeen = true
+      return
+    }
+    const mark = this.isEventStream ? this.route.firstTokenMark : undefined
+    if (mark !== undefined && !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark)) return
+    this.firstTokenSeen = true
+    const { scheduler, metrics } = this.front.deps
+    if (this.decision !== undefined) scheduler.firstToken(this.decision.reservation)
+    metrics.firstByte(this.route.path, (performance.now() - this.startedMs) / 1000)
+  }
+
+  private finishSending(): void {
+    this.controller?.close()
+    this.sending?.resolve()
+  }
+
+  /** The client reads slower than the pod writes. */
+  private holdUntil(drained: Promise<number>): void {
+    this.call?.pause()
+    const resume = () => this.call?.resume()
+    drained.then(resume, resume)
+  }
+
+  private settle(outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined): void {
+    if (this.settled) return
+    this.settled = true
+    const { scheduler, metrics } = this.front.deps
+    const { decision, features } = this
+    const outputTokens = usage?.outputTokens ?? this.countedOutputTokens()
+    if (decision !== undefined) {
+      const end = usage === undefined && outputTokens === undefined
+        ? bareEnds[outcome]
+        : { outcome, ...usage, outputTokens }
+      scheduler.end(decision.reservation, end)
+      metrics.tokens(features?.model ?? "", usage?.promptTokens, usage?.cachedTokens, outputTokens)
+    }
+    if (usage?.promptTokens !== undefined && features !== undefined && this.route.generates) {
+      this.front.workshop.bytesPerToken.learn(features.model, features.textBytes, usage.promptTokens)
+    }
+    features?.release()
+    metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
+    this.front.left()
+  }
+
+  /** vLLM sends an event a token; the first and the last carry none. */
+  private countedOutputTokens(): number | undefined {
+    return this.isEventStream && this.route.generates ? Math.max(0, this.tail.pieces - 2) : undefined
+  }
+}
+
+const aborted: RequestEnd = { outcome: "aborted" }
+const failed: RequestEnd = { outcome: "failed" }
+const bareEnds = { aborted, failed, finished: { outcome: "finished" } } as const
+
+const isRetriable = (kind: UpstreamError["kind"]): kind is RetryReason =>
+  kind === "refused" || kind === "connect-timeout" || kind === "broken" || kind === "exhausted"
+
+const isEventStream = (head: ResponseHead): boolean => {
+  for (let i = 0; i < head.headers.length; i += 2) {
+    if (head.headers[i]?.toLowerCase() === "content-type") {
+      return head.headers[i + 1]?.startsWith("text/event-stream") === true
+    }
+  }
+  return false
+}
+
+/** The pieces come from sockets, so no shared memory is behind them, as the type demands. */
+const wholeBody = (pieces: ReadonlyArray<Uint8Array> | undefined): BodyInit | null => {
+  if (pieces === undefined) return null
+  return (pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)) as Uint8Array<ArrayBuffer>
+}
+
+/** The types of the web's streams do not know Bun's direct ones. */
+const directStream = (source: Bun.DirectUnderlyingSource): ReadableStream =>
+  new ReadableStream(source as unknown as UnderlyingDefaultSource)
+
+/** Query of a URL with its question mark; empty when there is none. */
+const queryOf = (url: string): string => {
+  const at = url.indexOf("?")
+  return at < 0 ? "" : url.slice(at)
+}
+
+/**
+ * Rejecting the stream resets the client's connection: all that is left to tell that this is not the end.
+ * Bun prints whatever reason there is, so there is none.
+ */
+const breakOff = undefined

@@ -1,0 +1,125 @@
+import { hashText } from "../../core/BlockHash.ts"
+import { BadRequest } from "../../errors.ts"
+import type { FrontOptions } from "../FrontOptions.ts"
+import type { ProxyRoute } from "../routes.ts"
+import { canonicalPrompt, type JsonObject, promptTokenIds } from "./canonicalPrompt.ts"
+import { withModel } from "./jsonModel.ts"
+import { boundaryOf, formFields, withField } from "./multipart.ts"
+import { type FeatureWorkshop, type Prompt, PromptFeatures } from "./PromptFeatures.ts"
+
+/** A request as the pods will see it. */
+export interface ReadRequest {
+  readonly features: PromptFeatures
+  /** The client's own bytes unless an alias changed the model's name in them. */
+  readonly body: Uint8Array
+}
+
+/** Whisper-like models see 30 s of audio, about 480 kB compressed, as 1,500 positions. */
+const audioBytesPerWindow = 480_000
+const audioTokensPerWindow = 1_500
+
+const decoder = new TextDecoder()
+
+/** Reads what a pick needs out of a request's body. Throws BadRequest. */
+export const readRequest = (
+  route: ProxyRoute,
+  headers: Headers,
+  bytes: Uint8Array,
+  options: FrontOptions,
+  workshop: FeatureWorkshop
+): ReadRequest =>
+  route.prompt === "form"
+    ? readForm(route, headers, bytes, options, workshop)
+    : readJson(route, headers, bytes, options, workshop)
+
+const readJson = (
+  route: ProxyRoute,
+  headers: Headers,
+  bytes: Uint8Array,
+  options: FrontOptions,
+  workshop: FeatureWorkshop
+): ReadRequest => {
+  const body = parseObject(bytes)
+  const named = body["model"]
+  if (named !== undefined && named !== null && typeof named !== "string") {
+    throw new BadRequest({ message: "model must be a string", param: "model" })
+  }
+  const model = options.aliases.get(named ?? "") ?? named ?? ""
+  const ids = promptTokenIds(route.prompt, body)
+  const prompt: Prompt = ids === undefined ? { text: canonicalPrompt(route.prompt, body) } : { ids }
+  const features = new PromptFeatures(
+    {
+      model,
+      cacheSalt: typeof body["cache_salt"] === "string" ? body["cache_salt"] : "",
+      prompt,
+      followsPrefix: route.prompt !== "texts",
+      outputTokensMax: route.generates ? outputTokensMax(body) : undefined,
+      generates: route.generates,
+      streams: body["stream"] === true,
+      sessionHash: sessionHash(headers, body)
+    },
+    workshop
+  )
+  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model) }
+}
+
+const readForm = (
+  route: ProxyRoute,
+  headers: Headers,
+  bytes: Uint8Array,
+  options: FrontOptions,
+  workshop: FeatureWorkshop
+): ReadRequest => {
+  const boundary = boundaryOf(headers.get("content-type") ?? "")
+  if (boundary === undefined) {
+    throw new BadRequest({ message: `${route.path} takes multipart/form-data with a boundary` })
+  }
+  const fields = formFields(bytes, boundary, ["model", "stream"])
+  if (typeof fields === "string") throw new BadRequest({ message: fields })
+  const named = fields.get("model")
+  const model = options.aliases.get(named?.value ?? "") ?? named?.value ?? ""
+  const features = new PromptFeatures(
+    {
+      model,
+      cacheSalt: "",
+      prompt: { tokensGuessed: audioTokensPerWindow * Math.ceil(bytes.length / audioBytesPerWindow) },
+      followsPrefix: false,
+      outputTokensMax: undefined,
+      generates: route.generates,
+      streams: fields.get("stream")?.value.toLowerCase() === "true",
+      sessionHash: sessionHash(headers, {})
+    },
+    workshop
+  )
+  return { features, body: named === undefined || model === named.value ? bytes : withField(bytes, named, model) }
+}
+
+const parseObject = (bytes: Uint8Array): JsonObject => {
+  let value: unknown
+  try {
+    value = JSON.parse(decoder.decode(bytes))
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new BadRequest({
+      message: bytes.length === 0 ? "the request has no body" : `the body is not JSON: ${detail}`
+    })
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new BadRequest({ message: "the body must be a JSON object" })
+  }
+  return value as JsonObject
+}
+
+const outputTokensMax = (body: JsonObject): number | undefined => {
+  const sampling = body["sampling_params"] as JsonObject | null | undefined
+  const value = body["max_completion_tokens"] ?? body["max_tokens"] ?? body["max_output_tokens"] ??
+    sampling?.["max_tokens"]
+  return typeof value === "number" && value > 0 ? value : undefined
+}
+
+/** vLLM's own order: header, body, then the extension arguments. */
+const sessionHash = (headers: Headers, body: JsonObject): number => {
+  const extra = body["vllm_xargs"] as JsonObject | null | undefined
+  const key = headers.get("x-session-id") ?? body["session_id"] ?? extra?.["session_id"] ?? body["prompt_cache_key"]
+  return typeof key === "string" && key !== "" ? hashText(key) : 0
+}

@@ -1,0 +1,38 @@
+import { Hono } from "hono"
+import { MethodNotAllowed, UnknownRoute } from "../errors.ts"
+import { errorResponse, toGatewayError } from "./errors.ts"
+import type { Front } from "./Front.ts"
+import { proxyRoutes } from "./routes.ts"
+import { addStatusRoutes, statusPaths } from "./statusRoutes.ts"
+
+/** What Bun.serve hands over beside the request: enough to know who asks. */
+export interface FrontEnv {
+  readonly Bindings: { readonly requestIP?: (request: Request) => { readonly address: string } | null }
+}
+
+/** The HTTP surface of the gateway. */
+export const makeFront = (front: Front): Hono<FrontEnv> => {
+  const app = new Hono<FrontEnv>()
+  for (const route of proxyRoutes) {
+    app.post(route.path, (context) => {
+      const request = context.req.raw
+      return front.proxy(route, request, context.env.requestIP?.(request)?.address)
+    })
+    app.all(route.path, (context) => methodNotAllowed(context.req.method, route.path, "POST"))
+  }
+  addStatusRoutes(app, front)
+  for (const path of statusPaths) {
+    app.all(path, (context) => methodNotAllowed(context.req.method, context.req.path, "GET, HEAD"))
+  }
+  app.notFound((context) =>
+    errorResponse(new UnknownRoute({ message: `no route ${context.req.method} ${context.req.path}` }), undefined, false)
+  )
+  app.onError((cause) => errorResponse(toGatewayError(cause, front.deps.log), undefined, false))
+  return app
+}
+
+const methodNotAllowed = (method: string, path: string, allow: string): Response => {
+  const response = errorResponse(new MethodNotAllowed({ message: `${path} does not take ${method}` }), undefined, false)
+  response.headers.set("allow", allow)
+  return response
+}

@@ -1,0 +1,46 @@
+import { BadRequest, BodyTooLarge, TimedOut } from "../errors.ts"
+
+/**
+ * The whole body of a request. Rejects with BodyTooLarge (before reading, when the length is announced), TimedOut,
+ * or BadRequest when the client broke off.
+ */
+export const readBody = async (request: Request, bytesMax: number, timeoutMs: number): Promise<Uint8Array> => {
+  const announced = request.headers.get("content-length")
+  if (announced !== null && Number(announced) > bytesMax) throw tooLarge(bytesMax)
+  const reading = announced === null ? readCounted(request, bytesMax) : request.bytes()
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => reject(new TimedOut({ message: "the request's body did not come in time" })),
+    timeoutMs
+  )
+  try {
+    return await Promise.race([reading, promise])
+  } catch (cause) {
+    // The reading goes on when only the time is up, and may still fail.
+    reading.catch(() => {})
+    throw cause instanceof BodyTooLarge || cause instanceof TimedOut
+      ? cause
+      : new BadRequest({ message: "the request's body broke off" })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const readCounted = async (request: Request, bytesMax: number): Promise<Uint8Array> => {
+  if (request.body === null) return new Uint8Array(0)
+  const pieces: Array<Uint8Array> = []
+  let length = 0
+  const reader = request.body.getReader()
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    length += next.value.byteLength
+    if (length > bytesMax) {
+      reader.cancel().catch(() => {})
+      throw tooLarge(bytesMax)
+    }
+    pieces.push(next.value)
+  }
+  return Buffer.concat(pieces)
+}
+
+const tooLarge = (bytesMax: number): BodyTooLarge =>
+  new BodyTooLarge({ message: `the request's body is larger than ${bytesMax} bytes, the limit of this gateway` })

@@ -1,0 +1,58 @@
+import { connectionNames, hopByHop } from "./requestHeaders.ts"
+import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
+
+/**
+ * The pod's headers as our answer's, hop-by-hop ones left out. Bun writes well-known names in its own order and case
+ * and joins repeated ones with a comma, except Set-Cookie.
+ */
+export const clientHeaders = (
+  head: ResponseHead,
+  requestId: string,
+  podId: string | undefined
+): Headers | Record<string, string> => {
+  const { headers } = head
+  const plain: Record<string, string> = {}
+  const seen = new Set<string>()
+  let repeated = false
+  let named: ReadonlyArray<string> | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? ""
+    const lower = name.toLowerCase()
+    if (hopByHop.has(lower)) {
+      if (lower === "connection") named = connectionNames(headers[i + 1])
+      continue
+    }
+    // A length beside chunked framing is void, and a body without a length must not claim one.
+    if (lower === "content-length" && head.bodyBytes < 0) continue
+    if (seen.has(lower)) repeated = true
+    seen.add(lower)
+    plain[name] = headers[i + 1] ?? ""
+  }
+  const result = repeated ? repeatedHeaders(head) : plain
+  if (!seen.has("x-request-id")) set(result, "x-request-id", requestId)
+  if (podId !== undefined) set(result, "x-warmroute-pod", podId)
+  if (named !== undefined && named.length > 0) return withoutNamed(result, named)
+  return result
+}
+
+const set = (headers: Headers | Record<string, string>, name: string, value: string): void => {
+  if (headers instanceof Headers) headers.set(name, value)
+  else headers[name] = value
+}
+
+const repeatedHeaders = (head: ResponseHead): Headers => {
+  const result = new Headers()
+  for (let i = 0; i < head.headers.length; i += 2) {
+    const name = head.headers[i] ?? ""
+    const lower = name.toLowerCase()
+    if (hopByHop.has(lower) || (lower === "content-length" && (head.bodyBytes < 0 || result.has(lower)))) continue
+    result.append(name, head.headers[i + 1] ?? "")
+  }
+  return result
+}
+
+const withoutNamed = (headers: Headers | Record<string, string>, named: ReadonlyArray<string>): Headers => {
+  const result = new Headers(headers)
+  for (const name of named) if (name !== "" && name !== "close" && name !== "keep-alive") result.delete(name)
+  return result
+}

@@ -1,0 +1,47 @@
+import { Front } from "./Front.ts"
+import type { FrontDeps, ListenOptions } from "./FrontOptions.ts"
+import { makeFront } from "./makeFront.ts"
+
+/** A listening front end. */
+export interface FrontServer {
+  readonly url: string
+  readonly port: number
+  /** Proxied requests that have not ended. */
+  readonly openRequests: () => number
+  /** Refuses new connections, lets open requests end for `graceMs`, then breaks off what is left. */
+  readonly stop: (graceMs: number) => Promise<void>
+}
+
+/** Room above our own limit, so that it is our error that a client sees and not Bun's bare 413. */
+const bodyHeadroom = 2
+const drainPollMs = 5
+
+/** Starts to listen. Throws when the port is taken or the host is not ours. */
+export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer => {
+  const front = new Front(deps)
+  const app = makeFront(front)
+  const server = Bun.serve({
+    hostname: listen.hostname,
+    port: listen.port,
+    reusePort: listen.reusePort ?? false,
+    // Bun's default of 10 s would cut the pauses of a slow model; phases have their own deadlines.
+    idleTimeout: 0,
+    maxRequestBodySize: deps.options.bodyBytesMax * bodyHeadroom,
+    fetch: (request, server) => app.fetch(request, server)
+  })
+  const port = server.port ?? listen.port
+  return {
+    url: server.url.origin,
+    port,
+    openRequests: () => front.openRequests,
+    stop: async (graceMs) => {
+      front.draining = true
+      const deadlineMs = performance.now() + graceMs
+      server.stop(false).catch(() => {})
+      // Bun counts a request until the last byte is with the kernel, which our own count can't see.
+      while (server.pendingRequests > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
+      await server.stop(true)
+      front.client.close()
+    }
+  }
+}
