@@ -1,0 +1,59 @@
+import type { Fiber, Scope } from "effect"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { PodMetrics } from "../src/vllm/MetricsText.ts"
+import type { PodHandle } from "./PodActor.ts"
+import type { ModelCard, PodStatus, PoolView } from "./PoolView.ts"
+
+/** A pod of the pool with its actor. */
+export interface Living {
+  readonly phase: "running" | "draining"
+  readonly address: PodAddress
+  readonly pod: PodHandle
+  readonly scope: Scope.CloseableScope
+  /** Ends a drain whose pod does not become idle. */
+  readonly grace: Fiber.RuntimeFiber<void> | undefined
+}
+interface Gone {
+  /** stopping: its actor is being stopped. down: its actor gave up and is due for a new one. */
+  readonly phase: "stopping" | "down"
+  readonly address: PodAddress
+  readonly reason: string
+}
+export type Entry = Living | Gone
+
+/** What the pool knows of a pod's process, for a snapshot. */
+export interface PodSeen {
+  readonly id: PodId
+  readonly metrics: PodMetrics | undefined
+  readonly models: ReadonlyArray<string>
+}
+
+export const isLiving = (entry: Entry | undefined): entry is Living =>
+  entry !== undefined && (entry.phase === "running" || entry.phase === "draining")
+
+export const podsSeen = (entries: ReadonlyMap<PodId, Entry>): ReadonlyArray<PodSeen> =>
+  [...entries.values()].filter(isLiving).map(({ address: { id }, pod }) => ({
+    id,
+    metrics: pod.metrics(),
+    models: pod.status().models.map((card) => card.id)
+  }))
+
+export const poolView = (entries: ReadonlyMap<PodId, Entry>): PoolView => {
+  const pods = (): ReadonlyArray<PodStatus> => [...entries.values()].map(statusOf)
+  return { pods, models: () => unionOfModels(pods()) }
+}
+
+const statusOf = (entry: Entry): PodStatus => {
+  if (isLiving(entry)) return entry.pod.status()
+  const { address, phase, reason } = entry
+  return { address, health: phase === "down" ? "unhealthy" : "draining", reason, models: [], version: undefined }
+}
+
+const unionOfModels = (pods: ReadonlyArray<PodStatus>): ReadonlyArray<ModelCard> => {
+  const cards = new Map<string, ModelCard>()
+  for (const pod of pods) {
+    if (pod.health !== "healthy") continue
+    for (const card of pod.models) if (!cards.has(card.id)) cards.set(card.id, card)
+  }
+  return [...cards.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+}

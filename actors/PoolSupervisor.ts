@@ -1,0 +1,270 @@
+import { Effect, Exit, Fiber, Scope } from "effect"
+import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { PodRecord } from "../src/storage/SnapshotStore.ts"
+import type { PodProbe } from "../src/vllm/PodProbe.ts"
+import { makePodActor, type PodActorOptions, type PodHandle } from "./PodActor.ts"
+import { type Entry, isLiving, type Living, type PodSeen, podsSeen, poolView } from "./PoolEntry.ts"
+import type { PoolView } from "./PoolView.ts"
+import { type ActorRef, spawn } from "./runtime/Actor.ts"
+import type { SchedulerMessage } from "./SchedulerMessages.ts"
+
+/** The full set of pods that should be served. From discovery. */
+export interface PodsDiscovered {
+  readonly _tag: "PodsDiscovered"
+  readonly addresses: ReadonlyArray<PodAddress>
+}
+/** From the supervisor's own children. `pod` tells an old life of the same id from the present one. */
+interface PodGaveUp {
+  readonly _tag: "PodGaveUp"
+  readonly id: PodId
+  readonly pod: PodHandle
+  readonly reason: string
+}
+interface PodRetryDue {
+  readonly _tag: "PodRetryDue"
+  readonly id: PodId
+}
+/** It has nothing left to do, or its grace is over. */
+interface PodDrained {
+  readonly _tag: "PodDrained"
+  readonly id: PodId
+  readonly pod: PodHandle
+}
+interface PodStopped {
+  readonly _tag: "PodStopped"
+  readonly id: PodId
+}
+export type PoolMessage = PodsDiscovered | PodGaveUp | PodRetryDue | PodDrained | PodStopped
+
+export interface PoolOptions {
+  /** Further pods are refused with a warning. */
+  readonly podsMax: number
+  /** How long a removed pod may finish its requests. */
+  readonly drainGraceMs: number
+  /** After this long a pod whose actor spent its restart budget gets a new one. */
+  readonly podRetryMs: number
+  readonly mailboxCapacity: number
+  readonly pod: PodActorOptions
+}
+
+export interface PoolArgs {
+  readonly probe: PodProbe
+  readonly scheduler: ActorRef<SchedulerMessage>
+  readonly constantsFor: (address: PodAddress) => EngineConstants
+  /** What the snapshot kept; each record is used for the first life of its pod only. */
+  readonly restored: ReadonlyArray<PodRecord>
+  readonly options: PoolOptions
+}
+
+export interface PoolHandle {
+  readonly ref: ActorRef<PoolMessage>
+  readonly view: PoolView
+  /** The pod refused the connection or broke off. Unknown ids are passed over. */
+  readonly podFailed: (id: string, why: string) => void
+  readonly podsSeen: () => ReadonlyArray<PodSeen>
+}
+
+/** Messages that the supervisor's children may have waiting: gave up, retry, drained twice, stopped. */
+const RESERVED_PER_POD = 5
+
+/**
+ * Starts the supervisor of all pod actors. Closing the scope stops the pods too; the scheduler's actor must have been
+ * started before, so that it still hears of them.
+ */
+export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const pool: Pool = {
+      ...args,
+      scope: yield* Effect.scope,
+      entries: new Map(),
+      unclaimed: new Map(args.restored.map((record) => [record.id, record])),
+      desired: [],
+      refused: "",
+      self: undefined
+    }
+    yield* Effect.addFinalizer(() => closeAll(pool))
+    const { mailboxCapacity, podsMax } = args.options
+    const ref = yield* spawn<Pool, PoolMessage, never>(
+      {
+        init: Effect.succeed(pool),
+        receive: (state, message) => Effect.as(receive(state, message), state),
+        // The crash may have come in the middle of starting and stopping pods, which is safe to do again.
+        recover: (state) => Effect.as(reconcile(state), state)
+      },
+      {
+        name: "pool",
+        mailboxCapacity,
+        reservedCapacity: RESERVED_PER_POD * podsMax,
+        restartsMax: 5,
+        restartWindowMs: 60_000,
+        backoffMinMs: 50,
+        backoffMaxMs: 5000
+      }
+    )
+    pool.self = ref
+    return { ref, view: poolView(pool.entries), podFailed: podFailed(pool), podsSeen: () => podsSeen(pool.entries) }
+  })
+
+/** The supervisor's state; the view reads `entries`, nobody but the supervisor writes. */
+interface Pool extends PoolArgs {
+  readonly scope: Scope.Scope
+  readonly entries: Map<PodId, Entry>
+  readonly unclaimed: Map<string, PodRecord>
+  desired: ReadonlyArray<PodAddress>
+  /** Ids refused at the last look, so that each set of them is logged once. */
+  refused: string
+  self: ActorRef<PoolMessage> | undefined
+}
+
+const receive = (pool: Pool, message: PoolMessage): Effect.Effect<void> => {
+  switch (message._tag) {
+    case "PodsDiscovered":
+      pool.desired = message.addresses
+      return reconcile(pool)
+    case "PodGaveUp":
+      return afterGivingUp(pool, message)
+    case "PodRetryDue":
+      if (pool.entries.get(message.id)?.phase === "down") pool.entries.delete(message.id)
+      return reconcile(pool)
+    case "PodDrained": {
+      const entry = pool.entries.get(message.id)
+      return isLiving(entry) && entry.phase === "draining" && entry.pod === message.pod
+        ? stopPod(pool, entry, "it was removed from the pool")
+        : Effect.void
+    }
+    case "PodStopped":
+      if (pool.entries.get(message.id)?.phase === "stopping") pool.entries.delete(message.id)
+      return reconcile(pool)
+    default:
+      return message satisfies never
+  }
+}
+
+/** Brings the pod actors in line with the desired set; what can't be done now is done when a pod has stopped. */
+const reconcile = (pool: Pool): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const wanted = new Map(pool.desired.map((address) => [address.id, address]))
+    for (const [id, entry] of pool.entries) {
+      const address = wanted.get(id)
+      if (!isLiving(entry)) {
+        if (entry.phase === "down" && address === undefined) pool.entries.delete(id)
+      } else if (address === undefined) {
+        if (entry.phase === "running") yield* drain(pool, entry)
+      } else if (!sameAddress(address, entry.address)) {
+        yield* stopPod(pool, entry, "its address has changed")
+      } else if (entry.phase === "draining") yield* undrain(pool, entry)
+    }
+    const refused: Array<PodId> = []
+    for (const address of wanted.values()) {
+      if (pool.entries.has(address.id)) continue
+      if (pool.entries.size < pool.options.podsMax) yield* startPod(pool, address)
+      else refused.push(address.id)
+    }
+    yield* warnRefused(pool, refused)
+  })
+
+const sameAddress = (a: PodAddress, b: PodAddress): boolean =>
+  a.hostname === b.hostname && a.port === b.port && a.tls === b.tls && a.preset === b.preset
+
+const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<void> => {
+  const names = refused.join(", ")
+  if (names === pool.refused) return Effect.void
+  pool.refused = names
+  if (names === "") return Effect.void
+  return Effect.logWarning(
+    `${refused.length} pods are left out, since the pool has its ${pool.options.podsMax} (limits.podsMax): ${names}`
+  )
+}
+
+const startPod = (pool: Pool, address: PodAddress): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { id } = address
+    const restored = pool.unclaimed.get(id)
+    pool.unclaimed.delete(id)
+    const scope = yield* Scope.make()
+    const pod: PodHandle = yield* makePodActor({
+      address,
+      constants: pool.constantsFor(address),
+      probe: pool.probe,
+      scheduler: pool.scheduler,
+      restored,
+      onIdle: Effect.sync(() => tellSelf(pool, { _tag: "PodDrained", id, pod })),
+      options: pool.options.pod
+    }).pipe(Scope.extend(scope))
+    pool.entries.set(id, { phase: "running", address, pod, scope, grace: undefined })
+    yield* pod.ref.join.pipe(
+      Effect.catchAll(({ reason }) => Effect.sync(() => tellSelf(pool, { _tag: "PodGaveUp", id, pod, reason }))),
+      Effect.interruptible,
+      Effect.forkIn(scope)
+    )
+    yield* Effect.logInfo(`pod ${id} joined the pool`)
+  }).pipe(Effect.uninterruptible)
+
+const drain = (pool: Pool, entry: Living): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { address: { id }, pod } = entry
+    yield* Effect.logInfo(`pod ${id} was removed; it drains for at most ${pool.options.drainGraceMs} ms`)
+    pod.ref.unsafeTellReserved({ _tag: "Drain" })
+    const grace = yield* Effect.sleep(pool.options.drainGraceMs).pipe(
+      Effect.map(() => tellSelf(pool, { _tag: "PodDrained", id, pod })),
+      Effect.forkIn(entry.scope)
+    )
+    pool.entries.set(id, { ...entry, phase: "draining", grace })
+  })
+
+const undrain = (pool: Pool, entry: Living): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (entry.grace !== undefined) yield* Fiber.interrupt(entry.grace)
+    entry.pod.ref.unsafeTellReserved({ _tag: "Undrain" })
+    pool.entries.set(entry.address.id, { ...entry, phase: "running", grace: undefined })
+    yield* Effect.logInfo(`pod ${entry.address.id} is back before it had drained`)
+  })
+
+/** Stops a pod's actor without waiting for it. */
+const stopPod = (pool: Pool, { address, scope }: Living, reason: string): Effect.Effect<void> => {
+  pool.entries.set(address.id, { phase: "stopping", address, reason })
+  return Scope.close(scope, Exit.void).pipe(
+    Effect.zipRight(Effect.logInfo(`pod ${address.id} left: ${reason}`)),
+    Effect.map(() => tellSelf(pool, { _tag: "PodStopped", id: address.id })),
+    Effect.forkDaemon,
+    Effect.asVoid
+  )
+}
+
+const afterGivingUp = (pool: Pool, { id, pod, reason }: PodGaveUp): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const entry = pool.entries.get(id)
+    if (!isLiving(entry) || entry.pod !== pod) return
+    // Its actor did not stop in order, so it could not say so itself.
+    if (!pool.scheduler.unsafeTell({ _tag: "PodLeft", id })) {
+      pool.scheduler.unsafeTellReserved({ _tag: "PodLeft", id })
+    }
+    yield* Effect.forkDaemon(Scope.close(entry.scope, Exit.void))
+    if (entry.phase === "draining") {
+      pool.entries.delete(id)
+      return yield* reconcile(pool)
+    }
+    pool.entries.set(id, { phase: "down", address: entry.address, reason: `its actor gave up: ${reason}` })
+    yield* Effect.logError(`pod ${id} is out for ${pool.options.podRetryMs} ms, its actor gave up: ${reason}`)
+    yield* Effect.sleep(pool.options.podRetryMs).pipe(
+      Effect.map(() => tellSelf(pool, { _tag: "PodRetryDue", id })),
+      Effect.forkIn(pool.scope)
+    )
+  })
+
+const tellSelf = (pool: Pool, message: PoolMessage): void => {
+  pool.self?.unsafeTellReserved(message)
+}
+
+const closeAll = (pool: Pool): Effect.Effect<void> =>
+  Effect.forEach(
+    [...pool.entries.values()].filter(isLiving),
+    ({ scope }) => Scope.close(scope, Exit.void),
+    { concurrency: "unbounded", discard: true }
+  )
+
+const podFailed = (pool: Pool) => (id: string, why: string): void => {
+  const entry = pool.entries.get(id as PodId)
+  if (isLiving(entry)) entry.pod.ref.unsafeTell({ _tag: "DispatchFailed", why })
+}
