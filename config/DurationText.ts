@@ -1,0 +1,52 @@
+import { Duration, ParseResult, Schema } from "effect"
+
+const millisByUnit: ReadonlyMap<string, number> = new Map(
+  [
+    ["ms milli millis millisecond milliseconds", 1],
+    ["s sec secs second seconds", 1000],
+    ["m min mins minute minutes", 60_000],
+    ["h hour hours", 3_600_000]
+  ].flatMap(([units, millis]) => `${units}`.split(" ").map((unit) => [unit, Number(millis)] as const))
+)
+
+/** Timers count milliseconds in 31 bits, so a longer wait would fire at once. */
+const LONGEST_MS = 24 * 24 * 3_600_000
+
+const example = `write it with a unit, such as "250 millis", "5 s" or "2 minutes"`
+
+const Text = Schema.String.annotations({
+  message: (issue) => `${JSON.stringify(issue.actual)} is not a duration; ${example}`
+})
+
+/** Reads `250 millis`, `5s`, `1.5 minutes`. Returns milliseconds, or the reason why not. */
+const parseMillis = (text: string): number | string => {
+  const parts = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text)
+  const perUnit = millisByUnit.get(parts?.[2]?.toLowerCase() ?? "")
+  if (parts === null || perUnit === undefined) return `"${text}" is not a duration; ${example}`
+  const millis = Number(parts[1]) * perUnit
+  if (millis < 1) return `"${text}" is too short; the shortest duration is 1 milli`
+  return millis > LONGEST_MS ? `"${text}" is too long; the longest duration is 576 hours` : millis
+}
+
+const format = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  const unit = [["hours", 3_600_000], ["minutes", 60_000], ["seconds", 1000]] as const
+  const whole = unit.find(([, each]) => millis % each === 0)
+  return whole === undefined ? `${millis} millis` : `${millis / whole[1]} ${whole[0]}`
+}
+
+/** A length of time as people write it, from 1 ms to 24 days; a number without a unit is refused. */
+export const DurationText: Schema.Schema<Duration.Duration, string> = Schema.transformOrFail(
+  Text,
+  Schema.DurationFromSelf,
+  {
+    strict: true,
+    decode: (text, _options, ast) => {
+      const millis = parseMillis(text)
+      return typeof millis === "number"
+        ? ParseResult.succeed(Duration.millis(millis))
+        : ParseResult.fail(new ParseResult.Type(ast, text, millis))
+    },
+    encode: (duration) => ParseResult.succeed(format(duration))
+  }
+)

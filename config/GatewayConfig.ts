@@ -1,0 +1,189 @@
+import { Context, Duration, Schema } from "effect"
+import { BytesText } from "./BytesText.ts"
+import { DurationText } from "./DurationText.ts"
+import { HardwareSection, PresetName } from "./hardware.ts"
+import { PodList } from "./podEntry.ts"
+import { PolicySection } from "./policySection.ts"
+import { count, perhaps, section, setting, unknownName } from "./schemaParts.ts"
+
+const MANY = 1_000_000
+const MIB = 1024 * 1024
+
+const Port = count(0, 65_535)
+const Name = Schema.NonEmptyString
+
+const nameOf = <const Names extends ReadonlyArray<string>>(kind: string, names: Names): Schema.Schema<Names[number]> =>
+  Schema.String.pipe(
+    Schema.filter((name): name is Names[number] => names.includes(name), {
+      message: ({ actual }) => unknownName(kind, String(actual), names)
+    })
+  )
+
+const Listen = Schema.Struct({
+  /** Address of the interface to serve on; `127.0.0.1` keeps it to this machine. Default `0.0.0.0`, all of them. */
+  hostname: setting(Name, "0.0.0.0"),
+  /** TCP port; 0 takes any free one. Default 8080. */
+  port: setting(Port, 8080)
+})
+
+const FileDiscovery = Schema.Struct({
+  /** YAML or JSON list of pods, watched for changes; a relative path written in a file starts at that file. */
+  path: Name,
+  /** How often it is looked at where the system tells of no change. Default 5 seconds. */
+  poll: setting(DurationText, Duration.seconds(5))
+})
+
+const DnsDiscovery = Schema.Struct({
+  /** Fully qualified name, such as `vllm-headless.default.svc.cluster.local`. */
+  name: Name,
+  /** The pods' port with A and AAAA records; SRV records bring their own. */
+  port: perhaps(count(1, 65_535)),
+  /** Ask for SRV records in place of addresses. Default false. */
+  srv: setting(Schema.Boolean, false),
+  /** How often the name is asked. Default 10 seconds. */
+  interval: setting(DurationText, Duration.seconds(10)),
+  /** Reach the pods by https. Default false. */
+  tls: setting(Schema.Boolean, false)
+}).pipe(
+  Schema.filter(({ port, srv }) => {
+    if (srv && port !== undefined) return { path: ["port"], message: "SRV records bring the port; remove port or srv" }
+    return srv || port !== undefined
+      ? undefined
+      : { path: ["port"], message: "is missing; write the pods' port, or srv: true" }
+  })
+)
+
+const Discovery = Schema.Struct({
+  /** Pods listed in a file that may change. Default: none. */
+  file: perhaps(FileDiscovery),
+  /** Pods behind a DNS name. Default: none. */
+  dns: perhaps(DnsDiscovery)
+})
+
+const Scrape = Schema.Struct({
+  /** From the end of one scrape of a pod to the start of the next, jittered by 20 %. Default 1 second. */
+  interval: setting(DurationText, Duration.seconds(1)),
+  /** For each question asked of a pod. Default 1 second. */
+  timeout: setting(DurationText, Duration.seconds(1)),
+  /** Scrapes, or requests, that fail in a row before the pod gets no more until `/health` answers. Default 3. */
+  failuresBeforeUnhealthy: setting(count(1, 1000), 3),
+  /** Largest `/metrics` page that is read. Default 4 MiB. */
+  pageBytesMax: setting(BytesText, 4 * MIB),
+  /** A pod's models, version and health are asked again after this many scrapes. Default 30. */
+  modelsEveryScrapes: setting(count(1, MANY), 30)
+})
+
+const Models = Schema.Struct({
+  /** Names that clients may use, each with the model that the pods serve. Default none. */
+  aliases: setting(Schema.Record({ key: Schema.NonEmptyString, value: Schema.NonEmptyString }), {}),
+  /** Output tokens expected of a model that has not answered yet. Default 256. */
+  initialOutputTokens: setting(count(1, MANY), 256)
+})
+
+const Prefix = Schema.Struct({
+  /** Distinct KV blocks remembered over all pods, at about 30 bytes each. Default 2,000,000. */
+  entriesMax: setting(count(1024, 1 << 28), 2_000_000)
+})
+
+const Limits = Schema.Struct({
+  /** Requests in hand at once; one more is answered 429. Default 16384. */
+  openRequestsMax: setting(count(1, MANY), 16_384),
+  /** Largest request body; a larger one is answered 413. Default 64 MiB. */
+  bodyBytesMax: setting(BytesText, 64 * MIB),
+  /** Time a client has to send its body, else 408. Default 1 minute. */
+  bodyReadTimeout: setting(DurationText, Duration.minutes(1)),
+  /** Picks that may wait for the scheduler; one more is answered 429. Default 4096. */
+  mailboxCapacity: setting(count(16, MANY), 4096),
+  /** Time the scheduler has for a pick, else 504. Default 1 second. */
+  askDeadline: setting(DurationText, Duration.seconds(1)),
+  /** Pods in the pool; further ones are left out with a warning. Default 1024. */
+  podsMax: setting(count(1, 65_536), 1024),
+  /** Models, LoRA adapters among them, over all pods. Default 1024. */
+  modelsMax: setting(count(1, 65_536), 1024),
+  /** Further pods tried when one fails before its answer began. Default 2. */
+  retriesMax: setting(count(0, 100), 2),
+  /** Sockets to one pod, busy and idle; more requests wait for one. Default 4096. */
+  connectionsPerPodMax: setting(count(1, 65_535), 4096),
+  /** Sockets to one pod kept open for reuse. Default 256. */
+  idleConnectionsPerPodMax: setting(count(0, 65_535), 256),
+  /** Age at which an idle socket is dropped; keep it below the pods' keep-alive, 5 s in vLLM. Default 4 seconds. */
+  upstreamIdleMax: setting(DurationText, Duration.seconds(4)),
+  /** To open a connection to a pod. Default 3 seconds. */
+  connectTimeout: setting(DurationText, Duration.seconds(3)),
+  /** From a request sent to the first byte of its answer, the queue in the pod included; then 504. Default 10 minutes. */
+  firstByteTimeout: setting(DurationText, Duration.minutes(10)),
+  /** Longest silence inside an answer. Default 5 minutes. */
+  silenceTimeout: setting(DurationText, Duration.minutes(5)),
+  /** How long a pod that left the configuration or discovery may finish its requests. Default 5 minutes. */
+  podDrainGrace: setting(DurationText, Duration.minutes(5)),
+  /** At a stop of the gateway, how long running requests may go on before they are cut. Default 30 seconds. */
+  shutdownGrace: setting(DurationText, Duration.seconds(30))
+})
+
+const Snapshot = Schema.Struct({
+  /** Keep what the gateway learned across restarts. Default true. */
+  enabled: setting(Schema.Boolean, true),
+  /** The SQLite file; a relative path written in a file starts at that file. Default `warmroute-snapshot.sqlite`. */
+  path: setting(Name, "warmroute-snapshot.sqlite"),
+  /** How often it is written; a crash loses at most this much. Default 10 seconds. */
+  interval: setting(DurationText, Duration.seconds(10))
+})
+
+const Answers = Schema.Struct({
+  /** Name the pod in `x-warmroute-pod` on every answer. Default true. */
+  podHeader: setting(Schema.Boolean, true)
+})
+
+const Log = Schema.Struct({
+  /** Least level that is written: debug, info, warning, error or none. Default info. */
+  level: setting(nameOf("log level", ["debug", "info", "warning", "error", "none"]), "info"),
+  /** Lines of text for people, or of JSON for machines, on stderr. Default text. */
+  format: setting(nameOf("log format", ["text", "json"]), "text")
+})
+
+const Emulator = Schema.Struct({
+  /** Emulated pods that `serve` starts when no pod is configured. Default 4. */
+  pods: setting(count(1, 64), 4),
+  /** Hardware preset whose speed they have. Default small. */
+  hardware: setting(PresetName, "small"),
+  /** Times faster than that hardware. Default 4. */
+  speed: setting(Schema.Number.pipe(Schema.between(0.01, 10_000)), 4),
+  /** Model that they claim to serve. Default `emulated-8b`. */
+  model: setting(Name, "emulated-8b")
+})
+
+/** Everything an operator can set. `{}` is a whole configuration; an unknown key is refused. */
+export const GatewayConfigSchema = Schema.Struct({
+  /** Where clients reach the gateway. */
+  listen: section(Listen),
+  /** Pods that are always there: URLs, or `{ url, preset }`. Default none. */
+  pods: setting(PodList, []),
+  /** Pods that come and go; they add to `pods`. */
+  discovery: section(Discovery),
+  /** How pods are watched. */
+  scrape: section(Scrape),
+  /** Which pod a request goes to: a name, or `{ type, parameters }`. Default marginal-cost. */
+  policy: section(PolicySection),
+  /** How fast the pods are: a preset, or `{ preset, …corrections }`. Default qwen3-32b-2xh100. */
+  hardware: section(HardwareSection),
+  /** Names of models and what is expected of them. */
+  models: section(Models),
+  /** What the gateway remembers of the pods' prefix caches. */
+  prefix: section(Prefix),
+  /** The bound of everything that could grow or wait. */
+  limits: section(Limits),
+  /** What survives a restart. */
+  snapshot: section(Snapshot),
+  /** What is added to answers. */
+  answers: section(Answers),
+  /** The gateway's own log. */
+  log: section(Log),
+  /** The pods of a gateway that has none. */
+  emulator: section(Emulator)
+})
+
+/** The configuration as the wiring reads it: durations are `Duration`, sizes bytes, pods addresses. */
+export interface GatewayConfig extends Schema.Schema.Type<typeof GatewayConfigSchema> {}
+
+/** The configuration as a service; `config/layers/gatewayConfig.ts` has its layers. */
+export const GatewayConfig = Context.GenericTag<GatewayConfig>("warmroute/GatewayConfig")

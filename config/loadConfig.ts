@@ -1,0 +1,110 @@
+import { Effect, Either } from "effect"
+import { access, constants, open, stat } from "node:fs/promises"
+import { dirname, isAbsolute, join } from "node:path"
+import { ConfigError, type ConfigIssue } from "./ConfigError.ts"
+import { type ConfigSource, issueAt, isTree } from "./ConfigSource.ts"
+import { decodeConfig } from "./decodeConfig.ts"
+import type { GatewayConfig } from "./GatewayConfig.ts"
+import type { Flags } from "./shortForms.ts"
+import { CONFIG_VARIABLE, type Environment, environmentSources, flagSources } from "./textSources.ts"
+
+/** Where settings come from, strongest first: flags, environment, file; what none of them says has its default. */
+export interface ConfigSources {
+  readonly flags: Flags
+  readonly environment: Environment
+  /** The file; when undefined the one that `WARMROUTE_CONFIG` names, if any. */
+  readonly configPath: string | undefined
+}
+
+export interface LoadedConfig {
+  readonly config: GatewayConfig
+  /** The file that was read. */
+  readonly configPath: string | undefined
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** A configuration that is longer is something else. */
+const FILE_BYTES_MAX = 1024 * 1024
+
+export const loadConfig = (given: ConfigSources): Effect.Effect<LoadedConfig, ConfigError> =>
+  Effect.gen(function*() {
+    const variable = given.environment[CONFIG_VARIABLE]
+    const configPath = given.configPath ?? (variable === "" ? undefined : variable)
+    const named = given.configPath === undefined ? CONFIG_VARIABLE : "--config"
+    const file = configPath === undefined ? [] : [yield* readSource(configPath, named)]
+    const flags = flagSources(given.flags)
+    const environment = environmentSources(given.environment)
+    const sources = [...flags.sources, ...environment.sources, ...file]
+    const textIssues = [...flags.issues, ...environment.issues]
+    const decoded = decodeConfig(sources)
+    if (Either.isLeft(decoded) || textIssues.length > 0) {
+      const decodeIssues = Either.isLeft(decoded) ? decoded.left.issues : []
+      return yield* new ConfigError({ issues: [...textIssues, ...decodeIssues] })
+    }
+    const unreachable = yield* unreachableFiles(decoded.right, sources)
+    if (unreachable.length > 0) return yield* new ConfigError({ issues: unreachable })
+    return { config: decoded.right, configPath, warnings: [...flags.warnings, ...environment.warnings] }
+  })
+
+const readSource = (path: string, namedBy: string): Effect.Effect<ConfigSource, ConfigError> =>
+  Effect.gen(function*() {
+    const refuse = (problem: string, fix?: string) =>
+      new ConfigError({ issues: [{ source: namedBy, key: undefined, problem: `${path} ${problem}`, fix }] })
+    const text = yield* Effect.tryPromise({ try: () => readText(path), catch: (cause) => refuse(...whyUnread(cause)) })
+    // The parser is of use only here, and a gateway without a file starts faster for not loading it.
+    const { yamlSource } = yield* Effect.promise(() => import("./yamlSource.ts"))
+    const source = yield* yamlSource(path, text)
+    return { ...source, values: fromDirectory(source.values, dirname(path)) }
+  })
+
+const readText = async (path: string): Promise<string> => {
+  const found = await stat(path)
+  if (!found.isFile()) throw new Error("is not a plain file")
+  if (found.size > FILE_BYTES_MAX) throw new Error(`is longer than ${FILE_BYTES_MAX} bytes`)
+  const file = await open(path)
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await file.readFile())
+  } finally {
+    await file.close()
+  }
+}
+
+const whyUnread = (cause: unknown): readonly [problem: string, fix?: string] => {
+  if (cause instanceof TypeError) return ["is not UTF-8 text", "Save it as UTF-8."]
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === "ENOENT") return ["does not exist", `Relative paths start at ${process.cwd()}.`]
+  if (code === "EACCES") return ["may not be read by this user", "Give the user of the gateway read permission."]
+  return [message]
+}
+
+/** Paths in a file start at the file. */
+const fromDirectory = (values: ConfigSource["values"], directory: string): ConfigSource["values"] => {
+  const rebase = (tree: unknown): unknown =>
+    isTree(tree) && typeof tree["path"] === "string" && tree["path"] !== "" && !isAbsolute(tree["path"])
+      ? { ...tree, path: join(directory, tree["path"]) }
+      : tree
+  const { snapshot, discovery } = values
+  return {
+    ...values,
+    ...("snapshot" in values ? { snapshot: rebase(snapshot) } : {}),
+    ...(isTree(discovery) && "file" in discovery
+      ? { discovery: { ...discovery, file: rebase(discovery["file"]) } }
+      : {})
+  }
+}
+
+/** A list of pods that can't be read at the start is a slip of the pen; later it would be a fault to live with. */
+const unreachableFiles = (
+  config: GatewayConfig,
+  sources: ReadonlyArray<ConfigSource>
+): Effect.Effect<ReadonlyArray<ConfigIssue>> => {
+  const path = config.discovery.file?.path
+  if (path === undefined) return Effect.succeed([])
+  return Effect.tryPromise(() => access(path, constants.R_OK)).pipe(
+    Effect.as<ReadonlyArray<ConfigIssue>>([]),
+    Effect.catchAll(({ error }) => {
+      const [problem, fix] = whyUnread(error)
+      return Effect.succeed([issueAt(sources, ["discovery", "file", "path"], `${path} ${problem}`, fix)])
+    })
+  )
+}

@@ -1,0 +1,69 @@
+import { Either } from "effect"
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
+import { ConfigError } from "./ConfigError.ts"
+import { type ConfigSource, isTree, type SettingPath } from "./ConfigSource.ts"
+
+/** Reads YAML (JSON is YAML too). `name` is what messages call the file. Left names line and column. */
+export const yamlSource = (name: string, text: string): Either.Either<ConfigSource, ConfigError> => {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const textAt = (offset: number): string => {
+    const { line, col } = lines.linePos(offset)
+    return `${line}:${col}`
+  }
+  const wrong = (source: string, problem: string, fix?: string) =>
+    Either.left(new ConfigError({ issues: [{ source, key: undefined, problem, fix }] }))
+
+  const [fault] = document.errors
+  if (fault !== undefined) {
+    return wrong(
+      `${name}:${textAt(fault.pos[0])}`,
+      `is not YAML: ${fault.message.replace(/\.$/, "")}`,
+      syntaxFix(fault.code)
+    )
+  }
+  let values: unknown
+  try {
+    values = document.toJS() ?? {}
+  } catch (cause) {
+    return wrong(name, `is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+  if (!isTree(values)) {
+    return wrong(`${name}:1:1`, "does not hold settings by name", `Write for instance "listen: { port: 8080 }".`)
+  }
+  return Either.right({
+    name,
+    values,
+    placeOf: (path) => {
+      const offset = offsetOf(document.contents, path)
+      return offset === undefined ? undefined : textAt(offset)
+    }
+  })
+}
+
+const syntaxFix = (code: string): string | undefined => {
+  if (code === "DUPLICATE_KEY") return "Each key may be there once; remove one of the two."
+  if (code === "TAB_AS_INDENT") return "Indent with spaces."
+  if (code === "BLOCK_AS_IMPLICIT_KEY") return `Quote a text that holds ": ", or check the indentation.`
+  return undefined
+}
+
+/** Where the key of the path's deepest known part begins. */
+const offsetOf = (root: Node | null, path: SettingPath): number | undefined => {
+  let here: unknown = root
+  let offset: number | undefined
+  for (const key of path) {
+    if (isMap(here)) {
+      const pair = here.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
+      if (pair === undefined) break
+      if (isNode(pair.key)) offset = pair.key.range?.[0]
+      here = pair.value
+    } else if (isSeq(here)) {
+      here = here.items[Number(key)]
+      if (isNode(here)) offset = here.range?.[0]
+    } else {
+      break
+    }
+  }
+  return offset
+}
