@@ -237,7 +237,7 @@ export class PrefixIndex {
     this.segmentCount++
     // The directory entries of the segment are neighbours; the upper half of them moves over.
     const span = 1 << (32 - this.directoryShift - segment.depth)
-    const first = (((high & ~(bit - 1)) | bit) >>> this.directoryShift)
+    const first = ((high & ~(bit - 1)) | bit) >>> this.directoryShift
     for (let i = first; i < first + span; i++) this.directory[i] = upper
     this.splitScratch.set(segment.words)
     segment.words.fill(0)

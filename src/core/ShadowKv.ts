@@ -150,13 +150,14 @@ export class ShadowKv {
       }
       block = parent
     }
+    this.fitCapacity()
     return true
   }
 
-  /** Takes another capacity; a smaller one evicts at once, as far as nobody holds the blocks. */
+  /** Takes another capacity; a smaller one evicts at once, and what running requests hold when they end. */
   resize(capacityBlocks: number): void {
     this.capacityBlocks = this.boundedCapacity(capacityBlocks)
-    while (this.occupiedBlocks > this.capacityBlocks && this.evict());
+    this.fitCapacity()
   }
 
   /** The pod lost everything. Open leases are void. */
@@ -268,6 +269,10 @@ export class ShadowKv {
     for (let left = Math.min(outputBlocks, room); left >= 1 && this.makeRoom(); left--) {
       this.pool.createAnonymousLast(nowS, this.capacityBlocks)
     }
+  }
+
+  private fitCapacity(): void {
+    while (this.occupiedBlocks > this.capacityBlocks && this.evict());
   }
 
   private makeRoom(): boolean {

@@ -19,11 +19,13 @@ export const nameOf = (path: ReadonlyArray<number>, depth: number): string => pa
  */
 export class ReferenceKv {
   queue: Array<ReferenceBlock>
+  private capacity: number
   readonly cached = new Map<string, ReferenceBlock>()
   readonly held = new Set<ReferenceBlock>()
   private outputs = 0
 
   constructor(capacity: number) {
+    this.capacity = capacity
     this.queue = Array.from({ length: capacity }, blank)
   }
 
@@ -49,10 +51,11 @@ export class ReferenceKv {
   }
 
   release(request: ReferenceRequest, computed: boolean, outputBlocks: number): void {
-    if (computed) for (const block of request.blocks) block.computed = true
+    if (computed) { for (const block of request.blocks) block.computed = true }
     for (const block of request.extra) this.free(block)
+    this.resize(this.capacity)
     const outputs: Array<ReferenceBlock> = []
-    for (let i = 0; computed && i < outputBlocks; i++) {
+    for (let left = computed ? outputBlocks : 0; left > 0; left--) {
       const block = this.take()
       if (block === undefined) break
       block.name = `output ${this.outputs++}`
@@ -61,9 +64,11 @@ export class ReferenceKv {
     }
     for (const block of outputs.toReversed()) this.free(block)
     for (const block of request.blocks.toReversed()) this.free(block)
+    this.resize(this.capacity)
   }
 
   resize(capacity: number): void {
+    this.capacity = capacity
     while (this.queue.length + this.held.size < capacity) this.queue.unshift(blank())
     while (this.queue.length > 0 && this.queue.length + this.held.size > capacity) this.uncache(this.queue.shift())
   }

@@ -16,8 +16,10 @@ const serve = (shadow: ShadowKv, prompt: ReadonlyArray<number>, nowS = 0, output
 const exportedNames = (shadow: ShadowKv, namesByHash: ReadonlyMap<string, string>): Array<string> => {
   const blocks = decodeSketch(shadow.exportBlocks(), 1_000_000)
   if (typeof blocks === "string") throw new Error(blocks)
-  return Array.from(blocks.parent, (parent, i) =>
-    parent === anonymousBlock ? "-" : namesByHash.get(`${blocks.high[i]}:${blocks.low[i]}`) ?? "unknown")
+  return Array.from(
+    blocks.parent,
+    (parent, i) => parent === anonymousBlock ? "-" : namesByHash.get(`${blocks.high[i]}:${blocks.low[i]}`) ?? "unknown"
+  )
 }
 
 type Step =
@@ -49,10 +51,10 @@ const stepArb: fc.Arbitrary<Step> = fc.oneof(
 describe("a shadow against a plain model of vLLM's block pool", () => {
   test("caches, evicts and counts the same through any sequence of requests", () => {
     fc.assert(
-      fc.property(fc.nat(24), fc.array(stepArb, { maxLength: 60 }), (capacity, steps) => {
+      fc.property(fc.nat(24), fc.array(stepArb, { minLength: 20, maxLength: 120 }), (capacity, steps) => {
         runBoth(capacity, steps)
       }),
-      { numRuns: 600 }
+      { numRuns: 400 }
     )
   })
 })
@@ -119,7 +121,9 @@ const compare = (
     const blocks = name.split(".").map(Number)
     expect(shadow.matchBlocks(chainOf(blocks))).toBe(blocks.length)
   }
-  const queue = reference.queue.flatMap(({ name }) => name === undefined ? [] : [name.startsWith("output") ? "-" : name])
+  const queue = reference.queue.flatMap(({ name }) =>
+    name === undefined ? [] : [name.startsWith("output") ? "-" : name]
+  )
   expect(exportedNames(shadow, namesByHash).slice(0, queue.length)).toEqual(queue)
 }
 
