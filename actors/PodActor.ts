@@ -10,6 +10,8 @@ import {
   describePod,
   initialPodState,
   mayAccept,
+  type PodProcess,
+  podProcess,
   type PodState,
   podStatus,
   sameDescription
@@ -82,7 +84,7 @@ export interface PodActorArgs {
 export interface PodHandle {
   readonly ref: ActorRef<PodMessage>
   readonly status: () => PodStatus
-  readonly metrics: () => PodMetrics | undefined
+  readonly process: () => PodProcess
 }
 
 /** At most one inspection, one drain and one undrain wait at a time; the rest is slack for a crash between them. */
@@ -125,7 +127,7 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
     )
     pod.self = ref
     yield* Effect.forkScoped(Effect.interruptible(scrapeForever(pod, ref)))
-    return { ref, status: () => podStatus(args.address, pod.published), metrics: () => pod.published.metrics }
+    return { ref, status: () => podStatus(args.address, pod.published), process: () => podProcess(pod.published) }
   }).pipe(Effect.annotateLogs("pod", args.address.id))
 
 /** What the functions below share; `published` and `self` are written by `makePodActor` alone. */

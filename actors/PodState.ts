@@ -31,6 +31,14 @@ export interface PodState {
   readonly warnedAtMs: ReadonlyMap<string, number>
 }
 
+/** The process behind the pod, as a snapshot keeps it. */
+export interface PodProcess {
+  /** Of the process that the pod's sketch belongs to; undefined while unknown. */
+  readonly processStartS: number | undefined
+  /** Prompt and output tokens of its life: it changes when its cache does. undefined when the pod does not say. */
+  readonly tokensTotal: number | undefined
+}
+
 export const initialPodState = (processStartS: number | undefined): PodState => ({
   health: "starting",
   reason: "it was not asked yet",
@@ -94,4 +102,10 @@ export const podStatus = (address: PodAddress, state: PodState): PodStatus => {
   if (state.draining) return { ...known, health: "draining", reason: "it was removed from the pool" }
   if (state.health === "healthy" && !awake(state)) return { ...known, health: "unhealthy", reason: "it sleeps" }
   return { ...known, health: state.health, reason: state.health === "healthy" ? undefined : state.reason }
+}
+
+export const podProcess = ({ metrics, processStartS }: PodState): PodProcess => {
+  const { generationTokensTotal, promptTokensTotal } = metrics ?? {}
+  const tokensTotal = promptTokensTotal === undefined ? undefined : promptTokensTotal + (generationTokensTotal ?? 0)
+  return { processStartS, tokensTotal }
 }

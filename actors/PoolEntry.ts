@@ -1,7 +1,7 @@
 import type { Fiber, Scope } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
-import type { PodMetrics } from "../src/vllm/MetricsText.ts"
 import type { PodHandle } from "./PodActor.ts"
+import type { PodProcess } from "./PodState.ts"
 import type { ModelCard, PodStatus, PoolView } from "./PoolView.ts"
 
 /** A pod of the pool with its actor. */
@@ -22,9 +22,8 @@ interface Gone {
 export type Entry = Living | Gone
 
 /** What the pool knows of a pod's process, for a snapshot. */
-export interface PodSeen {
+export interface PodSeen extends PodProcess {
   readonly id: PodId
-  readonly metrics: PodMetrics | undefined
   readonly models: ReadonlyArray<string>
 }
 
@@ -32,11 +31,10 @@ export const isLiving = (entry: Entry | undefined): entry is Living =>
   entry !== undefined && (entry.phase === "running" || entry.phase === "draining")
 
 export const podsSeen = (entries: ReadonlyMap<PodId, Entry>): ReadonlyArray<PodSeen> =>
-  [...entries.values()].filter(isLiving).map(({ address: { id }, pod }) => ({
-    id,
-    metrics: pod.metrics(),
-    models: pod.status().models.map((card) => card.id)
-  }))
+  [...entries.values()].filter(isLiving).map(({ address: { id }, pod }) => {
+    const { processStartS, tokensTotal } = pod.process()
+    return { id, processStartS, tokensTotal, models: pod.status().models.map((card) => card.id) }
+  })
 
 export const poolView = (entries: ReadonlyMap<PodId, Entry>): PoolView => {
   const pods = (): ReadonlyArray<PodStatus> => [...entries.values()].map(statusOf)

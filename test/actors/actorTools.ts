@@ -27,11 +27,11 @@ export const runScoped = <A, E>(
   )
 }
 
-/** Looks at a condition every millisecond; dies with `what` after ten seconds. */
+/** Looks at a condition every millisecond; dies with `what` after four seconds. */
 export const until = (what: string, condition: () => boolean): Effect.Effect<void> =>
   Effect.sleep(1).pipe(
     Effect.repeat({ until: condition }),
-    Effect.timeoutFail({ duration: 10_000, onTimeout: () => new Error(`never came: ${what}`) }),
+    Effect.timeoutFail({ duration: 4000, onTimeout: () => new Error(`never came: ${what}`) }),
     Effect.orDie,
     Effect.asVoid
   )
