@@ -99,8 +99,8 @@ describe("block hashes", () => {
         for (let d = 0, left = n; d < 6; d++, left = Math.floor(left / 10)) bytes[63 - d] = 48 + (left % 10)
       } else if (i % 4 === 2) {
         words.fill(0x20202020)
-        words[n & 15]! ^= 1 << ((n >>> 4) & 31)
-        words[15 - (n & 15)]! += n >>> 9
+        words[n & 7]! ^= 1 << ((n >>> 3) & 31)
+        words[8 + (n & 7)]! ^= (n >>> 8) + 1
       } else words.fill(n + 0x61616161)
       const chain = hasher.hash(bytes, 64, 64, seed)
       low[i] = chain.low[0]!
