@@ -137,7 +137,7 @@ const measure = async (
 ): Promise<ReadonlyArray<Measurement>> => {
   const cases = proxyCases(options.quick)
   const out: Array<Measurement> = []
-  for (const target of running) await warmUp(cases, target, pods)
+  for (const target of running) await warmUp(cases, target, pods, options.quick ? 0.7 : 2.5)
   for (let round = 1; round <= settings.rounds; round++) {
     for (const one of cases) {
       for (const target of [pods, ...running]) {
@@ -151,9 +151,14 @@ const measure = async (
 }
 
 /** Lets compilers and connection pools settle before anything is counted. */
-const warmUp = async (cases: ReadonlyArray<ProxyCase>, target: Running, pods: Running): Promise<void> => {
+const warmUp = async (
+  cases: ReadonlyArray<ProxyCase>,
+  target: Running,
+  pods: Running,
+  durationS: number
+): Promise<void> => {
   for (const { cost } of cases) {
-    if (cost.mode === "closed") await sendLoad({ ...cost, durationS: 0.7 }, target, pods.pid)
+    if (cost.mode === "closed") await sendLoad({ ...cost, durationS }, target, pods.pid)
   }
 }
 

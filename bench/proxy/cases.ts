@@ -14,7 +14,7 @@ export interface ProxyCase {
  */
 export const proxyCases = (quick: boolean): ReadonlyArray<ProxyCase> => {
   const cost = { mode: "closed", connections: 8, warmS: 0.3, durationS: quick ? 1 : 2.5, maxTokens: 16 } as const
-  const latency = { mode: "paced", connections: 64, warmS: 0.2, durationS: quick ? 0.8 : 2, maxTokens: 16 } as const
+  const latency = { mode: "paced", connections: 256, warmS: 0.2, durationS: quick ? 0.8 : 2, maxTokens: 16 } as const
   const small = { sharedBytes: 64, uniqueBytes: 64 }
   const long = { sharedBytes: 28_000, uniqueBytes: 2000 }
   return [
