@@ -24,7 +24,7 @@ interface SourceFailed {
 }
 type DiscoveryMessage = AwaitSources | SourceListed | SourceFailed
 
-export interface DiscoveryActorOptions {
+interface DiscoveryActorOptions {
   /** A source that failed is asked again after this, doubling up to the most. */
   readonly retryMinMs: number
   readonly retryMaxMs: number

@@ -34,7 +34,7 @@ interface Undrain {
   readonly _tag: "Undrain"
 }
 /** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
-export type PodMessage = DispatchFailed | Drain | Undrain | ProbeFact
+type PodMessage = DispatchFailed | Drain | Undrain | ProbeFact
 
 export interface PodActorOptions {
   /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */

@@ -10,7 +10,7 @@ import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { SchedulerMessage } from "./SchedulerMessages.ts"
 
 /** The full set of pods that should be served. From discovery. */
-export interface PodsDiscovered {
+interface PodsDiscovered {
   readonly _tag: "PodsDiscovered"
   readonly addresses: ReadonlyArray<PodAddress>
 }

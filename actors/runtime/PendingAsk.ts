@@ -2,7 +2,7 @@ import { AskTimedOut } from "./errors.ts"
 import type { Reply } from "./Reply.ts"
 
 /** Unanswered asks look at their deadlines this often, so an ask may end up to this much late, never early. */
-export const ASK_SWEEP_MS = 20
+const ASK_SWEEP_MS = 20
 
 /** An ask without its answer yet; the envelope of its message in the mailbox and the actor's handle to answer it. */
 export class PendingAsk implements Reply<unknown, unknown> {
