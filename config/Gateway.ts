@@ -1,24 +1,27 @@
-import { Context, Data, Duration, Effect, Layer, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Runtime, type Scope } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import { podActorDefaults } from "../actors/PodActor.ts"
-import { makePoolSupervisor, type PoolHandle } from "../actors/PoolSupervisor.ts"
+import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
-import { makeSchedulerActor, type SchedulerHandle } from "../actors/SchedulerActor.ts"
-import type { EngineConstants } from "../src/core/EngineConstants.ts"
-import { hardwarePresets } from "../src/core/hardwarePresets.ts"
-import type { PodAddress } from "../src/core/Pod.ts"
-import type { Policy } from "../src/core/Policy.ts"
-import { frontDefaults, type FrontDeps } from "../src/http/FrontOptions.ts"
+import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
+import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
 import { serveFront } from "../src/http/serveFront.ts"
-import { upstreamDefaults } from "../src/http/upstream/UpstreamOptions.ts"
-import { makePolicy } from "../src/policies/registry.ts"
-import { type SnapshotContents, SnapshotStore } from "../src/storage/SnapshotStore.ts"
-import { makePodProbe, podProbeDefaults } from "../src/vllm/PodProbe.ts"
+import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
+import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
-
-/** The gateway did not start. `message` is for the operator: what, where, and what to do. */
-export class GatewayStartError extends Data.TaggedError("GatewayStartError")<{ readonly message: string }> {}
+import { GatewayStartError } from "./GatewayStartError.ts"
+import * as placementPolicy from "./layers/placementPolicy.ts"
+import { PodSources } from "./layers/podSources.ts"
+import * as podSources from "./layers/podSources.ts"
+import { Pool } from "./layers/pool.ts"
+import * as pool from "./layers/pool.ts"
+import { Restored } from "./layers/restored.ts"
+import * as restored from "./layers/restored.ts"
+import { Scheduling } from "./layers/scheduling.ts"
+import * as scheduling from "./layers/scheduling.ts"
+import * as snapshotStore from "./layers/snapshotStore.ts"
+import { Telemetry } from "./layers/telemetry.ts"
+import * as telemetry from "./layers/telemetry.ts"
 
 /** A running gateway. */
 export interface GatewayHandle {
@@ -27,7 +30,7 @@ export interface GatewayHandle {
   readonly poolView: PoolView
   /** Pods whose sketch came back from the snapshot. */
   readonly restoredPods: number
-  /** Requests that have a reservation; 0 when idle. */
+  /** Requests that hold a reservation; 0 when idle. */
   readonly openRequests: () => number
   /** Stops taking requests and gives those that run this long to end. */
   readonly drain: (graceMs: number) => Effect.Effect<void>
@@ -35,174 +38,121 @@ export interface GatewayHandle {
   readonly failed: Effect.Effect<never, ActorStopped>
 }
 
-/** The choice of policy. */
-export class PlacementPolicy extends Context.Tag("warmroute/PlacementPolicy")<PlacementPolicy, Policy>() {
-  static readonly layer = Layer.effect(
-    PlacementPolicy,
-    Effect.flatMap(GatewayConfig, (config) =>
-      makePolicy(config.policy, config.limits.podsMax).pipe(
-        Effect.mapError((why) => new GatewayStartError({ message: `policy: ${why}` }))
-      ))
-  )
-}
-
-/** What the last life of the gateway left behind, read once and before the first pick. */
-class Restored extends Context.Tag("warmroute/Restored")<Restored, SnapshotContents>() {
-  static readonly layer = Layer.effect(Restored, Effect.flatMap(SnapshotStore, (store) => store.load))
-}
-
-/** The scheduler actor of the pool. */
-export class Scheduling extends Context.Tag("warmroute/Scheduling")<Scheduling, SchedulerHandle>() {
-  static readonly layer = Layer.scoped(
-    Scheduling,
-    Effect.gen(function*() {
-      const { limits, models, prefix } = yield* GatewayConfig
-      const startMs = performance.now()
-      const restored = yield* Restored
-      return yield* makeSchedulerActor({
-        scheduler: {
-          policy: yield* PlacementPolicy,
-          podsMax: limits.podsMax,
-          openRequestsMax: limits.openRequestsMax,
-          modelsMax: limits.modelsMax,
-          prefixEntriesMax: prefix.entriesMax,
-          initialOutputTokens: models.initialOutputTokens,
-          random: Math.random
-        },
-        mailboxCapacity: limits.mailboxCapacity,
-        askDeadlineMs: Duration.toMillis(limits.askDeadline),
-        nowS: () => (performance.now() - startMs) / 1000,
-        outputTokensByModel: restored.meta?.outputTokensByModel ?? {},
-        onPick: () => {},
-        onRefusal: () => {}
-      })
-    })
-  )
-}
-
-const constantsFor = (fallback: EngineConstants) => (address: PodAddress): EngineConstants =>
-  (address.preset === undefined ? undefined : hardwarePresets[address.preset]) ?? fallback
-
-/** The pods and their supervisor. */
-export class Pool extends Context.Tag("warmroute/Pool")<Pool, PoolHandle>() {
-  static readonly layer = Layer.scoped(
-    Pool,
-    Effect.gen(function*() {
-      const { hardware, limits, scrape } = yield* GatewayConfig
-      const scheduling = yield* Scheduling
-      const restored = yield* Restored
-      return yield* makePoolSupervisor({
-        probe: makePodProbe({ ...podProbeDefaults, pageBytesMax: scrape.pageBytesMax }),
-        scheduler: scheduling.ref,
-        constantsFor: constantsFor(hardware.constants),
-        restored: restored.pods,
-        options: {
-          podsMax: limits.podsMax,
-          drainGraceMs: Duration.toMillis(limits.shutdownGrace),
-          podRetryMs: 30_000,
-          mailboxCapacity: 256,
-          pod: {
-            ...podActorDefaults,
-            scrapeIntervalMs: Duration.toMillis(scrape.interval),
-            scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
-            unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
-            unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,
-            modelsEveryScrapes: scrape.modelsEveryScrapes
-          }
-        }
-      })
-    })
-  )
-}
-
 /** The gateway as one service: everything wired, listening. */
-export class Gateway extends Context.Tag("warmroute/Gateway")<Gateway, GatewayHandle>() {
-  /** Needs the configuration and a snapshot store; the policy and the pods' sources can be replaced below it. */
-  static readonly layer = Layer.scoped(
-    Gateway,
-    Effect.gen(function*() {
-      const config = yield* GatewayConfig
-      const scheduling = yield* Scheduling
-      const pool = yield* Pool
-      const restored = yield* Restored
-      const front = yield* listen(config, {
-        scheduler: { ...scheduling, podFailed: pool.podFailed },
-        pool: pool.view,
-        options: {
-          ...frontDefaults,
-          aliases: new Map(Object.entries(config.models.aliases)),
-          exposePodHeader: config.answers.podHeader,
-          retriesMax: config.limits.retriesMax,
-          bodyBytesMax: config.limits.bodyBytesMax,
-          bodyReadTimeoutMs: Duration.toMillis(config.limits.bodyReadTimeout),
-          openRequestsMax: config.limits.openRequestsMax,
-          learnedModelsMax: config.limits.modelsMax
-        },
-        upstream: {
-          ...upstreamDefaults,
-          connectionsMax: config.limits.connectionsPerPodMax,
-          idleMax: config.limits.idleConnectionsPerPodMax,
-          idleMaxMs: Duration.toMillis(config.limits.upstreamIdleMax),
-          connectTimeoutMs: Duration.toMillis(config.limits.connectTimeout),
-          firstByteTimeoutMs: Duration.toMillis(config.limits.firstByteTimeout),
-          silenceTimeoutMs: Duration.toMillis(config.limits.silenceTimeout)
-        },
-        metrics: {
-          requestStarted: () => {},
-          requestEnded: () => {},
-          firstByte: () => {},
-          picked: () => {},
-          retried: () => {},
-          tokens: () => {}
-        },
-        metricsText: () => "",
-        version: packageJson.version,
-        log: (message, cause) => console.error(message, cause)
+export class Gateway extends Context.Tag("warmroute/Gateway")<Gateway, GatewayHandle>() {}
+
+/** How long the start waits for the sources of pods to answer for the first time. */
+const FIRST_SETS_WITHIN_MS = 5_000
+const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
+
+const start = Effect.gen(function*() {
+  const config = yield* GatewayConfig
+  const { ref, view, ...port } = yield* Scheduling
+  const { podFailed, podsSeen, view: poolView } = yield* Pool
+  const { pods: restoredPods } = yield* Restored
+  const { frontMetrics, metricsText } = yield* Telemetry
+  const runtime = yield* Effect.runtime()
+  // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
+  yield* makeSnapshotActor({
+    scheduler: ref,
+    store: yield* SnapshotStore,
+    podsSeen,
+    restoredIds: restoredPods.map(({ id }) => id),
+    options: { ...snapshotActorDefaults, intervalMs: Duration.toMillis(config.snapshot.interval) }
+  })
+  yield* discoverPods(config)
+  const front = yield* listen(config, {
+    scheduler: { ...port, podFailed },
+    pool: poolView,
+    options: frontOptions(config),
+    upstream: upstreamOptions(config),
+    metrics: frontMetrics,
+    metricsText,
+    version: packageJson.version,
+    log: (message, cause) => Runtime.runFork(runtime)(Effect.logError(message, cause))
+  })
+  return {
+    url: front.url,
+    port: front.port,
+    poolView,
+    restoredPods: restoredPods.length,
+    openRequests: () => view.openRequests,
+    drain: (graceMs: number) => Effect.promise(() => front.stop(graceMs)),
+    failed: ref.join
+  }
+})
+
+/** Follows the sources; the start fails when the file of pods can't be read, while a DNS name may come later. */
+const discoverPods = (config: GatewayConfig) =>
+  Effect.gen(function*() {
+    const sources = yield* PodSources
+    const { ref } = yield* Pool
+    const discovery = yield* makeDiscoveryActor({ sources, pool: ref, options: DISCOVERY_RETRY })
+    yield* discovery.firstSets(FIRST_SETS_WITHIN_MS).pipe(
+      Effect.catchTag("DiscoveryError", (error) =>
+        error.source === config.discovery.file?.path
+          ? Effect.fail(new GatewayStartError({ message: `discovery.file.path: ${error.message}` }))
+          : Effect.void),
+      Effect.catchTags({
+        AskTimedOut: () =>
+          Effect.logWarning("not every source of pods has answered yet; starting with those that have"),
+        MailboxFull: Effect.die,
+        ActorCrashed: Effect.die,
+        ActorStopped: Effect.die
       })
-      yield* pool.ref.tell({ _tag: "PodsDiscovered", addresses: config.pods }).pipe(Effect.orDie)
-      return {
-        url: front.url,
-        port: front.port,
-        poolView: pool.view,
-        restoredPods: restored.pods.length,
-        openRequests: () => scheduling.view.openRequests,
-        drain: (graceMs) => Effect.promise(() => front.stop(graceMs)),
-        failed: scheduling.ref.join
-      }
-    })
-  ).pipe(
-    Layer.provide(Pool.layer),
-    Layer.provide(Scheduling.layer),
-    Layer.provide(Restored.layer)
-  )
-}
+    )
+  })
 
 const listen = (config: GatewayConfig, deps: FrontDeps) =>
   Effect.acquireRelease(
-    Effect.try({
-      try: () => serveFront(config.listen, deps),
-      catch: (cause) =>
-        new GatewayStartError({
-          message: `can't listen on ${config.listen.hostname}:${config.listen.port}: ${
-            cause instanceof Error ? cause.message : String(cause)
-          }; stop what has the port, or choose another with --port or listen.port`
-        })
-    }),
+    Effect.try({ try: () => serveFront(config.listen, deps), catch: (cause) => cannotListen(config, cause) }),
     (server) => Effect.promise(() => server.stop(0))
   )
 
+const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new GatewayStartError({
+    message:
+      `can't listen on ${hostname}:${port} (${why}); stop what has the port, or take another: --port, listen.port`
+  })
+}
+
+const frontOptions = ({ answers, limits, models }: GatewayConfig): FrontOptions => ({
+  ...frontDefaults,
+  aliases: new Map(Object.entries(models.aliases)),
+  exposePodHeader: answers.podHeader,
+  retriesMax: limits.retriesMax,
+  bodyBytesMax: limits.bodyBytesMax,
+  bodyReadTimeoutMs: Duration.toMillis(limits.bodyReadTimeout),
+  openRequestsMax: limits.openRequestsMax,
+  learnedModelsMax: limits.modelsMax
+})
+
+const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
+  ...upstreamDefaults,
+  connectionsMax: limits.connectionsPerPodMax,
+  idleMax: limits.idleConnectionsPerPodMax,
+  idleMaxMs: Duration.toMillis(limits.upstreamIdleMax),
+  connectTimeoutMs: Duration.toMillis(limits.connectTimeout),
+  firstByteTimeoutMs: Duration.toMillis(limits.firstByteTimeout),
+  silenceTimeoutMs: Duration.toMillis(limits.silenceTimeout)
+})
+
+/** A gateway whose choices are still open: the policy, where pods come from, and where snapshots go. */
+export const layerOpen = Layer.scoped(Gateway, start).pipe(
+  Layer.provide(pool.layer),
+  Layer.provide(scheduling.layer),
+  Layer.provide(restored.layer),
+  Layer.provide(telemetry.layer)
+)
+
+/** A gateway with every choice as the configuration says. */
+export const layer = layerOpen.pipe(
+  Layer.provide([placementPolicy.layer, podSources.layer, snapshotStore.layer])
+)
+
 /** Starts a gateway in the scope; closing the scope stops it in order. */
 export const startGateway = (config: GatewayConfig): Effect.Effect<GatewayHandle, GatewayStartError, Scope.Scope> =>
-  Gateway.layer.pipe(
-    Layer.provide(PlacementPolicy.layer),
-    Layer.provide(Layer.succeed(SnapshotStore, noStore)),
-    Layer.provide(Layer.succeed(GatewayConfig, config)),
-    Layer.build,
+  Layer.build(Layer.provide(layer, Layer.succeed(GatewayConfig, config))).pipe(
     Effect.map((context) => Context.get(context, Gateway))
   )
-
-const noStore: Context.Tag.Service<typeof SnapshotStore> = {
-  load: Effect.succeed({ pods: [], meta: undefined }),
-  save: () => Effect.void,
-  remove: () => Effect.void
-}

@@ -1,0 +1,50 @@
+import { Context, Duration, Effect, Layer } from "effect"
+import { podActorDefaults } from "../../actors/PodActor.ts"
+import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
+import type { PodAddress } from "../../src/core/Pod.ts"
+import { makePodProbe } from "../../src/vllm/PodProbe.ts"
+import { GatewayConfig } from "../GatewayConfig.ts"
+import { Restored } from "./restored.ts"
+import { Scheduling } from "./scheduling.ts"
+
+/** The supervisor of the pods' actors. */
+export class Pool extends Context.Tag("warmroute/Pool")<Pool, PoolHandle>() {}
+
+export const layer: Layer.Layer<Pool, never, GatewayConfig | Restored | Scheduling> = Layer.scoped(
+  Pool,
+  Effect.gen(function*() {
+    const { hardware, limits, scrape } = yield* GatewayConfig
+    const { ref } = yield* Scheduling
+    const restored = yield* Restored
+    return yield* makePoolSupervisor({
+      probe: makePodProbe({ pageBytesMax: scrape.pageBytesMax, modelsMax: limits.modelsMax }),
+      scheduler: ref,
+      constantsFor: constantsFor(hardware.constants),
+      restored: restored.pods,
+      options: {
+        podsMax: limits.podsMax,
+        drainGraceMs: Duration.toMillis(limits.shutdownGrace),
+        podRetryMs: POD_RETRY_MS,
+        mailboxCapacity: MAILBOX_CAPACITY,
+        pod: {
+          ...podActorDefaults,
+          scrapeIntervalMs: Duration.toMillis(scrape.interval),
+          scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
+          unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
+          unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,
+          modelsEveryScrapes: scrape.modelsEveryScrapes
+        }
+      }
+    })
+  })
+)
+
+/** A pod whose actor keeps crashing is tried again after this. */
+const POD_RETRY_MS = 30_000
+/** Sets of pods that may wait for the supervisor. */
+const MAILBOX_CAPACITY = 64
+
+const constantsFor = (ofAll: EngineConstants) => (address: PodAddress): EngineConstants =>
+  (address.preset === undefined ? undefined : hardwarePresets[address.preset]) ?? ofAll
