@@ -1,4 +1,4 @@
-import { Context, Data, type Effect } from "effect"
+import { Context, Data, Effect, Layer } from "effect"
 
 /** What is kept of one pod between two lives of the gateway. */
 export interface PodRecord {
@@ -50,3 +50,10 @@ export class SnapshotStore extends Context.Tag("warmroute/SnapshotStore")<Snapsh
   ) => Effect.Effect<void, SnapshotError>
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<void, SnapshotError>
 }>() {}
+
+/** Keeps nothing: every start is cold. */
+export const layerNone: Layer.Layer<SnapshotStore> = Layer.succeed(SnapshotStore, {
+  load: Effect.succeed({ pods: [], meta: undefined }),
+  save: () => Effect.void,
+  remove: () => Effect.void
+})
