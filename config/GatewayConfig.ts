@@ -135,8 +135,8 @@ const Answers = Schema.Struct({
 })
 
 const Log = Schema.Struct({
-  /** Least level that is written: debug, info, warning, error or none. Default info. */
-  level: setting(nameOf("log level", ["debug", "info", "warning", "error", "none"]), "info"),
+  /** Least level that is written: all, trace, debug, info, warning, error, fatal or none. Default info. */
+  level: setting(nameOf("log level", ["all", "trace", "debug", "info", "warning", "error", "fatal", "none"]), "info"),
   /** Lines of text for people, or of JSON for machines, on stderr. Default text. */
   format: setting(nameOf("log format", ["text", "json"]), "text")
 })
@@ -184,6 +184,15 @@ export const GatewayConfigSchema = Schema.Struct({
 
 /** The configuration as the wiring reads it: durations are `Duration`, sizes bytes, pods addresses. */
 export interface GatewayConfig extends Schema.Schema.Type<typeof GatewayConfigSchema> {}
+
+type Written = typeof GatewayConfigSchema.Encoded
+
+/** The configuration as it is written, short forms included. */
+export interface GatewayConfigInput extends Omit<Written, "pods" | "policy" | "hardware"> {
+  readonly pods?: ReadonlyArray<string | NonNullable<Written["pods"]>[number]>
+  readonly policy?: string | Written["policy"]
+  readonly hardware?: string | Written["hardware"]
+}
 
 /** The configuration as a service; `config/layers/gatewayConfig.ts` has its layers. */
 export const GatewayConfig = Context.GenericTag<GatewayConfig>("warmroute/GatewayConfig")

@@ -1,0 +1,73 @@
+import { Console, Duration, Effect } from "effect"
+import type { GatewayConfig } from "../../config/GatewayConfig.ts"
+import { loadConfig } from "../../config/loadConfig.ts"
+import { type PodAddress, podUrl } from "../core/Pod.ts"
+import { makePodProbe } from "../vllm/PodProbe.ts"
+import { CommandFailure } from "./failure.ts"
+
+/** Pods asked at once. */
+const ASKED_AT_ONCE = 32
+
+/** Decodes the file as `serve` would and says what it would do. Fails only when the file is wrong, not for silent pods. */
+export const check = (path: string, offline: boolean): Effect.Effect<void, CommandFailure> =>
+  Effect.gen(function*() {
+    const { config, warnings } = yield* loadConfig({ flags: {}, environment: process.env, configPath: path }).pipe(
+      Effect.mapError((error) => new CommandFailure({ message: error.render() }))
+    )
+    yield* Console.log([`${path} is right.`, "", ...summary(config)].join("\n"))
+    yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })
+    if (offline) return
+    const silent = yield* Effect.forEach(config.pods, askPod(Duration.toMillis(config.scrape.timeout)), {
+      concurrency: ASKED_AT_ONCE
+    })
+    yield* Effect.forEach(silent.flat(), (line) => Console.error(`warning: ${line}`), { discard: true })
+  })
+
+/** What is wrong with the pod, if anything. */
+const askPod = (timeoutMs: number) => (pod: PodAddress): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.tryPromise({
+    try: () => makePodProbe().metrics(pod, timeoutMs),
+    catch: (cause) => cause instanceof Error ? cause.message : String(cause)
+  }).pipe(
+    Effect.as([]),
+    Effect.catchAll((why) => Effect.succeed([`${podUrl(pod)} does not answer as a vLLM pod now: ${why}`]))
+  )
+
+const summary = (config: GatewayConfig): ReadonlyArray<string> => {
+  const { discovery, hardware, limits, listen, models, policy, scrape, snapshot } = config
+  const aliases = Object.entries(models.aliases).map(([alias, model]) => `${alias} = ${model}`)
+  return [
+    `  listen     ${listen.hostname}:${listen.port}`,
+    ...podText(config),
+    ...(discovery.file === undefined ? [] : [`  pods       from the file ${discovery.file.path}`]),
+    ...(discovery.dns === undefined ? [] : [`  pods       from the DNS name ${discovery.dns.name}`]),
+    `  policy     ${policyText(policy)}`,
+    `  hardware   ${hardware.preset}, ${hardware.constants.kvCapacityTokens} KV tokens until a pod reports its own`,
+    `  scrape     every ${
+      Duration.format(scrape.interval)
+    }, unhealthy after ${scrape.failuresBeforeUnhealthy} failures`,
+    ...(aliases.length === 0 ? [] : [`  aliases    ${aliases.join(", ")}`]),
+    `  limits     ${limits.openRequestsMax} open requests, bodies of ${limits.bodyBytesMax} bytes, ${limits.podsMax} pods, ${limits.retriesMax} retries`,
+    `  snapshot   ${snapshot.enabled ? `${snapshot.path}, every ${Duration.format(snapshot.interval)}` : "off"}`
+  ]
+}
+
+const podText = ({ discovery, emulator, pods }: GatewayConfig): ReadonlyArray<string> => {
+  if (pods.length > 0) {
+    return pods.map((pod, index) => `  ${index === 0 ? "pods     " : "         "}  ${podUrl(pod)}${presetText(pod)}`)
+  }
+  return discovery.file === undefined && discovery.dns === undefined
+    ? [`  pods       none configured: serve starts ${emulator.pods} emulated ones (${emulator.hardware})`]
+    : []
+}
+
+const presetText = ({ preset }: PodAddress): string => preset === undefined ? "" : ` (${preset})`
+
+const policyText = (policy: GatewayConfig["policy"]): string => {
+  if (!("scorers" in policy)) {
+    return policy.parameters === undefined ? policy.type : `${policy.type} ${JSON.stringify(policy.parameters)}`
+  }
+  const filters = policy.filters.map((filter) => `${filter.type} > `)
+  const scorers = policy.scorers.map((scorer) => `${scorer.weight} x ${scorer.type}`)
+  return `${policy.type}: ${filters.join("")}${scorers.join(" + ")} > ${policy.picker.type}`
+}

@@ -1,0 +1,116 @@
+import { Args, Command, HelpDoc, Options, ValidationError } from "@effect/cli"
+import { Effect, Option } from "effect"
+import { hardwarePresets } from "../core/hardwarePresets.ts"
+import { policyNames } from "../policies/registry.ts"
+
+const presets = Object.keys(hardwarePresets).join(", ")
+
+const flag = (name: string, value: string, description: string): Options.Options<string | undefined> =>
+  Options.text(name).pipe(
+    Options.withPseudoName(value),
+    Options.withDescription(description),
+    Options.optional,
+    Options.map(Option.getOrUndefined)
+  )
+
+const help = (purpose: string, ...examples: ReadonlyArray<string>): HelpDoc.HelpDoc =>
+  [...examples.map((example) => `  ${example}`), everywhere].reduce<HelpDoc.HelpDoc>(
+    (doc, line) => HelpDoc.sequence(doc, HelpDoc.p(line)),
+    HelpDoc.p(purpose)
+  )
+
+const everywhere =
+  "Every command also takes --help, --version, --log-level LEVEL and --completions SHELL (bash, fish, zsh)."
+
+const serve = Command.make("serve", {
+  pods: flag("pods", "URL,URL", "vLLM pods to route to. Default: WARMROUTE_PODS, then the file, then emulated pods."),
+  config: flag(
+    "config",
+    "FILE",
+    "YAML with the settings; config/examples/gateway.yaml has them all. Default: WARMROUTE_CONFIG."
+  ),
+  listen: flag("listen", "HOST:PORT", "Where clients reach the gateway. Default: 0.0.0.0:8080."),
+  port: flag("port", "PORT", "The port alone; 0 takes any free one. Default: 8080."),
+  policy: flag("policy", "NAME", `How a pod is chosen: ${policyNames.join(", ")}. Default: marginal-cost.`),
+  hardware: flag("hardware", "PRESET", `How fast the pods are: ${presets}. Default: qwen3-32b-2xh100.`),
+  snapshot: flag("snapshot", "FILE", `Where the learned state is kept, or "off". Default: warmroute-snapshot.sqlite.`)
+}, ({ config, ...flags }) =>
+  Effect.gen(function*() {
+    const { serve } = yield* Effect.promise(() => import("./serve.ts"))
+    yield* serve({
+      flags: { ...flags, logLevel: logLevelOf(process.argv) },
+      environment: process.env,
+      configPath: config
+    })
+  })).pipe(Command.withDescription(help(
+    "Route OpenAI and Anthropic requests to vLLM pods, each to the pod where it is cheapest.",
+    "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
+    "warmroute serve --config gateway.yaml --port 9000",
+    "warmroute serve        (no pods: starts emulated ones to play with)"
+  )))
+
+/** The command parser keeps this flag to itself, and the configuration wants a say in it. */
+const logLevelOf = (args: ReadonlyArray<string>): string | undefined => {
+  const index = args.findIndex((arg) => arg === "--log-level" || arg.startsWith("--log-level="))
+  return index < 0 ? undefined : args[index]?.split("=")[1] ?? args[index + 1]
+}
+
+const number = (name: string, least: number, most: number, whole: boolean, fallback: number, description: string) =>
+  Options.text(name).pipe(
+    Options.withPseudoName("NUMBER"),
+    Options.withDescription(`${description} Default: ${fallback}.`),
+    Options.withDefault(`${fallback}`),
+    Options.mapEffect((text) => {
+      const value = Number(text)
+      const fits = value >= least && value <= most && (!whole || Number.isInteger(value))
+      const range = `${whole ? "a whole number" : "a number"} from ${least} to ${most}`
+      return fits
+        ? Effect.succeed(value)
+        : Effect.fail(
+          ValidationError.invalidValue(HelpDoc.p(`warmroute: --${name} is "${text}" but must be ${range}.`))
+        )
+    })
+  )
+
+const word = (name: string, value: string, fallback: string, description: string) =>
+  Options.map(flag(name, value, `${description} Default: ${fallback}.`), (text) => text ?? fallback)
+
+const emulate = Command.make("emulate", {
+  pods: number("pods", 1, 64, true, 4, "How many."),
+  basePort: number("port", 0, 65_535, true, 9000, "Port of the first, the others follow; 0 takes any free ones."),
+  hostname: word("host", "HOST", "127.0.0.1", "Interface they listen on."),
+  hardware: word("hardware", "PRESET", "small", `Hardware whose speed and KV capacity they have: ${presets}.`),
+  speed: number("speed", 0.01, 10_000, false, 1, "Times faster than that hardware."),
+  model: word("model", "NAME", "emulated-8b", "Model that they claim to serve.")
+}, (choice) =>
+  Effect.gen(function*() {
+    const { emulate } = yield* Effect.promise(() => import("./emulate.ts"))
+    yield* emulate(choice)
+  })).pipe(Command.withDescription(help(
+    "Run emulated vLLM pods: the wire of vLLM over a model of its engine, for trials without a GPU.",
+    "warmroute emulate --pods 4 --port 9000 --hardware small",
+    "warmroute emulate --pods 8 --port 0 --hardware qwen3-32b-2xh100 --speed 10"
+  )))
+
+const check = Command.make("check", {
+  file: Args.text({ name: "FILE" }).pipe(Args.withDescription("The YAML to check.")),
+  offline: Options.boolean("offline").pipe(Options.withDescription("Don't ask the pods whether they answer."))
+}, ({ file, offline }) =>
+  Effect.gen(function*() {
+    const { check } = yield* Effect.promise(() => import("./check.ts"))
+    yield* check(file, offline)
+  })).pipe(Command.withDescription(help(
+    "Check a configuration and say what serve would do with it; exit 1 and the reason when it is wrong.",
+    "warmroute check gateway.yaml",
+    "warmroute check gateway.yaml --offline"
+  )))
+
+/** All of `warmroute`. */
+export const warmroute = Command.make("warmroute").pipe(
+  Command.withDescription(help(
+    "Inference gateway for vLLM pods: every request goes to the pod where it is cheapest.",
+    "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
+    "warmroute serve --help"
+  )),
+  Command.withSubcommands([serve, emulate, check])
+)

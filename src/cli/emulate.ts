@@ -1,0 +1,21 @@
+import { Console, Effect } from "effect"
+import { emulatedFleet, type FleetChoice } from "./emulatedFleet.ts"
+import type { CommandFailure } from "./failure.ts"
+import { stopSignals } from "./stopSignals.ts"
+
+/** Runs emulated pods until a signal comes. */
+export const emulate = (choice: FleetChoice): Effect.Effect<void, CommandFailure> =>
+  Effect.scoped(Effect.gen(function*() {
+    const stopSignal = yield* stopSignals
+    const urls = yield* emulatedFleet(choice)
+    yield* Console.log(
+      [
+        `${urls.length} emulated vLLM pods serve ${choice.model} at ${choice.speed} times the speed of ${choice.hardware}:`,
+        ...urls.map((url) => `  ${url}`),
+        "",
+        "A gateway before them:",
+        `  npx bun start --pods ${urls.join(",")}`
+      ].join("\n")
+    )
+    yield* stopSignal
+  }))

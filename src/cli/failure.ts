@@ -1,0 +1,7 @@
+import { Data } from "effect"
+
+/** The command can't go on. The message is all that the user sees. */
+export class CommandFailure extends Data.TaggedError("CommandFailure")<{ readonly message: string }> {}
+
+export const EXIT_FAILURE = 1
+export const EXIT_USAGE = 2
