@@ -46,6 +46,25 @@ describe("the @anthropic-ai/sdk package, against emulated pods", () => {
     expect(final.usage.output_tokens).toBe(20)
   })
 
+  test("a tool that must be used is used, whole and streamed", async () => {
+    const asked: Anthropic.MessageCreateParamsNonStreaming = {
+      model: emulatedModel,
+      messages,
+      max_tokens: 200,
+      tools: [{
+        name: "get_weather",
+        input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+      }],
+      tool_choice: { type: "tool", name: "get_weather" }
+    }
+    for (const message of [await client.messages.create(asked), await client.messages.stream(asked).finalMessage()]) {
+      const use = message.content.find((block) => block.type === "tool_use")
+      expect(use?.name).toBe("get_weather")
+      expect(use?.input).toEqual({ city: expect.any(String) })
+      expect(message.stop_reason).toBe("tool_use")
+    }
+  })
+
   test("tokens are counted without generating", async () => {
     const { input_tokens } = await client.messages.countTokens({ model: emulatedModel, messages })
     expect(input_tokens).toBeGreaterThan(3)
@@ -59,13 +78,13 @@ describe("the @anthropic-ai/sdk package, against emulated pods", () => {
 
   test("a body that the pod refuses is a 400", async () => {
     const error = await rejectionOf(
-      client.messages.create({ model: emulatedModel, messages, max_tokens: 4, temperature: -1 })
+      client.messages.create({ model: emulatedModel, messages, max_tokens: 4 }, { body: { temperature: -1 } })
     )
     expect(error).toBeInstanceOf(BadRequestError)
   })
 
   test("an aborted stream releases its reservation and leaves the pod idle", async () => {
-    const stream = client.messages.stream({ model: emulatedModel, messages, max_tokens: 100_000 })
+    const stream = client.messages.stream({ model: emulatedModel, messages, max_tokens: 30_000 })
     for await (const event of stream) {
       if (event.type === "content_block_delta") break
     }

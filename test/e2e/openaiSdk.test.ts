@@ -108,6 +108,33 @@ describe("the openai package, against emulated pods", () => {
     expect(text.length).toBeGreaterThan(0)
   })
 
+  const tools: Array<OpenAI.Chat.Completions.ChatCompletionFunctionTool> = [{
+    type: "function",
+    function: {
+      name: "get_weather",
+      parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+    }
+  }]
+  const toolChoice = { type: "function" as const, function: { name: "get_weather" } }
+
+  test("a tool call comes whole, and streamed in pieces that make the same call", async () => {
+    const asked = { model: emulatedModel, messages, tools, tool_choice: toolChoice, max_tokens: 200 }
+    const whole = await client.chat.completions.create(asked)
+    const [call] = whole.choices[0]?.message.tool_calls ?? []
+    if (call?.type !== "function") throw new Error("no function was called")
+    expect(call.function.name).toBe("get_weather")
+    expect(JSON.parse(call.function.arguments)).toEqual({ city: expect.any(String) })
+    let name = ""
+    let args = ""
+    for await (const chunk of await client.chat.completions.create({ ...asked, stream: true })) {
+      const [piece] = chunk.choices[0]?.delta.tool_calls ?? []
+      name += piece?.function?.name ?? ""
+      args += piece?.function?.arguments ?? ""
+    }
+    expect(name).toBe("get_weather")
+    expect(JSON.parse(args)).toEqual({ city: expect.any(String) })
+  })
+
   test("an unknown model is a 404 that says so", async () => {
     const error = await rejectionOf(client.chat.completions.create({ model: "nobody-serves-this", messages }))
     expect(error).toBeInstanceOf(NotFoundError)
@@ -128,7 +155,7 @@ describe("the openai package, against emulated pods", () => {
     const stream = await client.chat.completions.create({
       model: emulatedModel,
       messages,
-      max_tokens: 100_000,
+      max_tokens: 30_000,
       stream: true
     })
     for await (const chunk of stream) {
@@ -183,7 +210,15 @@ describe("the openai package, when things go wrong", () => {
 
   test("a stream that is aborted closes the pod's connection", async () => {
     const taken = Promise.withResolvers<{ readonly closed: Promise<void> }>()
-    const chunk = `data: ${JSON.stringify({ id: "x", object: "chat.completion.chunk", created: 1, model: "tiny", choices: [{ index: 0, delta: { content: "hi" }, finish_reason: null }] })}\n\n`
+    const chunk = `data: ${
+      JSON.stringify({
+        id: "x",
+        object: "chat.completion.chunk",
+        created: 1,
+        model: "tiny",
+        choices: [{ index: 0, delta: { content: "hi" }, finish_reason: null }]
+      })
+    }\n\n`
     const pod = startScriptedPod((_request, connection) => {
       connection.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
       connection.send(`${chunk.length.toString(16)}\r\n${chunk}\r\n`)

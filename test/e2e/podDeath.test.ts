@@ -8,8 +8,7 @@ const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-enc
 const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 const json = { "content-type": "application/json" }
 
-const completion = (prompt: string): string =>
-  JSON.stringify({ model: "tiny", prompt, max_tokens: 8, stream: true })
+const completion = (prompt: string): string => JSON.stringify({ model: "tiny", prompt, max_tokens: 8, stream: true })
 
 test("a pod that dies loses its streams and nobody else's, and new requests go round it", async () => {
   const streamCount = 12
@@ -30,8 +29,16 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   const pods = Array.from({ length: 3 }, startPod)
   const gateway = await startTestGateway({ pods: pods.map((pod) => pod.url), policy: "round-robin" })
   await gateway.healthyPods(3)
-  const answers = Array.from({ length: streamCount }, (_, i) =>
-    rawRequest(gateway.url, { method: "POST", path: "/v1/completions", headers: json, body: completion(`story ${i}`) }))
+  const answers = Array.from(
+    { length: streamCount },
+    (_, i) =>
+      rawRequest(gateway.url, {
+        method: "POST",
+        path: "/v1/completions",
+        headers: json,
+        body: completion(`story ${i}`)
+      })
+  )
   await allOpen.promise
   const [victim, ...others] = pods
   if (victim === undefined) throw new Error("no pod was started")

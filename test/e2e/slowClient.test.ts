@@ -25,7 +25,9 @@ test.each(framings)("a client that stops reading stops the pod, and loses no byt
   const pieces = 96
   const taken = Promise.withResolvers<PodConnection>()
   const pod = startScriptedPod((_request, connection) => {
-    const framingLine = framing === "chunked" ? "transfer-encoding: chunked" : `content-length: ${pieces * piece.length}`
+    const framingLine = framing === "chunked"
+      ? "transfer-encoding: chunked"
+      : `content-length: ${pieces * piece.length}`
     connection.send(`HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n${framingLine}\r\n\r\n`)
     for (let i = 0; i < pieces; i++) {
       if (framing === "chunked") connection.send(`${piece.length.toString(16)}\r\n`)
@@ -57,4 +59,4 @@ test.each(framings)("a client that stops reading stops the pod, and loses no byt
   await gateway.becomesIdle()
   await gateway.stop()
   pod.stop()
-})
+}, 60_000)

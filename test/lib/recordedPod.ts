@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs"
-import { dechunk, headEnd, headerOf, parseHead, parseResponse, type RawResponse } from "./rawHttp.ts"
+import { headEnd, headerOf, parseResponse, type RawResponse } from "./rawHttp.ts"
+import { type PodConnection, type RawPod, type RawPodOptions, type SeenRequest, startRawPod } from "./rawPod.ts"
 
 /** One recorded exchange with vLLM; see the README beside the fixtures. */
 export interface RecordedExchange {
@@ -47,29 +48,13 @@ export const recordedExchanges = (): ReadonlyArray<RecordedExchange> =>
     }
   })
 
-/** A request as the recorded pod received it. */
-export interface SeenRequest {
-  readonly method: string
-  readonly path: string
-  readonly headers: RawResponse["headers"]
-  readonly body: Uint8Array
-}
+/** The header by which a test names the exchange that it wants replayed. */
+export const exchangeHeader = "x-recorded-exchange"
 
-export interface RecordedPodOptions {
-  /** Bytes a write; undefined writes an answer at once. Small pieces try the reader of the other side. */
-  readonly pieceBytes?: number | undefined
+export interface RecordedPodOptions extends RawPodOptions {
   /** Leaves the recorder's `connection: close` out, so that the connection is used again. */
   readonly keepAlive?: boolean | undefined
 }
-
-export interface RecordedPod {
-  readonly url: string
-  readonly seen: ReadonlyArray<SeenRequest>
-  readonly stop: () => void
-}
-
-/** The header by which a test names the exchange that it wants replayed. */
-export const exchangeHeader = "x-recorded-exchange"
 
 const withoutClose = (raw: Uint8Array): Uint8Array => {
   const end = headEnd(raw)
@@ -77,76 +62,35 @@ const withoutClose = (raw: Uint8Array): Uint8Array => {
   return Buffer.concat([Buffer.from(head, "latin1"), raw.subarray(end)])
 }
 
-/** The first whole request in `bytes` and where the next begins; undefined while it is not all here. */
-const takeRequest = (bytes: Uint8Array): { request: SeenRequest; endsAt: number } | undefined => {
-  const end = headEnd(bytes)
-  if (end < 0) return undefined
-  const { firstLine, headers } = parseHead(bytes.subarray(0, end))
-  const [method = "", path = ""] = firstLine.split(" ")
-  const rest = bytes.subarray(end)
-  if (headerOf(headers, "transfer-encoding")?.includes("chunked") === true) {
-    const { body, complete, endsAt } = dechunk(rest)
-    return complete ? { request: { method, path, headers, body: body.slice() }, endsAt: end + endsAt } : undefined
-  }
-  const length = Number(headerOf(headers, "content-length") ?? 0)
-  if (rest.length < length) return undefined
-  return { request: { method, path, headers, body: rest.slice(0, length) }, endsAt: end + length }
+const notFound = Buffer.from("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+
+/** What a gateway's probe gets: the first recorded exchange of that method and path, or a bare 404. */
+const probeAnswers = (exchanges: ReadonlyArray<RecordedExchange>) => (request: SeenRequest): Uint8Array => {
+  const exchange = exchanges.find((each) => each.method === request.method && each.path === request.path)
+  return exchange === undefined ? notFound : withoutClose(exchange.raw)
 }
 
-interface Connection {
-  received: Uint8Array
-  out: Uint8Array
-  closes: boolean
-}
-
-/**
- * Replays the recorded bytes on a plain socket. A request names its exchange in `x-recorded-exchange`; one without it
- * (a probe of the gateway) gets the first exchange of that method and path, or a bare 404.
- */
-export const startRecordedPod = (options: RecordedPodOptions = {}): RecordedPod => {
+/** Replays the recorded bytes on a plain socket. A request names its exchange in `x-recorded-exchange`. */
+export const startRecordedPod = (options: RecordedPodOptions = {}): RawPod => {
   const exchanges = recordedExchanges()
   const byName = new Map(exchanges.map((exchange) => [exchange.name, exchange]))
-  const seen: Array<SeenRequest> = []
-  const answerTo = (request: SeenRequest): Uint8Array => {
-    const name = headerOf(request.headers, exchangeHeader)
-    const exchange = name === undefined
-      ? exchanges.find((each) => each.method === request.method && each.path === request.path)
-      : byName.get(name)
-    return exchange?.raw ?? Buffer.from("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-  }
-  const flush = (socket: Bun.Socket<Connection>): void => {
-    const { data } = socket
-    while (data.out.length > 0) {
-      const written = socket.write(data.out.subarray(0, options.pieceBytes ?? data.out.length))
-      if (written <= 0) return
-      data.out = data.out.subarray(written)
-      if (options.pieceBytes !== undefined && data.out.length > 0) return void setImmediate(flush, socket)
-    }
-    if (data.closes) socket.end()
-  }
-  const server = Bun.listen<Connection>({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: {
-      open: (socket) => {
-        socket.setNoDelay(true)
-        socket.data = { received: new Uint8Array(0), out: new Uint8Array(0), closes: false }
-      },
-      data: (socket, chunk) => {
-        const { data } = socket
-        data.received = Buffer.concat([data.received, chunk])
-        for (let taken = takeRequest(data.received); taken !== undefined; taken = takeRequest(data.received)) {
-          data.received = data.received.subarray(taken.endsAt)
-          seen.push(taken.request)
-          const raw = answerTo(taken.request)
-          const complete = parseResponse(raw, taken.request.method, true)?.complete === true
-          data.closes = options.keepAlive !== true || !complete
-          data.out = Buffer.concat([data.out, options.keepAlive === true ? withoutClose(raw) : raw])
-          flush(socket)
-        }
-      },
-      drain: flush
-    }
-  })
-  return { url: `http://127.0.0.1:${server.port}`, seen, stop: () => server.stop(true) }
+  const probed = probeAnswers(exchanges)
+  return startRawPod((request, connection) => {
+    const exchange = byName.get(headerOf(request.headers, exchangeHeader) ?? "")
+    if (exchange === undefined) return connection.send(probed(request))
+    connection.send(options.keepAlive === true ? withoutClose(exchange.raw) : exchange.raw)
+    if (options.keepAlive !== true || !exchange.response.complete) connection.end()
+  }, options)
+}
+
+/** A pod that looks healthy to probes (recorded answers, model `tiny`) and leaves every POST to the test. */
+export const startScriptedPod = (
+  onPost: (request: SeenRequest, connection: PodConnection) => void,
+  options: RawPodOptions = {}
+): RawPod => {
+  const probed = probeAnswers(recordedExchanges())
+  return startRawPod((request, connection) => {
+    if (request.method === "POST") onPost(request, connection)
+    else connection.send(probed(request))
+  }, options)
 }

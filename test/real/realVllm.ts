@@ -46,9 +46,7 @@ export const startVllmPod = (): VllmPod => {
   const keep = (text: Buffer): void => void (log = (log + text.toString()).slice(-logBytesMax))
   child.stdout.on("data", keep)
   child.stderr.on("data", keep)
-  let gone = false
   const ended = new Promise<never>((_resolve, reject) => {
-    child.once("exit", () => (gone = true))
     child.once("error", reject)
     child.once("exit", (code) => reject(new Error(`vLLM on port ${port} ended with ${code}; its last words:\n${log}`)))
   })
@@ -62,7 +60,7 @@ export const startVllmPod = (): VllmPod => {
   }
   process.once("exit", kill)
   const healthy = async (): Promise<void> => {
-    while (!gone) {
+    while (child.exitCode === null && child.signalCode === null) {
       const response = await fetch(`${url}/health`).catch(() => undefined)
       if (response?.ok === true) return
       await Bun.sleep(250)

@@ -24,7 +24,8 @@ const podOf = (response: RawResponse): string => headerOf(response.headers, "x-w
 
 /** About 11 tokens a line for tiny's tokenizer, and no two subjects share a KV block. */
 const promptAbout = (subject: string, lines = 120): string =>
-  Array.from({ length: lines }, (_, line) => `Note ${line} on ${subject}: the quick brown fox counts ${line * 7}.`).join("\n")
+  Array.from({ length: lines }, (_, line) => `Note ${line} on ${subject}: the quick brown fox counts ${line * 7}.`)
+    .join("\n")
 
 interface ChatAnswer {
   readonly pod: string
@@ -138,7 +139,14 @@ describe.skipIf(!wanted)("three real vLLM pods behind the gateway", () => {
       .replace(/"(id|request_id|item_id)":\s*"[^"]*"/g, "\"$1\":\"ID\"")
       .replace(/"(created|created_at|completed_at)":\s*\d+(\.\d+)?/g, "\"$1\":0")
 
-  const ownHeaders = new Set(["date", "x-request-id", "x-warmroute-pod", "connection", "keep-alive", "transfer-encoding"])
+  const ownHeaders = new Set([
+    "date",
+    "x-request-id",
+    "x-warmroute-pod",
+    "connection",
+    "keep-alive",
+    "transfer-encoding"
+  ])
 
   const headersOf = (response: RawResponse): ReadonlyArray<string> =>
     response.headers.filter(([name]) => !ownHeaders.has(name)).map(([name, value]) => `${name}: ${value}`).sort()
@@ -182,7 +190,7 @@ describe.skipIf(!wanted)("three real vLLM pods behind the gateway", () => {
       expect(after.cachedTokens).toBeGreaterThan(0.9 * after.promptTokens)
     }
     await gateway.healthyPods(2)
-    expect(gateway.inFlight()).toBe(0)
+    expect(gateway.handle.openRequests()).toBe(0)
   }, 180_000)
 })
 
