@@ -101,12 +101,12 @@ export interface EmulatedFleet {
   readonly stop: () => Promise<void>
 }
 
-/** Starts `count` equal pods on `basePort`, `basePort + 1`, …, or on free ports when `basePort` is 0. */
-export const startEmulatedFleet = async (
+/** Starts `count` equal pods on `basePort`, `basePort + 1`, …, or on free ports when `basePort` is 0. Throws when one is taken. */
+export const startEmulatedFleet = (
   count: number,
   basePort: number,
   options: Omit<EmulatedPodOptions, "port">
-): Promise<EmulatedFleet> => {
+): EmulatedFleet => {
   const pods: Array<EmulatedPod> = []
   const stop = async () => {
     await Promise.all(pods.map((pod) => pod.stop()))
@@ -116,7 +116,7 @@ export const startEmulatedFleet = async (
       pods.push(startEmulatedPod({ ...options, port: basePort === 0 ? 0 : basePort + index }))
     }
   } catch (error) {
-    await stop()
+    void stop()
     throw error
   }
   return { pods, urls: pods.map((pod) => pod.url), stop }
