@@ -45,6 +45,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private head: ResponseHead | undefined
   /** The answer is collected and handed over as one. */
   private whole = false
+  private responded = false
   private isEventStream = false
   private firstTokenSeen = false
   private controller: ReadableStreamDirectController | undefined
@@ -113,9 +114,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.features?.release()
     const { options } = this.front.deps
     this.whole = head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax
-    if (this.whole) return
-    this.isEventStream = isEventStream(head)
-    this.respond(directStream(this))
+    this.isEventStream = !this.whole && isEventStream(head)
   }
 
   onData(bytes: Uint8Array): void {
@@ -123,8 +122,10 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (!this.firstTokenSeen) this.lookForFirstToken(bytes)
     const controller = this.controller
     if (controller === undefined) {
-      if (this.waiting === undefined) this.waiting = [bytes]
-      else this.waiting.push(bytes)
+      if (this.waiting !== undefined) return void this.waiting.push(bytes)
+      this.waiting = [bytes]
+      // Bun sends no complete head before the first piece, so a pod that breaks off until here can still become a 502.
+      if (!this.whole) this.respond(directStream(this))
       return
     }
     const wrote = controller.write(bytes)
@@ -134,7 +135,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   onEnd(): void {
     this.ended = "well"
     this.settle("finished", this.head?.status ?? 0, this.tail.usage())
-    if (this.whole) this.respond(wholeBody(this.waiting))
+    if (this.whole || !this.responded) this.respond(wholeBody(this.waiting))
     else this.finishSending()
   }
 
@@ -144,7 +145,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (decision !== undefined && error.kind !== "exhausted") scheduler.podFailed(decision.address.id, error.message)
     if (!error.answered && isRetriable(error.kind)) return this.tryAnother(error, error.kind)
     this.ended = "broken"
-    if (this.head === undefined || this.whole) return this.refuse(upstreamGatewayError(error))
+    if (this.head === undefined || !this.responded) return this.refuse(upstreamGatewayError(error))
     this.settle("failed", this.head.status, undefined)
     this.sending?.reject(breakOff)
   }
@@ -206,6 +207,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private respond(body: BodyInit | null): void {
     const { head } = this
     if (head === undefined) return
+    this.responded = true
     const pod = this.front.deps.options.exposePodHeader ? this.decision?.address.id : undefined
     const headers = clientHeaders(head, this.requestId ?? "", pod)
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
