@@ -22,6 +22,8 @@ export interface SchedulerActorOptions {
 
 /** A placed request tells the scheduler at most its first token and its end. */
 const FACTS_PER_REQUEST = 2
+/** Facts of pod actors that find the ordinary room full: joined, described, observed or restarted, left. */
+const FACTS_PER_POD = 4
 
 /** What the actor's owner holds: the ref to tell, the port for front ends, and numbers for /metrics. */
 export interface SchedulerHandle {
@@ -52,7 +54,10 @@ export const makeSchedulerActor = (
       ref,
       view: scheduler,
       pick: (request, excluded = []) =>
-        ref.unsafeAsk<Decision, GatewayError>((reply) => ({ _tag: "PickPod", request, excluded, reply }), options.askDeadlineMs)
+        ref.unsafeAsk<Decision, GatewayError>(
+          (reply) => ({ _tag: "PickPod", request, excluded, reply }),
+          options.askDeadlineMs
+        )
           .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
       end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end })
@@ -62,7 +67,7 @@ export const makeSchedulerActor = (
 const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
   name: "scheduler",
   mailboxCapacity: options.mailboxCapacity,
-  reservedCapacity: FACTS_PER_REQUEST * options.scheduler.openRequestsMax,
+  reservedCapacity: FACTS_PER_REQUEST * options.scheduler.openRequestsMax + FACTS_PER_POD * options.scheduler.podsMax,
   restartsMax: 10,
   restartWindowMs: 10_000,
   backoffMinMs: 1,
