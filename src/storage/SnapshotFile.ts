@@ -1,6 +1,7 @@
 import { Database } from "bun:sqlite"
 import { mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"
+import { Damaged, faultOf, isDamage, SnapshotFault } from "./snapshotFault.ts"
 import { applicationId, type FileKind, fileKind, schemaVersion, setAside } from "./snapshotHeader.ts"
 
 export interface SnapshotFileOptions {
@@ -16,12 +17,6 @@ export interface SnapshotFileOptions {
   /** Damaged files kept for a look at them. */
   readonly damagedKeptMax: number
 }
-
-/** Why the file can't be used now; the message completes "<path>: …". */
-export class SnapshotFault extends Error {}
-
-/** The file is ours and can't be read: it may be set aside. */
-class Damaged extends Error {}
 
 /** One pod's record, packed; what is in it is nothing to the file. */
 export interface PodBlob {
@@ -56,34 +51,6 @@ const leftAlone: ReadonlyMap<FileKind, string> = new Map([
   ["foreign", "belongs to another program and is left alone; choose another path or move it away"],
   ["newer", "was written by a newer warmroute and is left alone; start that version or move the file away"]
 ])
-
-const meanings: ReadonlyArray<readonly [code: string, why: string]> = [
-  ["SQLITE_FULL", "the disk is full, or the file has reached its limit"],
-  ["ENOSPC", "the disk is full"],
-  ["SQLITE_READONLY", "is read-only; make it writable"],
-  ["EROFS", "is on a read-only file system"],
-  ["SQLITE_BUSY", "is locked by another process"],
-  ["SQLITE_LOCKED", "is locked by another process"],
-  ["SQLITE_CANTOPEN", "can't be opened; is its directory writable?"],
-  ["EACCES", "may not be read or written by this user"],
-  ["EPERM", "may not be read or written by this user"],
-  ["ENOTDIR", "lies below something that is not a directory"],
-  ["EEXIST", "lies below something that is not a directory"]
-]
-
-const codeOf = (cause: unknown): string => {
-  const { code } = cause as { code?: unknown }
-  return typeof code === "string" ? code : ""
-}
-
-const isDamage = (cause: unknown): boolean => cause instanceof Damaged || /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(cause))
-
-const faultOf = (cause: unknown): SnapshotFault => {
-  if (cause instanceof SnapshotFault) return cause
-  const code = codeOf(cause)
-  const why = meanings.find(([prefix]) => code.startsWith(prefix))?.[1]
-  return new SnapshotFault(why ?? (cause instanceof Error ? cause.message : String(cause)))
-}
 
 /** The snapshot on disk. Every call blocks, so it lives in a thread of its own. */
 export class SnapshotFile {

@@ -43,12 +43,13 @@ const batchesOf = (pods: ReadonlyArray<PodRecord>, size: number): ReadonlyArray<
 
 const unpackAll = ({ damagedIds, meta, pods }: SnapshotBlobs) => {
   const bad = [...damagedIds]
+  const outputLengths = meta === undefined ? undefined : unpackMeta(meta)
   const records = pods.flatMap(({ body, id }) => {
     const record = unpackPod(id, body)
     if (record === undefined) bad.push(id)
     return record ?? []
   })
-  return { contents: { pods: records, meta: meta === undefined ? undefined : unpackMeta(meta) }, bad }
+  return { contents: { pods: records, meta: outputLengths }, bad }
 }
 
 /** The store over one thread, asked by one caller at a time. */
