@@ -1,5 +1,6 @@
 import type { BlockChain } from "../core/BlockChain.ts"
-import type { EngineModel, StepOutcome } from "./engine/EngineModel.ts"
+import type { EngineModel } from "./engine/EngineModel.ts"
+import type { StepOutcome } from "./engine/StepOutcome.ts"
 import { Generation } from "./Generation.ts"
 import type { OutputPlan } from "./OutputPlan.ts"
 

@@ -26,7 +26,7 @@ export const badRequest = (message: string, param: string | null = null): VllmEr
 export const badParameter = (message: string, param: string, value: string): VllmError =>
   badRequest(`${message} (parameter=${param}, value=${value})`, param)
 
-/** One finding of pydantic. `input` is already in Python's spelling. */
+/** One finding of pydantic. `input` is what Python's `str` makes of the value. */
 export interface ValidationIssue {
   readonly type: string
   readonly location: string
@@ -38,12 +38,19 @@ export interface ValidationIssue {
 /** What FastAPI says when the body does not have the schema. */
 export const validationError = (issues: ReadonlyArray<ValidationIssue>): VllmError => {
   const lines = issues.map((issue) => {
-    const context = issue.context === undefined ? "" : `, 'ctx': {'error': '${issue.context}'}`
-    return `\n  {'type': '${issue.type}', 'loc': '${issue.location}', 'msg': '${issue.message}', ` +
-      `'input': '${issue.input}'${context}}`
+    const context = issue.context === undefined ? "" : `, 'ctx': {'error': ${pythonRepr(issue.context)}}`
+    return `\n  {'type': '${issue.type}', 'loc': '${issue.location}', 'msg': ${pythonRepr(issue.message)}, ` +
+      `'input': ${pythonRepr(issue.input)}${context}}`
   })
   const count = issues.length === 1 ? "1 validation error" : `${issues.length} validation errors`
   return new VllmError(400, "Bad Request", `${count}:${lines.join("")}`, issues[0]?.location ?? null)
+}
+
+/** A string as Python prints it inside a container. */
+const pythonRepr = (text: string): string => {
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll("\t", "\\t")
+  if (!escaped.includes("'")) return `'${escaped}'`
+  return escaped.includes("\"") ? `'${escaped.replaceAll("'", "\\'")}'` : `"${escaped}"`
 }
 
 export const unsupportedMediaType = (): VllmError =>

@@ -2,7 +2,7 @@ import { jsonFaultOf } from "./pythonJson.ts"
 import { unsupportedMediaType, validationError, type ValidationIssue } from "./VllmError.ts"
 
 export type Fields = Readonly<Record<string, unknown>>
-export type FieldKind = "integer" | "number" | "boolean" | "string" | "list" | "text or list"
+type FieldKind = "integer" | "number" | "boolean" | "string" | "list" | "text or list"
 
 export interface FieldRule {
   readonly name: string

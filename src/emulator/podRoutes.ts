@@ -68,7 +68,8 @@ const answer = async (pod: PodState, methods: Methods | undefined, request: Requ
   } catch (error) {
     if (error instanceof VllmError) return errorAnswer(error)
     if (request.signal.aborted) return new Response(null, { status: 499 })
-    throw error
+    const message = error instanceof Error ? error.message : String(error)
+    return errorAnswer(new VllmError(500, "Internal Server Error", message))
   }
 }
 

@@ -98,9 +98,9 @@ class Scanner {
         this.at++
         const escape = this.text[this.at]
         if (escape === undefined) throw new Fault("Unterminated string starting at", start)
-        if (!"\"\\/bfnrtu".includes(escape)) throw new Fault("Invalid \\\\escape", this.at - 1)
-        if (escape === "u" && !/^[0-9a-fA-F]{4}/.test(this.text.slice(this.at + 1))) {
-          throw new Fault("Invalid \\\\uXXXX escape", this.at)
+        if (!"\"\\/bfnrtu".includes(escape)) throw new Fault("Invalid \\escape", this.at - 1)
+        if (escape === "u" && !/^[0-9a-fA-F]{4}./s.test(this.text.slice(this.at + 1))) {
+          throw new Fault("Invalid \\uXXXX escape", this.at)
         }
       }
       this.at++

@@ -4,6 +4,7 @@ import { DecodeStretch } from "./DecodeStretch.ts"
 import { EngineCounters } from "./EngineCounters.ts"
 import { EngineRequest, type EngineRequestInput } from "./EngineRequest.ts"
 import { StepLoad } from "./StepLoad.ts"
+import { clearOutcome, emptyOutcome, type StepOutcome } from "./StepOutcome.ts"
 
 export interface EngineOptions {
   readonly constants: EngineConstants
@@ -13,20 +14,6 @@ export interface EngineOptions {
   readonly maxNumSeqs: number
   /** vLLM's `--max-model-len`, for the bounds of the token histograms. */
   readonly maxModelLen: number
-}
-
-/** What one call of `step` or `stepMany` did. Reused by the next call; visible to the world at `endS`. */
-export interface StepOutcome<Owner> {
-  startS: number
-  endS: number
-  /** Engine steps done; 0: there was nothing to do. */
-  steps: number
-  /** Tokens computed, of prompts and outputs. */
-  tokens: number
-  /** Requests whose first output token this is. */
-  readonly firstTokens: Array<EngineRequest<Owner>>
-  readonly finished: Array<EngineRequest<Owner>>
-  readonly preempted: Array<EngineRequest<Owner>>
 }
 
 /**
@@ -45,15 +32,7 @@ export class EngineModel<Owner> {
   /** In order of arrival, preempted ones first. */
   readonly waiting: Array<EngineRequest<Owner>> = []
 
-  private readonly outcome: StepOutcome<Owner> = {
-    startS: 0,
-    endS: 0,
-    steps: 0,
-    tokens: 0,
-    firstTokens: [],
-    finished: [],
-    preempted: []
-  }
+  private readonly outcome = emptyOutcome<Owner>()
   private readonly load: StepLoad
   private readonly stretch: DecodeStretch
   /** `pool.releases` when the first waiting request last failed to fit; -1: not known to fail. */
@@ -124,13 +103,7 @@ export class EngineModel<Owner> {
    */
   stepMany(nowS: number, untilS: number): StepOutcome<Owner> {
     const outcome = this.outcome
-    outcome.startS = nowS
-    outcome.endS = nowS
-    outcome.steps = 0
-    outcome.tokens = 0
-    outcome.firstTokens.length = 0
-    outcome.finished.length = 0
-    outcome.preempted.length = 0
+    clearOutcome(outcome, nowS)
     if (this.onlyDecodes() && this.stretch.run(this.running, this.pool, this.counters, nowS, untilS)) {
       outcome.steps = this.stretch.steps
       outcome.tokens = this.stretch.steps * this.running.length
