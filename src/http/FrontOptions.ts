@@ -16,7 +16,7 @@ export interface FrontOptions {
   readonly openRequestsMax: number
   /** A client may take this long to send its whole body. */
   readonly bodyReadTimeoutMs: number
-  /** Answers up to this size that carry a content-length are collected and sent as one piece. */
+  /** Answers up to this size that carry a content-length are collected and sent as one piece, with that length. */
   readonly wholeAnswerBytesMax: number
   /** Models whose bytes per token are remembered. */
   readonly learnedModelsMax: number
@@ -29,7 +29,7 @@ export const frontDefaults: FrontOptions = {
   bodyBytesMax: 64 * 1024 * 1024,
   openRequestsMax: 16_384,
   bodyReadTimeoutMs: 60_000,
-  wholeAnswerBytesMax: 256 * 1024,
+  wholeAnswerBytesMax: 1024 * 1024,
   learnedModelsMax: 1_024
 }
 

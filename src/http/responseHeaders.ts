@@ -2,8 +2,8 @@ import { connectionNames, hopByHop } from "./requestHeaders.ts"
 import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
 
 /**
- * The pod's headers as our answer's, hop-by-hop ones left out. Bun writes well-known names in its own order and case
- * and joins repeated ones with a comma, except Set-Cookie.
+ * The pod's headers as our answer's, hop-by-hop ones left out. Bun writes well-known names in its own order and case,
+ * joins repeated ones with a comma, except Set-Cookie, and frames a streamed body in chunks whatever its length.
  */
 export const clientHeaders = (
   head: ResponseHead,
@@ -26,13 +26,25 @@ export const clientHeaders = (
     if (lower === "content-length" && head.bodyBytes < 0) continue
     if (seen.has(lower)) repeated = true
     seen.add(lower)
-    plain[name] = headers[i + 1] ?? ""
+    plain[name] = asBunWrites(headers[i + 1] ?? "")
   }
   const result = repeated ? repeatedHeaders(head) : plain
   if (!seen.has("x-request-id")) set(result, "x-request-id", requestId)
   if (podId !== undefined) set(result, "x-warmroute-pod", podId)
   if (named !== undefined && named.length > 0) return withoutNamed(result, named)
   return result
+}
+
+// oxlint-disable-next-line no-control-regex -- the range is that of ASCII
+const beyondAscii = /[^\x00-\x7f]/
+// oxlint-disable-next-line no-control-regex -- the range is that of Latin-1
+const beyondLatin1 = /[^\x00-\xff]/
+
+/** Bun writes header text as UTF-8, so UTF-8 bytes must be text again; what a ByteString can't hold stays as it is. */
+const asBunWrites = (value: string): string => {
+  if (!beyondAscii.test(value)) return value
+  const text = Buffer.from(value, "latin1").toString()
+  return beyondLatin1.test(text) ? value : text
 }
 
 const set = (headers: Headers | Record<string, string>, name: string, value: string): void => {
@@ -46,7 +58,7 @@ const repeatedHeaders = (head: ResponseHead): Headers => {
     const name = head.headers[i] ?? ""
     const lower = name.toLowerCase()
     if (hopByHop.has(lower) || (lower === "content-length" && (head.bodyBytes < 0 || result.has(lower)))) continue
-    result.append(name, head.headers[i + 1] ?? "")
+    result.append(name, asBunWrites(head.headers[i + 1] ?? ""))
   }
   return result
 }

@@ -32,23 +32,41 @@ describe("request features", () => {
   )
   const messageArb = fc.record({
     role: fc.constantFrom("system", "user", "assistant", "tool"),
-    content: fc.oneof(fc.string({ maxLength: 300 }), fc.fullUnicodeString({ maxLength: 80 }), fc.array(partArb, { maxLength: 3 }))
+    content: fc.oneof(
+      fc.string({ maxLength: 300 }),
+      fc.fullUnicodeString({ maxLength: 80 }),
+      fc.array(partArb, { maxLength: 3 })
+    )
   })
 
   test("a conversation that grows extends the chain of the shorter one", () => {
     fc.assert(
-      fc.property(fc.array(messageArb, { minLength: 1, maxLength: 8 }), fc.nat(), fc.boolean(), (messages, cut, tools) => {
-        const extra = tools ? { tools: [{ type: "function", function: { name: "f" } }] } : {}
-        const k = cut % messages.length
-        const shorter = chat({ ...extra, messages: messages.slice(0, k) }).chain(4)
-        expect(isPrefix(shorter, chat({ ...extra, messages }).chain(4))).toBe(true)
-      })
+      fc.property(
+        fc.array(messageArb, { minLength: 1, maxLength: 8 }),
+        fc.nat(),
+        fc.boolean(),
+        (messages, cut, tools) => {
+          const extra = tools ? { tools: [{ type: "function", function: { name: "f" } }] } : {}
+          const k = cut % messages.length
+          const shorter = chat({ ...extra, messages: messages.slice(0, k) }).chain(4)
+          expect(isPrefix(shorter, chat({ ...extra, messages }).chain(4))).toBe(true)
+        }
+      )
     )
   })
 
   test("the same holds for Anthropic's messages and for responses", () => {
-    const messages = [{ role: "user", content: text }, { role: "assistant", content: "yes" }, { role: "user", content: text }]
-    for (const [path, system, field] of [["/v1/messages", "system", "messages"], ["/v1/responses", "instructions", "input"]] as const) {
+    const messages = [{ role: "user", content: text }, { role: "assistant", content: "yes" }, {
+      role: "user",
+      content: text
+    }]
+    for (
+      const [path, system, field] of [["/v1/messages", "system", "messages"], [
+        "/v1/responses",
+        "instructions",
+        "input"
+      ]] as const
+    ) {
       const shorter = read(path, { model: "m", [system]: text, [field]: messages.slice(0, 1) }).chain(4)
       const longer = read(path, { model: "m", [system]: text, [field]: messages }).chain(4)
       expect([shorter.length > 30, isPrefix(shorter, longer)]).toEqual([true, true])
@@ -70,11 +88,14 @@ describe("request features", () => {
 
   test("sampling settings do not", () => {
     const messages = [{ role: "user", content: text }]
-    expect(entries(chat({ messages, temperature: 1, max_tokens: 5 }).chain(4))).toEqual(entries(chat({ messages }).chain(4)))
+    expect(entries(chat({ messages, temperature: 1, max_tokens: 5 }).chain(4))).toEqual(
+      entries(chat({ messages }).chain(4))
+    )
   })
 
   test("images with different data are different, the same data is the same, whatever its size", () => {
-    const image = (url: string) => chat({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] })
+    const image = (url: string) =>
+      chat({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] })
     const data = `data:image/png;base64,${"A".repeat(100_000)}`
     expect(entries(image(data).chain(16))).toEqual(entries(image(data).chain(16)))
     expect(entries(image(data).chain(16))[0]).not.toBe(entries(image(`${data}B`).chain(16))[0])
@@ -114,15 +135,33 @@ describe("request features", () => {
 
   test("length limits, streaming and session are read where clients put them", () => {
     const features = chat({ messages: [], max_tokens: 5, max_completion_tokens: 7, stream: true })
-    expect([features.outputTokensMax, features.streams, features.generates, features.sessionHash]).toEqual([7, true, true, 0])
+    expect([features.outputTokensMax, features.streams, features.generates, features.sessionHash]).toEqual([
+      7,
+      true,
+      true,
+      0
+    ])
     expect(read("/v1/responses", { model: "m", input: "x", max_output_tokens: 3 }).outputTokensMax).toBe(3)
-    const sessions = [read("/v1/completions", { prompt: "x" }, { "x-session-id": "a" }), read("/v1/completions", { prompt: "x", session_id: "a" })]
+    const sessions = [
+      read("/v1/completions", { prompt: "x" }, { "x-session-id": "a" }),
+      read("/v1/completions", { prompt: "x", session_id: "a" })
+    ]
     expect(new Set(sessions.map((session) => session.sessionHash)).size).toBe(1)
     expect(sessions[0]?.sessionHash).not.toBe(0)
   })
 
   test("whatever JSON a client sends, features come out or BadRequest does", () => {
-    const fields = fc.constantFrom("model", "messages", "prompt", "input", "tools", "system", "stop", "sampling_params", "token_ids")
+    const fields = fc.constantFrom(
+      "model",
+      "messages",
+      "prompt",
+      "input",
+      "tools",
+      "system",
+      "stop",
+      "sampling_params",
+      "token_ids"
+    )
     fc.assert(
       fc.property(fc.constantFrom(...proxyRoutes), fc.dictionary(fields, fc.jsonValue()), (route, body) => {
         if (route.prompt === "form") return
@@ -163,7 +202,10 @@ describe("withModel", () => {
 
   test.each([
     ["{\"model\":\"a\"}", "{\"model\":\"new \\\"é\\\"\"}"],
-    ["{ \"x\" : {\"model\":\"a\"}, \"model\"\n:\t\"b\\\"c\" }", "{ \"x\" : {\"model\":\"a\"}, \"model\"\n:\t\"new \\\"é\\\"\" }"],
+    [
+      "{ \"x\" : {\"model\":\"a\"}, \"model\"\n:\t\"b\\\"c\" }",
+      "{ \"x\" : {\"model\":\"a\"}, \"model\"\n:\t\"new \\\"é\\\"\" }"
+    ],
     ["{\"m\\u006fdel\":\"a\",\"p\":\"model\"}", "{\"m\\u006fdel\":\"new \\\"é\\\"\",\"p\":\"model\"}"],
     ["{\"p\":[\"model\",\"x\\\\\"],\"model\":\"a\"}", "{\"p\":[\"model\",\"x\\\\\"],\"model\":\"new \\\"é\\\"\"}"],
     ["{\"p\":1}", "{\"p\":1}"]
@@ -192,7 +234,9 @@ describe("multipart forms", () => {
     if (typeof fields === "string") throw new Error(fields)
     const model = fields.get("model")
     expect([model?.value, fields.get("e")?.value, fields.has("file")]).toEqual(["whisper", "", false])
-    if (model !== undefined) expect(withField(Buffer.from(form), model, "w2").toString()).toBe(form.replace("whisper", "w2"))
+    if (model !== undefined) {
+      expect(withField(Buffer.from(form), model, "w2").toString()).toBe(form.replace("whisper", "w2"))
+    }
   })
 
   test("boundaries are read with and without quotes", () => {

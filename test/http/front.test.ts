@@ -238,7 +238,8 @@ describe("the front", () => {
     ["not JSON", "{", 400],
     ["not an object", "[1]", 400],
     ["no body", "", 400],
-    ["a model that is no text", "{\"model\":7}", 400]
+    ["a model that is no text", "{\"model\":7}", 400],
+    ["a tower of brackets", `{"model":"m","tools":${"[".repeat(200_000)}${"]".repeat(200_000)}}`, 400]
   ])("a body that is %s is refused before any pick", async (_name, body, status) => {
     await using front = new TestFront([])
     const response = await fetch(`${front.url}/v1/chat/completions`, { method: "POST", body })

@@ -6,6 +6,7 @@ import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
 import type { ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
 import { deadAddress, RawPod } from "./RawPod.ts"
+import { tlsPair } from "./tlsPair.ts"
 
 const clients: Array<UpstreamClient> = []
 const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
@@ -277,6 +278,30 @@ describe("UpstreamClient", () => {
     expect(head?.status).toBe(413)
     expect(client.counts().open).toBe(0)
     early.stop(true)
+  })
+
+  test("a pod behind TLS is reached when its certificate is trusted", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("secret")), tlsPair)
+    const body = "x".repeat(1_000_000)
+    const trusting = makeClient({ tls: { ca: tlsPair.cert } })
+    expect((await send(trusting, pod.address, { body }).answer).body.toString()).toBe("secret")
+    expect((await send(trusting, pod.address).answer).body.toString()).toBe("secret")
+    expect(pod.connections).toBe(1)
+  })
+
+  test("a pod behind TLS with an unknown certificate is refused and sees no request, unless told otherwise", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("secret")), tlsPair)
+    const { error } = await send(makeClient(), pod.address, { body: "mine" }).answer
+    expect([error?.kind, pod.received]).toEqual(["refused", []])
+    const careless = makeClient({ tls: { rejectUnauthorized: false } })
+    expect((await send(careless, pod.address).answer).body.toString()).toBe("secret")
+  })
+
+  test("a pod that speaks no TLS where it should is refused", async () => {
+    using pod = new RawPod((socket) => socket.write(ok("plain")))
+    const { error } = await send(makeClient({ connectTimeoutMs: 500 }), { ...pod.address, tls: true }).answer
+    expect(error?.answered).toBe(false)
+    expect(pod.received).toEqual([])
   })
 
   test("whatever bytes a pod sends, in whatever pieces, the exchange ends exactly once", async () => {

@@ -46,7 +46,7 @@ const readJson = (
   }
   const model = options.aliases.get(named ?? "") ?? named ?? ""
   const ids = promptTokenIds(route.prompt, body)
-  const prompt: Prompt = ids === undefined ? { text: canonicalPrompt(route.prompt, body) } : { ids }
+  const prompt: Prompt = ids === undefined ? { text: promptText(route, body) } : { ids }
   const features = new PromptFeatures(
     {
       model,
@@ -108,6 +108,16 @@ const parseObject = (bytes: Uint8Array): JsonObject => {
     throw new BadRequest({ message: "the body must be a JSON object" })
   }
   return value as JsonObject
+}
+
+const promptText = (route: ProxyRoute, body: JsonObject): string => {
+  try {
+    return canonicalPrompt(route.prompt, body)
+  } catch (cause) {
+    // The one way to fail: more nesting than the stack holds, which no pod would take either.
+    if (cause instanceof RangeError) throw new BadRequest({ message: "the body is nested too deeply" })
+    throw cause
+  }
 }
 
 const outputTokensMax = (body: JsonObject): number | undefined => {

@@ -44,7 +44,8 @@ export class UpstreamConnection implements ResponseSink {
         port: address.port,
         data: this,
         socket: socketHandlers,
-        ...(address.tls ? { tls: { ...options.tls } } : {})
+        // Bun takes an empty object for "no TLS".
+        ...(address.tls ? { tls: { rejectUnauthorized: true, ...options.tls } } : {})
       }).catch(ignore)
     } catch (cause) {
       queueMicrotask(() => this.connectFailed(cause))
@@ -115,8 +116,13 @@ export class UpstreamConnection implements ResponseSink {
   }
 
   opened(socket: Socket<UpstreamConnection>): void {
-    this.socket = socket
     if (this.isClosed) return void socket.terminate()
+    const { address, options } = this.pool
+    if (address.tls && !socket.authorized && options.tls?.rejectUnauthorized !== false) {
+      this.connectFailed(socket.getAuthorizationError() ?? "the certificate is not trusted")
+      return void socket.terminate()
+    }
+    this.socket = socket
     socket.setNoDelay(true)
     const call = this.call
     if (call === undefined) this.pool.release(this)
@@ -161,6 +167,8 @@ export class UpstreamConnection implements ResponseSink {
   }
 
   socketClosed(error: Error | undefined): void {
+    // Before it was open: TLS did not come about.
+    if (this.socket === undefined) return this.connectFailed(error ?? "closed during the TLS handshake")
     if (!this.isClosed) {
       this.isClosed = true
       this.pool.forget(this)
