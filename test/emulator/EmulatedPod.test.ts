@@ -117,6 +117,21 @@ describe("answers of an emulated pod", () => {
     expect(stream).toContain("\"finish_reason\":\"tool_calls\"")
   })
 
+  test("on the Messages API carry tool use, stop sequences and errors in Anthropic's words", async () => {
+    const pod = start()
+    const tool = { name: "weather", input_schema: { type: "object", properties: { city: { type: "string" } } } }
+    const body = { model: "m", max_tokens: 50, messages: [user("hi")] }
+    const send = async (more: object) => (await post(pod.url, "/v1/messages", { ...body, ...more })).json()
+    const called = await send({ tools: [tool], tool_choice: { type: "tool", name: "weather" } })
+    expect(called.stop_reason).toBe("tool_use")
+    expect(called.content[0]).toMatchObject({ type: "tool_use", name: "weather", input: { city: "lorem ipsum" } })
+    const text = (await send({})).content[0].text as string
+    const stopped = await send({ stop_sequences: [text.slice(10, 14)] })
+    expect([stopped.stop_reason, stopped.stop_sequence]).toEqual(["stop_sequence", text.slice(10, 14)])
+    const message = "The model `nope` does not exist. Valid aliases: m."
+    expect(await send({ model: "nope" })).toEqual({ type: "error", error: { type: "NotFoundError", message } })
+  })
+
   test("tokens go to text and back", async () => {
     const pod = start()
     const tokens = await post(pod.url, "/tokenize", { prompt: "Grüße, 世界 👋", add_special_tokens: false })
@@ -187,6 +202,14 @@ describe("an emulated pod under load", () => {
       expect(stream.endsWith("data: [DONE]\n\n")).toBe(true)
     }
     expect(pod.engine.counters.generationTokens).toBe(3000)
+  })
+
+  test("holds back the text of a slow reader, and loses none of it", async () => {
+    const pod = start({ speed: 5000 })
+    const body = { prompt: "slow", max_tokens: 20_000, ignore_eos: true, stream: true }
+    const response = await post(pod.url, "/v1/completions", body)
+    await until(() => pod.engine.counters.generationTokens === 20_000)
+    expect((await response.text()).match(/"text":"/g)?.length).toBe(20_000)
   })
 
   test("keeps to its clock: a request takes as long as the model says", async () => {

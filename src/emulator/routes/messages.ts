@@ -8,6 +8,7 @@ import { sampleOf } from "../sampleJson.ts"
 import { readSampling } from "../sampling.ts"
 import { type StreamShape, tokenStream } from "../TokenStream.ts"
 import { type TokenUsage, usageOf } from "../usage.ts"
+import { VllmError } from "../VllmError.ts"
 import { samplingRules } from "./chatCompletions.ts"
 
 const countRules: ReadonlyArray<FieldRule> = [
@@ -24,6 +25,10 @@ const messageRules: ReadonlyArray<FieldRule> = [
 /** `POST /v1/messages/count_tokens` */
 export const countTokens = async (pod: PodState, request: Request): Promise<Response> => {
   const body = await readFields(request, countRules)
+  return anthropicErrors(async () => countAnswer(pod, body))
+}
+
+const countAnswer = (pod: PodState, body: Fields): Response => {
   pod.modelOf(stringOf(body, "model"))
   const count = messageTokens(pod, body).length
   return jsonAnswer({ input_tokens: count, context_management: { original_input_tokens: count } })
@@ -32,6 +37,20 @@ export const countTokens = async (pod: PodState, request: Request): Promise<Resp
 /** `POST /v1/messages` (Anthropic) */
 export const messages = async (pod: PodState, request: Request): Promise<Response> => {
   const body = await readFields(request, messageRules)
+  return anthropicErrors(() => messageAnswer(pod, request, body))
+}
+
+/** A body without the right fields gets FastAPI's error before; all later errors are spelled as Anthropic does. */
+const anthropicErrors = async (answer: () => Promise<Response>): Promise<Response> => {
+  try {
+    return await answer()
+  } catch (error) {
+    if (!(error instanceof VllmError)) throw error
+    return jsonAnswer({ type: "error", error: { type: error.type, message: error.message } }, error.status)
+  }
+}
+
+const messageAnswer = async (pod: PodState, request: Request, body: Fields): Promise<Response> => {
   const model = pod.modelOf(stringOf(body, "model"))
   const tokens = messageTokens(pod, body)
   const sampling = readSampling(body, tokens.length, pod.served.maxModelLen, ["max_tokens"])
