@@ -4,27 +4,29 @@ const held = -2
 /** `prev` of a block that waits in the free queue as its head. */
 const none = -1
 
-const HASHED = 1
+const CACHED = 1
 const COMPUTED = 2
 
 /**
- * The blocks of one pod as columns: a hash table over the cached ones, and vLLM's free queue, a doubly linked list in
- * which the head is reused first. Knows neither requests nor capacity; see ShadowKv for those.
- * Columns start small and double, since most pods use their capacity only after a while. 25 bytes a block.
+ * The blocks of one pod as columns, with vLLM's free queue: a doubly linked list in which the head is reused first.
+ * A cached block is known by its node in the PrefixIndex. A block's first child is linked from it; other children, and
+ * blocks at anchor positions, are found in a hash table by node. Knows neither requests nor capacity; see ShadowKv.
+ * Columns start small and double, since most pods fill their capacity only after a while. 25 bytes a block.
  */
 export class BlockPool {
-  low = new Uint32Array(slotsMin)
-  high = new Uint32Array(slotsMin)
+  /** Of a cached block. */
+  node = new Int32Array(slotsMin)
   /** The block before it in its prompt; -1: it is the first. */
   parent = new Int32Array(slotsMin)
   /** Last use, seconds on the caller's clock. */
   usedAtS = new Float32Array(slotsMin)
+  private child = new Int32Array(slotsMin)
   private prev = new Int32Array(slotsMin)
   private next = new Int32Array(slotsMin)
   private flags = new Uint8Array(slotsMin)
 
-  /** Blocks with a hash, held or queued. */
-  hashedCount = 0
+  /** Blocks with a node, held or queued. */
+  cachedCount = 0
   heldCount = 0
   queuedCount = 0
   /** Next to be reused, -1 when the queue is empty. */
@@ -34,24 +36,32 @@ export class BlockPool {
   /** Slots ever used; blank ones among them are chained by `next` from `blank`. */
   private slotsUsed = 0
   private blank = none
-  /** Block + 1 by hash, 0 for empty. Linear probing, at most three quarters full. */
-  private table = new Int32Array(slotsMin * 2)
+  /** Block + 1 by node, 0 for empty. Linear probing, at most three quarters full. */
+  private table = new Int32Array(slotsMin)
+  private tableCount = 0
 
   get byteLength(): number {
-    return this.low.length * 25 + this.table.length * 4
+    return this.node.length * 25 + this.table.length * 4
   }
 
-  /** The cached block of a hash, or -1. */
-  find(low: number, high: number): number {
-    const mask = this.table.length - 1
-    for (let slot = low & mask;; slot = (slot + 1) & mask) {
-      const block = this.table[slot]! - 1
-      if (block < 0 || (this.low[block] === low && this.high[block] === high)) return block
+  /** The block of an anchor's node, or -1. */
+  anchor(node: number): number {
+    const { table } = this
+    const mask = table.length - 1
+    for (let slot = homeOf(node) & mask;; slot = (slot + 1) & mask) {
+      const block = table[slot]! - 1
+      if (block < 0 || this.node[block] === node) return block
     }
   }
 
-  isHashed(block: number): boolean {
-    return (this.flags[block]! & HASHED) !== 0
+  /** The block of the node that follows `block` in a chain, or -1. */
+  childOf(block: number, node: number): number {
+    const linked = this.child[block]!
+    return linked >= 0 && this.node[linked] === node ? linked : this.anchor(node)
+  }
+
+  isCached(block: number): boolean {
+    return (this.flags[block]! & CACHED) !== 0
   }
 
   isComputed(block: number): boolean {
@@ -67,9 +77,9 @@ export class BlockPool {
     return this.next[block]!
   }
 
-  /** A new cached block with one holder. Its hash must not be cached yet. */
-  createHeld(low: number, high: number, parent: number, nowS: number, slotsMax: number): number {
-    const block = this.createHashed(low, high, parent, slotsMax)
+  /** A new cached block with one holder. Its node must not be cached yet. */
+  createHeld(node: number, parent: number, anchored: boolean, nowS: number, slotsMax: number): number {
+    const block = this.createCached(node, parent, anchored, slotsMax)
     this.usedAtS[block] = nowS
     this.prev[block] = held
     this.next[block] = 1
@@ -78,8 +88,8 @@ export class BlockPool {
   }
 
   /** A computed block without holders at the head of the queue; for restoring from the newest to the oldest. */
-  createFirst(low: number, high: number, parent: number, usedAtS: number, slotsMax: number): number {
-    const block = this.createHashed(low, high, parent, slotsMax)
+  createFirst(node: number, parent: number, anchored: boolean, usedAtS: number, slotsMax: number): number {
+    const block = this.createCached(node, parent, anchored, slotsMax)
     this.usedAtS[block] = usedAtS
     this.flags[block]! |= COMPUTED
     this.prepend(block)
@@ -135,33 +145,33 @@ export class BlockPool {
     return block
   }
 
-  /** Forgets a block that nobody holds and that is in no queue. */
+  /** Forgets a block that nobody holds, that is in no queue and that no cached block follows. */
   remove(block: number): void {
-    if (this.isHashed(block)) {
-      this.unmap(block)
-      this.hashedCount--
+    if (this.isCached(block)) {
+      const parent = this.parent[block]!
+      if (parent >= 0 && this.child[parent] === block) this.child[parent] = none
+      else this.unmap(block)
+      this.cachedCount--
     }
     this.flags[block] = 0
     this.next[block] = this.blank
     this.blank = block
   }
 
-  /** Calls back for each cached block, in no order. */
-  forEachHashed(visit: (low: number, high: number) => void): void {
-    for (const entry of this.table) {
-      if (entry > 0) visit(this.low[entry - 1]!, this.high[entry - 1]!)
-    }
-  }
-
-  private createHashed(low: number, high: number, parent: number, slotsMax: number): number {
+  private createCached(node: number, parent: number, anchored: boolean, slotsMax: number): number {
     const block = this.takeSlot(slotsMax)
-    this.low[block] = low
-    this.high[block] = high
+    this.node[block] = node
     this.parent[block] = parent
-    this.flags[block] = HASHED
-    this.hashedCount++
-    if (this.hashedCount * 4 > this.table.length * 3) this.growTable()
-    this.map(block)
+    this.child[block] = none
+    this.flags[block] = CACHED
+    this.cachedCount++
+    if (!anchored && this.child[parent] === none) {
+      this.child[parent] = block
+    } else {
+      if (this.tableCount * 4 >= this.table.length * 3) this.growTable()
+      this.tableCount++
+      this.map(block)
+    }
     return block
   }
 
@@ -190,30 +200,31 @@ export class BlockPool {
       this.blank = this.next[block]!
       return block
     }
-    if (this.slotsUsed === this.low.length) this.growColumns(slotsMax)
+    if (this.slotsUsed === this.node.length) this.growColumns(slotsMax)
     return this.slotsUsed++
   }
 
   private map(block: number): void {
     const mask = this.table.length - 1
-    let slot = this.low[block]! & mask
+    let slot = homeOf(this.node[block]!) & mask
     while (this.table[slot] !== 0) slot = (slot + 1) & mask
     this.table[slot] = block + 1
   }
 
   /** Closes the gap by moving later entries of the probe run back, so that no tombstone is needed. */
   private unmap(block: number): void {
-    const { low, table } = this
+    const { node, table } = this
     const mask = table.length - 1
-    let hole = low[block]! & mask
+    let hole = homeOf(node[block]!) & mask
     while (table[hole] !== block + 1) hole = (hole + 1) & mask
     for (let slot = (hole + 1) & mask; table[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = low[table[slot]! - 1]! & mask
+      const home = homeOf(node[table[slot]! - 1]!) & mask
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue
       table[hole] = table[slot]!
       hole = slot
     }
     table[hole] = 0
+    this.tableCount--
   }
 
   private growTable(): void {
@@ -230,12 +241,18 @@ export class BlockPool {
       bigger.set(column)
       return bigger
     }
-    this.low = grown(this.low, new Uint32Array(length))
-    this.high = grown(this.high, new Uint32Array(length))
+    this.node = grown(this.node, new Int32Array(length))
     this.parent = grown(this.parent, new Int32Array(length))
+    this.child = grown(this.child, new Int32Array(length))
     this.usedAtS = grown(this.usedAtS, new Float32Array(length))
     this.prev = grown(this.prev, new Int32Array(length))
     this.next = grown(this.next, new Int32Array(length))
     this.flags = grown(this.flags, new Uint8Array(length))
   }
+}
+
+/** Nodes are numbered in a row, so they are spread before they choose a place. */
+const homeOf = (node: number): number => {
+  const spread = Math.imul(node, 0x9e3779b1)
+  return spread ^ (spread >>> 15)
 }

@@ -1,7 +1,7 @@
 import type { BlockChain } from "./BlockChain.ts"
 import { BlockPool } from "./BlockPool.ts"
 import { LeaseTable } from "./LeaseTable.ts"
-import type { PrefixIndex } from "./PrefixIndex.ts"
+import { anchorBlocks, type PrefixIndex } from "./PrefixIndex.ts"
 import { anonymousBlock, decodeSketch, encodeSketch, noParent } from "./sketchFormat.ts"
 
 /**
@@ -34,6 +34,7 @@ export class ShadowKv {
   private anonymousHeld = 0
   /** Deepest block that the last `matchBlocks` found, -1: none. */
   private matchedBlock = -1
+  private matchedNode = -1
   /** Result of the last `insert` beside the deepest block: blocks of the chain that are settled. */
   private settledBlocks = 0
 
@@ -51,7 +52,7 @@ export class ShadowKv {
 
   /** Blocks that a prompt can hit. */
   get cachedBlocks(): number {
-    return this.pool.hashedCount
+    return this.pool.cachedCount
   }
 
   /** Last use of the block that goes next; NaN when nothing can go. */
@@ -66,22 +67,40 @@ export class ShadowKv {
   /** Cached blocks of the chain, contiguous from the first. */
   matchBlocks(chain: BlockChain): number {
     const { high, length, low } = chain
+    const { index, pool } = this
     this.matchedBlock = -1
-    let depth = 0
-    let lacking = length
-    // Prefix-closed, so a cached block vouches for all before it: gallop, then bisect.
-    for (let step = 1, probe = 0; depth < lacking; step += step) {
-      if (probe >= lacking) probe = (depth + lacking) >>> 1
-      const block = this.pool.find(low[probe]!, high[probe]!)
+    this.matchedNode = -1
+    let depth = this.matchAnchors(chain)
+    while (depth < length && depth % anchorBlocks !== 0) {
+      const node = index.child(this.matchedNode, low[depth]!, high[depth]!)
+      const block = node < 0 ? -1 : pool.childOf(this.matchedBlock, node)
+      if (block < 0) break
+      this.matchedNode = node
+      this.matchedBlock = block
+      depth++
+    }
+    return depth
+  }
+
+  /** Blocks up to the last cached anchor; a cached block vouches for all before it, so it gallops, then bisects. */
+  private matchAnchors(chain: BlockChain): number {
+    const { high, length, low } = chain
+    let matched = 0
+    let lacking = Math.ceil(length / anchorBlocks)
+    for (let step = 1, probe = 0; matched < lacking; step += step) {
+      if (probe >= lacking) probe = (matched + lacking) >>> 1
+      const node = this.index.anchor(low[probe * anchorBlocks]!, high[probe * anchorBlocks]!)
+      const block = node < 0 ? -1 : this.pool.anchor(node)
       if (block >= 0) {
+        this.matchedNode = node
         this.matchedBlock = block
-        depth = probe + 1
+        matched = probe + 1
         probe += step
       } else {
         lacking = probe
       }
     }
-    return depth
+    return matched === 0 ? 0 : (matched - 1) * anchorBlocks + 1
   }
 
   /**
@@ -162,7 +181,14 @@ export class ShadowKv {
 
   /** The pod lost everything. Open leases are void. */
   clear(): void {
-    this.pool.forEachHashed((low, high) => this.index.remove(low, high, this.row))
+    while (this.evict());
+    this.leases.forEachBlock((deepest) => {
+      for (let block = deepest; block >= 0;) {
+        const parent = this.pool.parent[block]!
+        if (this.pool.unhold(block) === 0) this.forget(block)
+        block = parent
+      }
+    })
     this.pool = new BlockPool()
     this.leases.clear()
     this.anonymousHeld = 0
@@ -170,25 +196,29 @@ export class ShadowKv {
 
   /** What is cached for certain, with the order of eviction; see sketchFormat.ts. Blocks still being computed are left out. */
   exportBlocks(): Uint8Array {
-    const { pool } = this
+    const { index, pool } = this
     const order = this.evictionOrder()
-    const positions = new Int32Array(pool.low.length)
+    const { length } = order
+    const positions = new Int32Array(pool.node.length)
     let newestS = -Infinity
-    order.forEach((block, i) => {
-      positions[block] = i
-      newestS = Math.max(newestS, pool.usedAtS[block]!)
-    })
-    return encodeSketch({
-      length: order.length,
-      low: Uint32Array.from(order, (block) => pool.low[block]!),
-      high: Uint32Array.from(order, (block) => pool.high[block]!),
-      parent: Int32Array.from(order, (block) => {
-        if (!pool.isHashed(block)) return anonymousBlock
-        const parent = pool.parent[block]!
-        return parent < 0 ? noParent : positions[parent]!
-      }),
-      ageS: Float32Array.from(order, (block) => newestS - pool.usedAtS[block]!)
-    })
+    for (let i = 0; i < length; i++) {
+      positions[order[i]!] = i
+      newestS = Math.max(newestS, pool.usedAtS[order[i]!]!)
+    }
+    const low = new Uint32Array(length)
+    const high = new Uint32Array(length)
+    const parent = new Int32Array(length)
+    const ageS = new Float32Array(length)
+    for (let i = 0; i < length; i++) {
+      const block = order[i]!
+      ageS[i] = newestS - pool.usedAtS[block]!
+      parent[i] = anonymousBlock
+      if (!pool.isCached(block)) continue
+      low[i] = index.low(pool.node[block]!)
+      high[i] = index.high(pool.node[block]!)
+      parent[i] = pool.parent[block]! < 0 ? noParent : positions[pool.parent[block]!]!
+    }
+    return encodeSketch({ length, low, high, parent, ageS })
   }
 
   /**
@@ -201,23 +231,30 @@ export class ShadowKv {
     if (typeof blocks === "string") return blocks
     const { pool } = this
     const placed = new Int32Array(blocks.length).fill(-1)
+    const depths = new Int32Array(blocks.length)
+    const nodes = new Set<number>()
     for (let i = blocks.length - 1; i >= 0 && pool.queuedCount < this.capacityBlocks; i--) {
-      const low = blocks.low[i]!
-      const high = blocks.high[i]!
-      const parent = blocks.parent[i]!
       // The clock starts at 0 with the gateway, so what was used before has negative times.
       const usedAtS = -blocks.ageS[i]!
-      if (parent !== anonymousBlock && pool.find(low, high) >= 0) {
+      const after = blocks.parent[i]!
+      const parent = after < 0 ? noParent : placed[after]!
+      const depth = after < 0 ? 0 : depths[after]! + 1
+      let node = -1
+      if (after === noParent || parent >= 0) {
+        const parentNode = parent < 0 ? -1 : pool.node[parent]!
+        node = this.index.add(parentNode, depth, blocks.low[i]!, blocks.high[i]!, this.row)
+      }
+      if (node < 0) {
+        pool.createAnonymousFirst(usedAtS, this.capacityBlocks)
+        continue
+      }
+      if (nodes.has(node)) {
         this.clear()
         return "the sketch has a block twice"
       }
-      const cacheable = parent === noParent || (parent >= 0 && placed[parent]! >= 0)
-      if (cacheable && this.index.add(low, high, this.row)) {
-        const parentBlock = parent < 0 ? noParent : placed[parent]!
-        placed[i] = pool.createFirst(low, high, parentBlock, usedAtS, this.capacityBlocks)
-      } else {
-        pool.createAnonymousFirst(usedAtS, this.capacityBlocks)
-      }
+      nodes.add(node)
+      depths[i] = depth
+      placed[i] = pool.createFirst(node, parent, depth % anchorBlocks === 0, usedAtS, this.capacityBlocks)
     }
     return undefined
   }
@@ -243,13 +280,15 @@ export class ShadowKv {
     const { high, length, low } = chain
     let i = from
     for (; i < length && this.makeRoom(); i++) {
-      if (!this.index.add(low[i]!, high[i]!, this.row)) {
+      const parentNode = parent < 0 ? -1 : this.pool.node[parent]!
+      const node = this.index.add(parentNode, i, low[i]!, high[i]!, this.row)
+      if (node < 0) {
         // The pod has these blocks all the same, we only can't know them again.
         this.holdAnonymous(length - i)
         this.settledBlocks = length
         return parent
       }
-      parent = this.pool.createHeld(low[i]!, high[i]!, parent, nowS, this.capacityBlocks)
+      parent = this.pool.createHeld(node, parent, i % anchorBlocks === 0, nowS, this.capacityBlocks)
       this.admittedNewBlocks++
     }
     this.overflowBlocks += length - i
@@ -287,7 +326,7 @@ export class ShadowKv {
 
   private forget(block: number): void {
     const { pool } = this
-    if (pool.isHashed(block)) this.index.remove(pool.low[block]!, pool.high[block]!, this.row)
+    if (pool.isCached(block)) this.index.remove(pool.node[block]!, this.row)
     pool.remove(block)
   }
 
@@ -297,7 +336,7 @@ export class ShadowKv {
     const order: Array<number> = []
     for (let block = pool.head; block >= 0; block = pool.after(block)) order.push(block)
     const held: Array<number> = []
-    const seen = new Uint8Array(pool.low.length)
+    const seen = new Uint8Array(pool.node.length)
     this.leases.forEachBlock((deepest) => {
       const path: Array<number> = []
       for (let b = deepest; b >= 0 && seen[b] === 0; b = pool.parent[b]!) {

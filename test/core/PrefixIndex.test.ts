@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
+import { anchorBlocks, PrefixIndex } from "../../src/core/PrefixIndex.ts"
 import { ShadowKv } from "../../src/core/ShadowKv.ts"
-import { chainOf } from "./chains.ts"
+import { chainOf, pathArb } from "./chains.ts"
 
 const maskOf = (index: PrefixIndex, rows: Iterable<number>): Uint32Array => {
   const mask = new Uint32Array(index.maskWords)
@@ -17,9 +17,28 @@ const matchRows = (index: PrefixIndex, chain: BlockChain, rows: ReadonlyArray<nu
   return [...hits]
 }
 
-/** Adds the first `depth` blocks of a chain for a row. */
-const hold = (index: PrefixIndex, row: number, chain: BlockChain, depth: number): void => {
-  for (let i = 0; i < depth; i++) index.add(chain.low[i]!, chain.high[i]!, row)
+/** Makes a row hold the blocks of a chain from `from` (0 or held already) up to `depth`. Returns how many it got. */
+const hold = (index: PrefixIndex, row: number, chain: BlockChain, depth: number): number => {
+  let parent = -1
+  for (let i = 0; i < depth; i++) {
+    const node = index.add(parent, i, chain.low[i]!, chain.high[i]!, row)
+    if (node < 0) return i
+    parent = node
+  }
+  return depth
+}
+
+/** Takes the blocks of a chain after the first `depth` from a row, the last one first as a shadow does. */
+const cut = (index: PrefixIndex, row: number, chain: BlockChain, depth: number): void => {
+  const nodes: Array<number> = []
+  for (let i = 0, node = -1; i < chain.length; i++) {
+    node = i % anchorBlocks === 0
+      ? index.anchor(chain.low[i]!, chain.high[i]!)
+      : index.child(node, chain.low[i]!, chain.high[i]!)
+    if (node < 0) break
+    nodes.push(node)
+  }
+  for (const node of nodes.slice(depth).toReversed()) index.remove(node, row)
 }
 
 const long = chainOf(Array.from({ length: 500 }, (_, i) => i))
@@ -47,14 +66,14 @@ describe("the prefix index", () => {
   test("equals asking every shadow one by one, while requests come, end, die and evict", () => {
     const requestArb = fc.record({
       row: fc.nat(39),
-      path: fc.array(fc.nat(2), { maxLength: 9 }),
+      path: pathArb,
       computed: fc.boolean(),
       ends: fc.nat(5)
     })
     fc.assert(
       fc.property(
         fc.array(requestArb, { minLength: 30, maxLength: 300 }),
-        fc.integer({ min: 3, max: 30 }),
+        fc.oneof(fc.integer({ min: 3, max: 30 }), fc.integer({ min: 60, max: 200 })),
         (all, capacity) => {
           const index = new PrefixIndex({ rowsMax: 40, entriesMax: 100_000 })
           const shadows = Array.from({ length: 40 }, (_, row) => new ShadowKv(row, index, capacity))
@@ -89,7 +108,7 @@ describe("the prefix index", () => {
     expect(index.entryCount).toBe(60_000)
     expectAll((c) => [0, 1, 2].map((row) => (row === c % 3 ? 1000 : c % 5 === 0 && row === (c + 1) % 3 ? 400 : 0)))
     chains.forEach((chain, c) => {
-      for (let i = 999; i >= (c % 2 === 0 ? 0 : 100); i--) index.remove(chain.low[i]!, chain.high[i]!, c % 3)
+      cut(index, c % 3, chain, c % 2 === 0 ? 0 : 100)
     })
     expectAll((c) =>
       [0, 1, 2].map((row) => (row === c % 3 ? (c % 2 === 0 ? 0 : 100) : c % 5 === 0 && row === (c + 1) % 3 ? 400 : 0))
@@ -102,7 +121,7 @@ describe("the prefix index", () => {
     hold(index, 63, long, 500)
     const bytes = index.byteLength
     for (let round = 0; round < 20; round++) {
-      for (let i = 499; i >= 0; i--) index.remove(long.low[i]!, long.high[i]!, round % 2 === 0 ? 0 : 63)
+      cut(index, round % 2 === 0 ? 0 : 63, long, 0)
       hold(index, round % 2 === 0 ? 0 : 63, long, 500)
     }
     expect(index.byteLength).toBe(bytes)
@@ -111,29 +130,41 @@ describe("the prefix index", () => {
 
   test("refuses beyond its limit, counts it, and takes more once something left", () => {
     const index = new PrefixIndex({ rowsMax: 2, entriesMax: 3 })
-    hold(index, 0, long, 4)
+    expect(hold(index, 0, long, 4)).toBe(3)
     expect([index.entryCount, index.refusedAdds]).toEqual([3, 1])
-    expect(index.add(long.low[2]!, long.high[2]!, 1)).toBe(true)
-    index.remove(long.low[2]!, long.high[2]!, 0)
-    expect(index.add(long.low[3]!, long.high[3]!, 0)).toBe(false)
-    index.remove(long.low[2]!, long.high[2]!, 1)
-    expect(index.add(long.low[3]!, long.high[3]!, 0)).toBe(true)
+    expect(hold(index, 1, long, 3)).toBe(3)
+    cut(index, 0, long, 2)
+    expect(hold(index, 1, long, 4)).toBe(3)
+    cut(index, 1, long, 2)
+    expect(hold(index, 1, chainOf([0, 1, 77]), 3)).toBe(3)
+    expect(matchRows(index, long, [0, 1])).toEqual([2, 2])
   })
 
   test("refuses hashes that crowd into one place before it runs out of memory", () => {
     const index = new PrefixIndex({ rowsMax: 2, entriesMax: 1_000_000 })
-    for (let low = 0; low < 10_000; low++) index.add(low, 7, 0)
+    for (let low = 0; low < 10_000; low++) index.add(-1, 0, low, 7, 0)
     expect(index.refusedAdds).toBeGreaterThan(0)
     expect(index.byteLength).toBeLessThan(4_000_000)
   })
 
-  test("is unharmed by adding or removing twice, or removing what is not there", () => {
+  test("tells apart thousands of prompts that part after a common start, and forgets them in any order", () => {
+    const index = new PrefixIndex({ rowsMax: 2, entriesMax: 100_000 })
+    const chains = Array.from({ length: 3000 }, (_, i) => chainOf([1, 2, 3, 4, 5, i + 10, 6, 7]))
+    chains.forEach((chain, i) => hold(index, i % 2, chain, 8))
+    chains.forEach((chain, i) => expect(matchRows(index, chain, [0, 1])).toEqual(i % 2 === 0 ? [8, 5] : [5, 8]))
+    chains.forEach((chain, i) => {
+      if (i % 3 !== 0) cut(index, i % 2, chain, 5)
+    })
+    chains.forEach((chain, i) => expect(Math.max(...matchRows(index, chain, [0, 1]))).toBe(i % 3 === 0 ? 8 : 5))
+    expect(index.entryCount).toBe(5 + 1000 * 3)
+  })
+
+  test("is unharmed by adding twice, or removing what a row does not hold", () => {
     const index = new PrefixIndex({ rowsMax: 40, entriesMax: 100 })
     for (const row of [0, 39, 39]) hold(index, row, long, 2)
-    index.remove(long.low[1]!, long.high[1]!, 39)
-    index.remove(long.low[1]!, long.high[1]!, 39)
-    index.remove(long.low[1]!, long.high[1]!, 5)
-    index.remove(long.low[9]!, long.high[9]!, 0)
+    cut(index, 39, long, 1)
+    cut(index, 39, long, 1)
+    cut(index, 5, long, 0)
     const hits = matchRows(index, long, [0, 39])
     expect([hits[0], hits[39], index.entryCount]).toEqual([2, 1, 2])
   })
