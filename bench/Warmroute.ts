@@ -16,8 +16,8 @@ export interface WarmrouteSettings {
 
 const SNAPSHOT = "snapshot.sqlite"
 
-/** What the gateway logs when it finds a snapshot that it can't use. */
-export const SNAPSHOT_LOST = /set aside/i
+/** What the gateway logs when it starts without the snapshot, or without a part of it. */
+export const STARTED_COLD = /set aside|damaged|start(s|ing)? cold|cold start/i
 
 const command = (name: string): ReadonlyArray<string> => [
   process.execPath,

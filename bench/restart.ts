@@ -4,7 +4,7 @@ import { parseArgs } from "node:util"
 import type { BenchOptions } from "./Bench.ts"
 import { freePort, Process, untilAnswers, workDirectory } from "./Process.ts"
 import { hitRate, reachedAtMs, Traffic } from "./restart/traffic.ts"
-import { emulateArgv, serveArgv, SNAPSHOT_LOST, snapshotFiles, type WarmrouteSettings } from "./Warmroute.ts"
+import { emulateArgv, serveArgv, snapshotFiles, STARTED_COLD, type WarmrouteSettings } from "./Warmroute.ts"
 
 export const name = "restart"
 export const claim =
@@ -27,6 +27,7 @@ const READY_TIMEOUT_S = 15
 
 interface Gateway {
   readonly child: Process
+  readonly hasSnapshot: boolean
   readonly spawnedAtMs: number
   readonly readyAtMs: number
 }
@@ -46,11 +47,11 @@ class Restarts {
   }
 
   /** Starts it and waits until it is ready; undefined, and one more failed start, when it never is. */
-  async start(): Promise<Gateway | undefined> {
+  async start(hasSnapshot: boolean): Promise<Gateway | undefined> {
     const spawnedAtMs = performance.now()
     const child = new Process({ name: `restart-gateway-${++this.starts}`, argv: serveArgv(this.#settings) })
     const reason = await untilAnswers(child, `${this.url}/readyz`, "", READY_TIMEOUT_S)
-    this.#current = { child, spawnedAtMs, readyAtMs: performance.now() }
+    this.#current = { child, hasSnapshot, spawnedAtMs, readyAtMs: performance.now() }
     if (reason === undefined) return this.#current
     this.failedStarts++
     console.error(`start ${this.starts} failed: ${reason}`)
@@ -58,14 +59,14 @@ class Restarts {
     return undefined
   }
 
-  /** Ends the current gateway and reads in its log whether its snapshot was taken for damaged. */
+  /** Ends the current gateway and reads in its log whether it began without the snapshot that was there. */
   async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    const child = this.#current?.child
-    if (child === undefined) return
+    if (this.#current === undefined) return
+    const { child, hasSnapshot } = this.#current
     this.#current = undefined
     if (signal === "SIGKILL") child.kill("SIGKILL")
     await child.stop()
-    if (SNAPSHOT_LOST.test(readFileSync(child.logFile, "utf8"))) {
+    if (hasSnapshot && STARTED_COLD.test(readFileSync(child.logFile, "utf8"))) {
       this.lostSnapshots++
       console.error(`start ${this.starts} did not take its snapshot, see ${child.logFile}`)
     }
@@ -114,21 +115,21 @@ const untilPodsServe = async (pods: Process, ports: ReadonlyArray<number>): Prom
   return first.id
 }
 
-const started = async (restarts: Restarts): Promise<Gateway> => {
-  const gateway = await restarts.start()
+const started = async (restarts: Restarts, hasSnapshot: boolean): Promise<Gateway> => {
+  const gateway = await restarts.start(hasSnapshot)
   if (gateway === undefined) throw new Error("the gateway did not start; nothing to measure")
   return gateway
 }
 
 /** Warm up, measure, stop in order, start, measure again. */
 const stopAndStart = async (restarts: Restarts, traffic: Traffic, options: BenchOptions): Promise<object> => {
-  await started(restarts)
+  await started(restarts, false)
   for (let pass = 0; pass < 3; pass++) await traffic.pass(CONCURRENCY)
   const count = options.quick ? 200 : 600
   const hitBefore = hitRate(await traffic.burst(count, CONCURRENCY))
   options.progress(`hit rate when warm: ${hitBefore.toFixed(3)}`)
   await restarts.stop("SIGTERM")
-  const gateway = await started(restarts)
+  const gateway = await started(restarts, true)
   const hits = await traffic.burst(count, CONCURRENCY)
   const back = reachedAtMs(hits, 0.9 * hitBefore, WINDOW)
   const answer = {
@@ -154,7 +155,7 @@ const killOften = async (
   for (let kill = 1; kill <= kills; kill++) {
     await Bun.sleep(Math.random() * 1500)
     await restarts.stop("SIGKILL")
-    const gateway = await restarts.start()
+    const gateway = await restarts.start(true)
     if (gateway !== undefined) readyS.push((gateway.readyAtMs - gateway.spawnedAtMs) / 1000)
     if (kill % 10 === 0) options.progress(`${kill} kills, ${restarts.failedStarts} failed starts`)
   }
@@ -180,7 +181,7 @@ const coldStart = async (
 ): Promise<object> => {
   await restarts.stop("SIGTERM")
   for (const file of snapshotFiles(directory)) rmSync(file, { force: true })
-  await started(restarts)
+  await started(restarts, false)
   const hitCold = rounded(hitRate(await traffic.burst(WINDOW * 5, CONCURRENCY)))
   options.progress(`without a snapshot: ${hitCold}`)
   return { hitCold }
