@@ -12,7 +12,10 @@ const tailBytesMax = 16 * 1024
 
 const usageStart = "\"usage\":{"
 const promptPattern = /"(?:prompt_tokens|input_tokens)":(\d{1,12})/
-const cachedPattern = /"(?:cached_tokens|cache_read_input_tokens)":(\d{1,12})/
+const cachedPattern = /"cached_tokens":(\d{1,12})/
+/** Anthropic's `input_tokens` counts neither of these two; OpenAI's prompt count has the cached ones in it. */
+const cacheReadPattern = /"cache_read_input_tokens":(\d{1,12})/
+const cacheWrittenPattern = /"cache_creation_input_tokens":(\d{1,12})/
 const outputPattern = /"(?:completion_tokens|output_tokens)":(\d{1,12})/
 /** A usage object with all its details is shorter than this. */
 const usageChars = 2_048
@@ -45,11 +48,16 @@ const latin1Tail = (piece: Uint8Array): string => {
   return Buffer.from(piece.buffer, piece.byteOffset + piece.byteLength - length, length).toString("latin1")
 }
 
-const readUsage = (text: string): Usage => ({
-  promptTokens: numberIn(promptPattern, text),
-  cachedTokens: numberIn(cachedPattern, text),
-  outputTokens: numberIn(outputPattern, text)
-})
+const readUsage = (text: string): Usage => {
+  const read = numberIn(cacheReadPattern, text)
+  const written = numberIn(cacheWrittenPattern, text)
+  const prompt = numberIn(promptPattern, text)
+  return {
+    promptTokens: prompt === undefined ? undefined : prompt + (read ?? 0) + (written ?? 0),
+    cachedTokens: read ?? numberIn(cachedPattern, text),
+    outputTokens: numberIn(outputPattern, text)
+  }
+}
 
 const numberIn = (pattern: RegExp, text: string): number | undefined => {
   const found = pattern.exec(text)?.[1]

@@ -2,7 +2,7 @@ import { Overloaded } from "../errors.ts"
 import { errorResponse } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps } from "./FrontOptions.ts"
-import { ProxyExchange } from "./ProxyExchange.ts"
+import { type ClientServer, ProxyExchange } from "./ProxyExchange.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
 
@@ -25,15 +25,16 @@ export class Front {
     return this.open
   }
 
-  proxy(route: ProxyRoute, request: Request, clientAddress: string | undefined): Promise<Response> | Response {
-    const { openRequestsMax } = this.deps.options
+  proxy(route: ProxyRoute, request: Request, server: ClientServer): Promise<Response> | Response {
+    const { metrics, options: { openRequestsMax } } = this.deps
+    metrics.requestStarted(route.path)
     if (this.open >= openRequestsMax) {
+      metrics.requestEnded(route.path, 429, "failed", 0)
       const message = `the gateway already has ${openRequestsMax} requests in hand`
       return errorResponse(new Overloaded({ message, retryAfterS: 1 }), undefined, route.prompt === "messages")
     }
     this.open++
-    this.deps.metrics.requestStarted(route.path)
-    return new ProxyExchange(this, route, request, clientAddress).run()
+    return new ProxyExchange(this, route, request, server).run()
   }
 
   /** A request that `proxy` took has ended. */

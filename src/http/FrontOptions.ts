@@ -16,6 +16,8 @@ export interface FrontOptions {
   readonly openRequestsMax: number
   /** A client may take this long to send its whole body. */
   readonly bodyReadTimeoutMs: number
+  /** A client's connection that is silent this long between requests is closed; at most 255, Bun's limit. */
+  readonly clientIdleTimeoutS: number
   /** Answers up to this size that carry a content-length are collected and sent as one piece, with that length. */
   readonly wholeAnswerBytesMax: number
   /** Models whose bytes per token are remembered. */
@@ -29,6 +31,7 @@ export const frontDefaults: FrontOptions = {
   bodyBytesMax: 64 * 1024 * 1024,
   openRequestsMax: 16_384,
   bodyReadTimeoutMs: 60_000,
+  clientIdleTimeoutS: 255,
   wholeAnswerBytesMax: 1024 * 1024,
   learnedModelsMax: 1_024
 }

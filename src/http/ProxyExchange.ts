@@ -1,6 +1,7 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
-import { type GatewayError, NoPodAvailable } from "../errors.ts"
+import { type GatewayError, NoPodAvailable, TimedOut } from "../errors.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
+import { breakOff, directStream, isEventStream, wholeBody } from "./answerBody.ts"
 import { errorResponse, toGatewayError, upstreamGatewayError } from "./errors.ts"
 import { readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
@@ -12,6 +13,13 @@ import { clientHeaders } from "./responseHeaders.ts"
 import type { ProxyRoute } from "./routes.ts"
 import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
 import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
+
+/** What an exchange needs of Bun's server. */
+export interface ClientServer {
+  readonly requestIP?: (request: Request) => { readonly address: string } | null
+  /** Seconds of silence after which the connection of this request is closed; 0: never. */
+  readonly timeout?: (request: Request, seconds: number) => void
+}
 
 /** Status for the books when the client left before it had one. */
 const clientGoneStatus = 499
@@ -27,7 +35,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private readonly front: Front
   private readonly route: ProxyRoute
   private readonly request: Request
-  private readonly clientAddress: string | undefined
+  private readonly server: ClientServer
   private readonly startedMs = performance.now()
   private readonly answer = Promise.withResolvers<Response>()
   private readonly tail = new AnswerTail()
@@ -54,11 +62,11 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private waiting: Array<Uint8Array> | undefined
   private ended: "no" | "well" | "broken" = "no"
 
-  constructor(front: Front, route: ProxyRoute, request: Request, clientAddress: string | undefined) {
+  constructor(front: Front, route: ProxyRoute, request: Request, server: ClientServer) {
     this.front = front
     this.route = route
     this.request = request
-    this.clientAddress = clientAddress
+    this.server = server
   }
 
   /** Never rejects. */
@@ -71,10 +79,12 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const { options } = this.front.deps
     const { request } = this
     request.signal.addEventListener("abort", this)
-    const { lines, requestId } = podRequestHeaders(request.headers, this.clientAddress)
+    this.server.timeout?.(request, 0)
+    const { lines, requestId } = podRequestHeaders(request.headers, this.server.requestIP?.(request)?.address)
     this.requestId = requestId
     this.headerLines = lines
-    const bytes = await readBody(request, options.bodyBytesMax, options.bodyReadTimeoutMs)
+    const tooSlow = setTimeout(() => this.refuse(bodyTimedOut()), options.bodyReadTimeoutMs)
+    const bytes = await readBody(request, options.bodyBytesMax).finally(() => clearTimeout(tooSlow))
     if (this.settled) return
     const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
     this.features = read.features
@@ -242,7 +252,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private settle(outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined): void {
     if (this.settled) return
     this.settled = true
-    const { scheduler, metrics } = this.front.deps
+    const { scheduler, metrics, options } = this.front.deps
     const { decision, features } = this
     const outputTokens = usage?.outputTokens ?? this.countedOutputTokens()
     if (decision !== undefined) {
@@ -256,6 +266,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
       this.front.workshop.bytesPerToken.learn(features.model, features.textBytes, usage.promptTokens)
     }
     features?.release()
+    this.server.timeout?.(this.request, options.clientIdleTimeoutS)
     metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
     this.front.left()
   }
@@ -270,36 +281,13 @@ const aborted: RequestEnd = { outcome: "aborted" }
 const failed: RequestEnd = { outcome: "failed" }
 const bareEnds = { aborted, failed, finished: { outcome: "finished" } } as const
 
+const bodyTimedOut = () => new TimedOut({ message: "the request's body did not come in time" })
+
 const isRetriable = (kind: UpstreamError["kind"]): kind is RetryReason =>
   kind === "refused" || kind === "connect-timeout" || kind === "broken" || kind === "exhausted"
-
-const isEventStream = (head: ResponseHead): boolean => {
-  for (let i = 0; i < head.headers.length; i += 2) {
-    if (head.headers[i]?.toLowerCase() === "content-type") {
-      return head.headers[i + 1]?.startsWith("text/event-stream") === true
-    }
-  }
-  return false
-}
-
-/** The pieces come from sockets, so no shared memory is behind them, as the type demands. */
-const wholeBody = (pieces: ReadonlyArray<Uint8Array> | undefined): BodyInit | null => {
-  if (pieces === undefined) return null
-  return (pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)) as Uint8Array<ArrayBuffer>
-}
-
-/** The types of the web's streams do not know Bun's direct ones. */
-const directStream = (source: Bun.DirectUnderlyingSource): ReadableStream =>
-  new ReadableStream(source as unknown as UnderlyingDefaultSource)
 
 /** Query of a URL with its question mark; empty when there is none. */
 const queryOf = (url: string): string => {
   const at = url.indexOf("?")
   return at < 0 ? "" : url.slice(at)
 }
-
-/**
- * Rejecting the stream resets the client's connection: all that is left to tell that this is not the end.
- * Bun prints whatever reason there is, so there is none.
- */
-const breakOff = undefined

@@ -2,22 +2,20 @@ import { Hono } from "hono"
 import { MethodNotAllowed, UnknownRoute } from "../errors.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import type { Front } from "./Front.ts"
+import type { ClientServer } from "./ProxyExchange.ts"
 import { proxyRoutes } from "./routes.ts"
 import { addStatusRoutes, statusPaths } from "./statusRoutes.ts"
 
-/** What Bun.serve hands over beside the request: enough to know who asks. */
+/** What Bun.serve hands over beside the request. */
 export interface FrontEnv {
-  readonly Bindings: { readonly requestIP?: (request: Request) => { readonly address: string } | null }
+  readonly Bindings: ClientServer
 }
 
 /** The HTTP surface of the gateway. */
 export const makeFront = (front: Front): Hono<FrontEnv> => {
   const app = new Hono<FrontEnv>()
   for (const route of proxyRoutes) {
-    app.post(route.path, (context) => {
-      const request = context.req.raw
-      return front.proxy(route, request, context.env.requestIP?.(request)?.address)
-    })
+    app.post(route.path, (context) => front.proxy(route, context.req.raw, context.env))
     app.all(route.path, (context) => methodNotAllowed(context.req.method, route.path, "POST"))
   }
   addStatusRoutes(app, front)

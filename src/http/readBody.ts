@@ -1,28 +1,16 @@
-import { BadRequest, BodyTooLarge, TimedOut } from "../errors.ts"
+import { BadRequest, BodyTooLarge } from "../errors.ts"
 
 /**
- * The whole body of a request. Rejects with BodyTooLarge (before reading, when the length is announced), TimedOut,
- * or BadRequest when the client broke off.
+ * The whole body of a request. Rejects with BodyTooLarge (before reading, when the length is announced) or with
+ * BadRequest when the client broke off.
  */
-export const readBody = async (request: Request, bytesMax: number, timeoutMs: number): Promise<Uint8Array> => {
+export const readBody = async (request: Request, bytesMax: number): Promise<Uint8Array> => {
   const announced = request.headers.get("content-length")
   if (announced !== null && Number(announced) > bytesMax) throw tooLarge(bytesMax)
-  const reading = announced === null ? readCounted(request, bytesMax) : request.bytes()
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => reject(new TimedOut({ message: "the request's body did not come in time" })),
-    timeoutMs
-  )
   try {
-    return await Promise.race([reading, promise])
+    return await (announced === null ? readCounted(request, bytesMax) : request.bytes())
   } catch (cause) {
-    // The reading goes on when only the time is up, and may still fail.
-    reading.catch(() => {})
-    throw cause instanceof BodyTooLarge || cause instanceof TimedOut
-      ? cause
-      : new BadRequest({ message: "the request's body broke off" })
-  } finally {
-    clearTimeout(timer)
+    throw cause instanceof BodyTooLarge ? cause : new BadRequest({ message: "the request's body broke off" })
   }
 }
 

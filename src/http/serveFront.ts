@@ -24,8 +24,8 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     hostname: listen.hostname,
     port: listen.port,
     reusePort: listen.reusePort ?? false,
-    // Bun's default of 10 s would cut the pauses of a slow model; phases have their own deadlines.
-    idleTimeout: 0,
+    // Between requests only: while one is open its exchange takes the timeout off, a model may think for minutes.
+    idleTimeout: deps.options.clientIdleTimeoutS,
     maxRequestBodySize: deps.options.bodyBytesMax * bodyHeadroom,
     fetch: (request, server) => app.fetch(request, server)
   })

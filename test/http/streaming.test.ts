@@ -10,8 +10,7 @@ const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
 /** Speaks HTTP by hand, so that a test sees the bytes and decides when to read. */
 const rawClient = async (url: string, head: string, body: string) => {
   const { hostname, port } = new URL(url)
-  let received = ""
-  let closed = false
+  const seen = { received: "", closed: false }
   let waiters: Array<() => void> = []
   const changed = () => {
     const all = waiters
@@ -23,11 +22,11 @@ const rawClient = async (url: string, head: string, body: string) => {
     port: Number(port),
     socket: {
       data: (_socket, bytes) => {
-        received += bytes.toString("latin1")
+        seen.received += bytes.toString("latin1")
         changed()
       },
       close: () => {
-        closed = true
+        seen.closed = true
         changed()
       },
       error: () => {}
@@ -36,10 +35,9 @@ const rawClient = async (url: string, head: string, body: string) => {
   socket.write(`${head}\r\nhost: x\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
   return {
     socket,
-    received: () => received,
-    closed: () => closed,
+    received: () => seen.received,
     until: async (condition: () => boolean) => {
-      while (!condition() && !closed) await new Promise<void>((resolve) => void waiters.push(resolve))
+      while (!condition() && !seen.closed) await new Promise<void>((resolve) => void waiters.push(resolve))
     }
   }
 }
