@@ -22,7 +22,7 @@ export interface DnsDiscoveryOptions {
   readonly servers: ReadonlyArray<string>
 }
 
-export const dnsDiscoveryDefaults: DnsDiscoveryOptions = {
+const dnsDiscoveryDefaults: DnsDiscoveryOptions = {
   tls: false,
   intervalMs: 10_000,
   timeoutMs: 3000,
@@ -98,6 +98,8 @@ const readPods = (options: DnsQuestion & DnsDiscoveryOptions): Effect.Effect<Rea
  */
 export const dnsDiscovery = (given: DnsQuestion & Partial<DnsDiscoveryOptions>): Discovery => {
   const options = { ...dnsDiscoveryDefaults, ...given }
-  const name = `dns ${options.name}`
-  return { name, addresses: lastGood(name, pulses(options.intervalMs), readPods(options)) }
+  return {
+    name: `dns ${options.name}`,
+    addresses: lastGood(options.name, pulses(options.intervalMs), readPods(options))
+  }
 }

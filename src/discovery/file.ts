@@ -18,7 +18,7 @@ export interface FileDiscoveryOptions {
   readonly podsMax: number
 }
 
-export const fileDiscoveryDefaults: Omit<FileDiscoveryOptions, "path"> = {
+const fileDiscoveryDefaults: Omit<FileDiscoveryOptions, "path"> = {
   pollMs: 5000,
   settleMs: 50,
   fileBytesMax: 1024 * 1024,
@@ -88,9 +88,8 @@ export const fileDiscovery = (
   given: Pick<FileDiscoveryOptions, "path"> & Partial<FileDiscoveryOptions>
 ): Discovery => {
   const options = { ...fileDiscoveryDefaults, ...given }
-  const name = `file ${options.path}`
   return {
-    name,
-    addresses: lastGood(name, Stream.merge(pulses(options.pollMs), changes(options)), readPods(options))
+    name: `file ${options.path}`,
+    addresses: lastGood(options.path, Stream.merge(pulses(options.pollMs), changes(options)), readPods(options))
   }
 }

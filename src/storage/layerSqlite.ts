@@ -20,7 +20,7 @@ export interface SqliteSnapshotOptions extends SnapshotFileOptions {
   readonly replyTimeoutMs: number
 }
 
-export const sqliteSnapshotDefaults: Omit<SqliteSnapshotOptions, "path"> = {
+const sqliteSnapshotDefaults: Omit<SqliteSnapshotOptions, "path"> = {
   blobBytesMax: 16 * 1024 * 1024,
   podsMax: 4096,
   fileBytesMax: 4 * 1024 * 1024 * 1024,

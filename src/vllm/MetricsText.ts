@@ -24,7 +24,7 @@ export interface PodMetrics {
   readonly lora?: LoraActivity | undefined
 }
 
-export interface LoraActivity {
+interface LoraActivity {
   /** Adapters that a batch may mix. */
   readonly adaptersMax: number
   readonly running: ReadonlyArray<string>

@@ -35,7 +35,7 @@ export interface PodProbeOptions extends ProbeGateOptions {
   readonly metricsText: MetricsTextLimits
 }
 
-export const podProbeDefaults: PodProbeOptions = {
+const podProbeDefaults: PodProbeOptions = {
   pageBytesMax: 4 * 1024 * 1024,
   answerBytesMax: 1024 * 1024,
   modelsMax: 1000,
@@ -50,7 +50,7 @@ export const podProbeDefaults: PodProbeOptions = {
 const ModelId = Schema.NonEmptyString.pipe(Schema.maxLength(512))
 
 /** The answer of `GET /v1/models`; a card keeps the fields that we don't know. */
-export const ModelList = Schema.Struct({
+const ModelList = Schema.Struct({
   data: Schema.Array(Schema.Struct({ id: ModelId }, { key: Schema.String, value: Schema.Unknown }))
 })
 

@@ -65,11 +65,11 @@ describe("SRV records", () => {
 
 describe("a name server at fault", () => {
   test.each<[string, Answer, string]>([
-    ["knows no such name", { rcode: 3 }, "failed: dns pods.test: the name does not exist or has no such records"],
-    ["has no record for the name", {}, "failed: dns pods.test: the name does not exist or has no such records"],
-    ["fails", { rcode: 2 }, "failed: dns pods.test: the name server failed (SERVFAIL)"],
-    ["refuses", { rcode: 5 }, "failed: dns pods.test: the name server refused"],
-    ["is silent", "silent", "failed: dns pods.test: the name server did not answer"]
+    ["knows no such name", { rcode: 3 }, "failed: pods.test: the name does not exist or has no such records"],
+    ["has no record for the name", {}, "failed: pods.test: the name does not exist or has no such records"],
+    ["fails", { rcode: 2 }, "failed: pods.test: the name server failed (SERVFAIL)"],
+    ["refuses", { rcode: 5 }, "failed: pods.test: the name server refused"],
+    ["is silent", "silent", "failed: pods.test: the name server did not answer"]
   ])("that %s fails the start in words", async (_, answer, why) => {
     const { nextSet } = await ask(answer)
     expect(await nextSet()).toStartWith(why)
@@ -100,11 +100,11 @@ describe("a name server at fault", () => {
     expect(await nextLog()).toEndWith("; the last good list of 1 pods stands")
     answerWith({ a: ["10.0.0.2"] })
     expect(await nextSet()).toBe("10.0.0.2:8000")
-    expect(await nextLog()).toBe("discovery: dns pods.test can be read again")
+    expect(await nextLog()).toBe("discovery: pods.test can be read again")
   })
 
   test("that names more pods than allowed is refused", async () => {
     const { nextSet } = await ask({ a: ["10.0.0.1", "10.0.0.2", "10.0.0.3"] }, a, 2)
-    expect(await nextSet()).toBe("failed: dns pods.test: 3 pods, more than the 2 that the gateway takes")
+    expect(await nextSet()).toBe("failed: pods.test: 3 pods, more than the 2 that the gateway takes")
   })
 })

@@ -137,7 +137,7 @@ describe("a watched file", () => {
     let line = await nextLog()
     // A write in place may be seen while the file is still empty.
     if (why !== "holds nothing; write [] for no pods" && line.includes("holds nothing")) line = await nextLog()
-    expect(line).toStartWith(`discovery: file ${join(directory, "pods.yaml")}: ${why}`)
+    expect(line).toStartWith(`discovery: ${join(directory, "pods.yaml")}: ${why}`)
     expect(line).toEndWith("; the last good list of 1 pods stands")
     write("pods.yaml", "- http://e:1")
     expect(await nextSet()).toBe("e:1")

@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite"
 import { describe, expect, test } from "bun:test"
 import { Effect } from "effect"
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,

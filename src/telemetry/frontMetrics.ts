@@ -1,0 +1,133 @@
+import type { Counter, Histogram } from "./instruments.ts"
+import type { MetricRegistry } from "./MetricRegistry.ts"
+
+const latencyBoundsS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600]
+const waitBoundsS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
+
+interface RouteInstruments {
+  /** Index: the status. */
+  readonly byStatus: Array<Counter | undefined>
+  readonly duration: Histogram
+  readonly ttft: Histogram
+}
+
+interface ModelInstruments {
+  readonly prompt: Counter
+  readonly cached: Counter
+  readonly output: Counter
+}
+
+/** Makes what a key stands for on its first use; from then on it costs one look into a map. */
+const memoized = <A>(make: (key: string) => A, keysMax: number): (key: string) => A => {
+  const made = new Map<string, A>()
+  return (key) => {
+    let value = made.get(key)
+    if (value === undefined) {
+      value = make(made.size < keysMax ? key : "other")
+      if (made.size < keysMax) made.set(key, value)
+    }
+    return value
+  }
+}
+
+const routeInstruments = (registry: MetricRegistry, routesMax: number) => {
+  const requests = registry.counter("warmroute_requests_total", "Answered requests.", ["route", "code"])
+  const duration = registry.histogram(
+    "warmroute_request_duration_seconds",
+    "From a request's arrival to the end of its answer.",
+    latencyBoundsS,
+    ["route"]
+  )
+  const ttft = registry.histogram(
+    "warmroute_ttft_seconds",
+    "From a request's arrival to the first byte of a good answer's body.",
+    latencyBoundsS,
+    ["route"]
+  )
+  const of = memoized((route): RouteInstruments & { readonly route: string } => ({
+    route,
+    byStatus: [],
+    duration: duration.child(route),
+    ttft: ttft.child(route)
+  }), routesMax)
+  const answered = (route: string, status: number): Counter => {
+    const instruments = of(route)
+    return instruments.byStatus[status] ??= requests.child(instruments.route, String(status))
+  }
+  return { of, answered }
+}
+
+const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: string) => ModelInstruments => {
+  const prompt = registry.counter("warmroute_prompt_tokens_total", "Prompt tokens, as the pods told.", ["model"])
+  const cached = registry.counter(
+    "warmroute_cached_prompt_tokens_total",
+    "Prompt tokens that the pods found in their prefix cache, as they told.",
+    ["model"]
+  )
+  const output = registry.counter("warmroute_output_tokens_total", "Output tokens, told or counted.", ["model"])
+  return memoized((model) => ({
+    prompt: prompt.child(model),
+    cached: cached.child(model),
+    output: output.child(model)
+  }), modelsMax)
+}
+
+export interface FrontMetricsLimits {
+  readonly routesMax: number
+  /** Tokens of further models count for `other`. */
+  readonly modelsMax: number
+}
+
+/** What the HTTP front counts; each call adds to a few numbers. The shape is the front's own `FrontMetrics`. */
+export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsLimits) => {
+  const open = registry.gauge("warmroute_open_requests", "Requests whose answer has not ended.").child()
+  const routes = routeInstruments(registry, limits.routesMax)
+  const outcomes = registry.counter(
+    "warmroute_request_outcomes_total",
+    "Requests by their end: finished, failed (no whole answer), aborted (the client left).",
+    ["outcome"]
+  )
+  const byOutcome = {
+    finished: outcomes.child("finished"),
+    failed: outcomes.child("failed"),
+    aborted: outcomes.child("aborted")
+  }
+  const aborts = registry.counter("warmroute_client_aborts_total", "Requests whose client left early.").child()
+  const pickWait = registry.histogram(
+    "warmroute_pick_wait_seconds",
+    "From a request's question for a pod to the scheduler's answer.",
+    waitBoundsS
+  ).child()
+  const retries = registry.counter("warmroute_retries_total", "Requests sent to a second pod.", ["reason"])
+  const retriesFor = memoized((reason) => retries.child(reason), 16)
+  const models = modelInstruments(registry, limits.modelsMax)
+  return {
+    requestStarted: (_route: string): void => open.add(1),
+    requestEnded: (
+      route: string,
+      status: number,
+      outcome: "finished" | "failed" | "aborted",
+      durationS: number
+    ): void => {
+      open.add(-1)
+      routes.answered(route, status).add()
+      routes.of(route).duration.observe(durationS)
+      byOutcome[outcome].add()
+      if (outcome === "aborted") aborts.add()
+    },
+    firstByte: (route: string, ttftS: number): void => routes.of(route).ttft.observe(ttftS),
+    picked: (_route: string, waitS: number): void => pickWait.observe(waitS),
+    retried: (reason: string): void => retriesFor(reason).add(),
+    tokens: (
+      model: string,
+      promptTokens: number | undefined,
+      cachedTokens: number | undefined,
+      outputTokens: number | undefined
+    ): void => {
+      const instruments = models(model)
+      if (promptTokens !== undefined) instruments.prompt.add(promptTokens)
+      if (cachedTokens !== undefined) instruments.cached.add(cachedTokens)
+      if (outputTokens !== undefined) instruments.output.add(outputTokens)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import type { PodTable } from "../core/PodTable.ts"
+import type { MetricRegistry } from "./MetricRegistry.ts"
+
+/** Columns of the pod table by the name they have on the page. */
+const podColumns = (
+  table: PodTable
+): ReadonlyArray<readonly [name: string, help: string, at: (row: number) => number]> => [
+  [
+    "in_flight",
+    "Requests sent to the pod that have not ended.",
+    (row) => at(table.prefilling, row) + at(table.decoding, row)
+  ],
+  ["prefilling", "Requests sent to the pod whose first token is not seen yet.", (row) => at(table.prefilling, row)],
+  ["accepting", "1 when new requests may go to the pod.", (row) => at(table.accepting, row)],
+  ["running", "Requests in the pod's batch, as it told last.", (row) => at(table.observedRunning, row)],
+  ["waiting", "Requests in the pod's queue, as it told last.", (row) => at(table.observedWaiting, row)],
+  ["kv_usage_ratio", "Share of the pod's KV blocks in use, as it told last.", (row) => at(table.observedKvUsage, row)],
+  ["kv_capacity_tokens", "Tokens that the pod's KV blocks hold.", (row) => at(table.kvCapacityTokens, row)]
+]
+
+const at = (column: { readonly [row: number]: number }, row: number): number => column[row] ?? 0
+
+/** Gauges of each pod, read from the scheduler's table when the page is written. */
+export const watchPodTable = (registry: MetricRegistry, table: PodTable): void => {
+  for (const [name, help, valueAt] of podColumns(table)) {
+    registry.collected(`warmroute_pod_${name}`, help, "gauge", ["pod"], (emit) => {
+      for (let row = 0; row < table.rowCount; row++) {
+        const address = table.addresses[row]
+        if (address !== undefined) emit([address.id], valueAt(row))
+      }
+    })
+  }
+}
+
+/** Pods by health. */
+export const watchPodHealth = (
+  registry: MetricRegistry,
+  pods: () => ReadonlyArray<{ readonly health: string }>
+): void => {
+  registry.collected("warmroute_pods", "Pods by state.", "gauge", ["state"], (emit) => {
+    const counts = new Map([["starting", 0], ["healthy", 0], ["unhealthy", 0], ["draining", 0]])
+    for (const { health } of pods()) counts.set(health, (counts.get(health) ?? 0) + 1)
+    for (const [state, count] of counts) emit([state], count)
+  })
+}
+
+/** Messages that wait for each actor. */
+export const watchMailboxes = (
+  registry: MetricRegistry,
+  actors: ReadonlyArray<{ readonly name: string; readonly depth: () => number }>
+): void => {
+  registry.collected("warmroute_mailbox_depth", "Messages that wait for an actor.", "gauge", ["actor"], (emit) => {
+    for (const { depth, name } of actors) emit([name], depth())
+  })
+}
+
+/** Saves of the snapshot; `nowMs` is the wall clock. */
+export const makeSnapshotMetrics = (registry: MetricRegistry, nowMs: () => number) => {
+  const saves = registry.counter("warmroute_snapshot_saves_total", "Writes of the snapshot that succeeded.").child()
+  const pods = registry.counter("warmroute_snapshot_saved_pods_total", "Pod records written.").child()
+  const failures = registry.counter("warmroute_snapshot_failures_total", "Writes of the snapshot that failed.").child()
+  let savedAtMs: number | undefined
+  registry.collected("warmroute_snapshot_age_seconds", "Since the last write that succeeded.", "gauge", [], (emit) => {
+    if (savedAtMs !== undefined) emit([], Math.max(0, nowMs() - savedAtMs) / 1000)
+  })
+  return {
+    saved: (podCount: number): void => {
+      savedAtMs = nowMs()
+      saves.add()
+      pods.add(podCount)
+    },
+    failed: (): void => failures.add()
+  }
+}
