@@ -1,12 +1,10 @@
 import Anthropic, { BadRequestError, NotFoundError } from "@anthropic-ai/sdk"
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { rejectionOf } from "../lib/rejectionOf.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
 
 const messages = [{ role: "user" as const, content: "Tell me about lighthouses." }]
-
-const rejectionOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(() => "it resolved", (error: unknown) => error)
 
 describe("the @anthropic-ai/sdk package, against emulated pods", () => {
   let fleet: TestFleet

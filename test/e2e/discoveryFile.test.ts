@@ -5,10 +5,8 @@ import { join } from "node:path"
 import { rawRequest } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
 test("pods of a watched file come, go after draining, and a broken file changes nothing", async () => {
   const dir = mkdtempSync(join(tmpdir(), "warmroute-"))
@@ -19,13 +17,13 @@ test("pods of a watched file come, go after draining, and a broken file changes 
   }
   const writePods = (...urls: ReadonlyArray<string>): void =>
     write(`pods:\n${urls.map((url) => `  - url: ${url}\n`).join("")}`)
-  let opened = Promise.withResolvers<PodConnection>()
+  const opened = Promise.withResolvers<PodConnection>()
   const first = startScriptedPod((_request, connection) => {
-    connection.send(head + chunked("data: one\n\n"))
+    connection.send(streamHead + event("one"))
     opened.resolve(connection)
   })
   const second = startScriptedPod((_request, connection) =>
-    connection.send(`${head}${chunked("data: from the second\n\n")}0\r\n\r\n`)
+    connection.send(streamHead + event("from the second") + streamEnd)
   )
   const ask = () =>
     rawRequest(gateway.url, {
@@ -47,15 +45,15 @@ test("pods of a watched file come, go after draining, and a broken file changes 
   expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
 
   // The pod that left was drained: its stream goes on to its end.
-  connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+  connection.send(event("two") + streamEnd)
   const drained = await streaming
   expect(new TextDecoder().decode(drained.body)).toBe("data: one\n\ndata: two\n\n")
   expect(drained.complete).toBe(true)
 
   write("pods: [ {")
-  writeFileSync(join(dir, "unrelated"), "")
-  opened = Promise.withResolvers<PodConnection>()
   expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
+  writePods(first.url, second.url)
+  await gateway.healthyPods(2)
   await gateway.becomesIdle()
   await gateway.stop()
   first.stop()

@@ -3,10 +3,8 @@ import { Effect } from "effect"
 import { rawRequest } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
 const ask = (url: string) =>
   rawRequest(url, {
@@ -19,7 +17,7 @@ const ask = (url: string) =>
 const setUp = async () => {
   const taken = Promise.withResolvers<PodConnection>()
   const pod = startScriptedPod((_request, connection) => {
-    connection.send(head + chunked("data: one\n\n"))
+    connection.send(streamHead + event("one"))
     taken.resolve(connection)
   })
   const gateway = await startTestGateway({ pods: [pod.url] })
@@ -34,7 +32,7 @@ test("a gateway that drains takes no new request and lets the running stream end
   const drained = Effect.runPromise(gateway.handle.drain(10_000))
   const refused = await ask(gateway.url).then((answer) => answer.status, () => "no connection")
   expect(["no connection", 503]).toContain(refused)
-  connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+  connection.send(event("two") + streamEnd)
   const answer = await streaming
   expect(new TextDecoder().decode(answer.body)).toBe("data: one\n\ndata: two\n\n")
   expect(answer.complete).toBe(true)

@@ -2,10 +2,8 @@ import { expect, test } from "bun:test"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
 import { rawRequest } from "../lib/rawHttp.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
 test("600 streams are open at once, each with its own bytes", async () => {
   const count = 600
@@ -13,7 +11,7 @@ test("600 streams are open at once, each with its own bytes", async () => {
   const allOpen = Promise.withResolvers<void>()
   const pod = startScriptedPod((request, connection) => {
     const { prompt } = JSON.parse(new TextDecoder().decode(request.body)) as { prompt: string }
-    connection.send(head + chunked(`data: ${prompt} begins\n\n`))
+    connection.send(streamHead + event(`${prompt} begins`))
     open.push({ connection, prompt })
     if (open.length === count) allOpen.resolve()
   })
@@ -29,7 +27,7 @@ test("600 streams are open at once, each with its own bytes", async () => {
   const answers = Array.from({ length: count }, (_, i) => ask(i))
   await allOpen.promise
   expect(gateway.handle.openRequests()).toBe(count)
-  for (const { connection, prompt } of open) connection.send(`${chunked(`data: ${prompt} ends\n\n`)}0\r\n\r\n`)
+  for (const { connection, prompt } of open) connection.send(event(`${prompt} ends`) + streamEnd)
   expect(await Promise.all(answers)).toEqual(
     Array.from({ length: count }, (_, i) => `data: stream ${i} begins\n\ndata: stream ${i} ends\n\n`)
   )

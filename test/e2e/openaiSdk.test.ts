@@ -1,16 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import OpenAI, { APIConnectionTimeoutError, BadRequestError, InternalServerError, NotFoundError } from "openai"
+import { rejectionOf } from "../lib/rejectionOf.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
 
 const clientOf = (gateway: TestGateway): OpenAI =>
   new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: "none", maxRetries: 0 })
 
 const messages = [{ role: "user" as const, content: "Tell me about lighthouses." }]
-
-const rejectionOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(() => "it resolved", (error: unknown) => error)
 
 describe("the openai package, against emulated pods", () => {
   let fleet: TestFleet
@@ -210,18 +209,15 @@ describe("the openai package, when things go wrong", () => {
 
   test("a stream that is aborted closes the pod's connection", async () => {
     const taken = Promise.withResolvers<{ readonly closed: Promise<void> }>()
-    const chunk = `data: ${
-      JSON.stringify({
-        id: "x",
-        object: "chat.completion.chunk",
-        created: 1,
-        model: "tiny",
-        choices: [{ index: 0, delta: { content: "hi" }, finish_reason: null }]
-      })
-    }\n\n`
+    const chunk = JSON.stringify({
+      id: "x",
+      object: "chat.completion.chunk",
+      created: 1,
+      model: "tiny",
+      choices: [{ index: 0, delta: { content: "hi" }, finish_reason: null }]
+    })
     const pod = startScriptedPod((_request, connection) => {
-      connection.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-      connection.send(`${chunk.length.toString(16)}\r\n${chunk}\r\n`)
+      connection.send(streamHead + event(chunk))
       taken.resolve(connection)
     })
     const gateway = await startTestGateway({ pods: [pod.url] })

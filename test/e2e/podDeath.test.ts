@@ -2,10 +2,9 @@ import { expect, test } from "bun:test"
 import { rawRequest } from "../lib/rawHttp.ts"
 import type { PodConnection, RawPod } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
 
-const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 const json = { "content-type": "application/json" }
 
 const completion = (prompt: string): string => JSON.stringify({ model: "tiny", prompt, max_tokens: 8, stream: true })
@@ -18,8 +17,8 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   const startPod = (): RawPod => {
     const connections: Array<PodConnection> = []
     const pod = startScriptedPod((_request, connection) => {
-      connection.send(head + chunked("data: one\n\n"))
-      if (!holding) return connection.send("0\r\n\r\n")
+      connection.send(streamHead + event("one"))
+      if (!holding) return connection.send(streamEnd)
       connections.push(connection)
       if ([...held.values()].flat().length === streamCount) allOpen.resolve()
     })
@@ -44,7 +43,7 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   if (victim === undefined) throw new Error("no pod was started")
   victim.stop()
   for (const pod of others) {
-    for (const connection of held.get(pod) ?? []) connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+    for (const connection of held.get(pod) ?? []) connection.send(event("two") + streamEnd)
   }
   const ended = await Promise.all(answers)
   const cut = ended.filter((answer) => !answer.complete)

@@ -29,7 +29,9 @@ export const sourceFiles = (...folders: ReadonlyArray<string>): ReadonlyArray<So
 /** Every node of the tree, parents first. */
 export function* nodesOf(node: ts.Node): Generator<ts.Node> {
   yield node
-  for (const child of node.getChildren()) yield* nodesOf(child)
+  const children: Array<ts.Node> = []
+  ts.forEachChild(node, (child) => void children.push(child))
+  for (const child of children) yield* nodesOf(child)
 }
 
 /** `path:line`, for a message that an editor can open. */

@@ -1,9 +1,7 @@
 import { expect, test } from "bun:test"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-const chunked = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
 /** Longer than the 10 s after which Bun.serve cuts a silent connection unless told otherwise. */
 const silenceMs = 15_000
@@ -15,10 +13,10 @@ const pauses = [
 
 test.concurrent.each(pauses)("a silence of 15 s $where is not cut", async ({ before }) => {
   const pod = startScriptedPod((_request, connection) => {
-    if (!before) connection.send(head + chunked("data: one\n\n"))
+    if (!before) connection.send(streamHead + event("one"))
     setTimeout(() => {
-      if (before) connection.send(head + chunked("data: one\n\n"))
-      connection.send(`${chunked("data: two\n\n")}0\r\n\r\n`)
+      if (before) connection.send(streamHead + event("one"))
+      connection.send(event("two") + streamEnd)
     }, silenceMs)
   })
   const gateway = await startTestGateway({ pods: [pod.url] })
