@@ -20,7 +20,7 @@ const HARDWARE = "small"
 const SPEED = 100
 const CONCURRENCY = 8
 // As short as a kill needs to meet a write now and then.
-const SNAPSHOT_INTERVAL = "1 second"
+const SNAPSHOT_INTERVAL = "200 millis"
 /** Answers over which a hit rate is taken to be back. */
 const WINDOW = 40
 const READY_TIMEOUT_S = 15
