@@ -39,6 +39,8 @@ export class BlockPool {
   /** Block + 1 by node, 0 for empty. Linear probing, at most three quarters full. */
   private table = new Int32Array(slotsMin)
   private tableCount = 0
+  /** 32 less the bits of the table's size. */
+  private tableShift = 32 - Math.log2(slotsMin)
 
   get byteLength(): number {
     return this.node.length * 25 + this.table.length * 4
@@ -48,7 +50,7 @@ export class BlockPool {
   anchor(node: number): number {
     const { table } = this
     const mask = table.length - 1
-    for (let slot = homeOf(node) & mask;; slot = (slot + 1) & mask) {
+    for (let slot = this.homeOf(node);; slot = (slot + 1) & mask) {
       const block = table[slot]! - 1
       if (block < 0 || this.node[block] === node) return block
     }
@@ -204,9 +206,14 @@ export class BlockPool {
     return this.slotsUsed++
   }
 
+  /** Fibonacci hashing: nodes are numbered in a row, and this spreads even steps evenly. */
+  private homeOf(node: number): number {
+    return Math.imul(node, 0x9e3779b1) >>> this.tableShift
+  }
+
   private map(block: number): void {
     const mask = this.table.length - 1
-    let slot = homeOf(this.node[block]!) & mask
+    let slot = this.homeOf(this.node[block]!)
     while (this.table[slot] !== 0) slot = (slot + 1) & mask
     this.table[slot] = block + 1
   }
@@ -215,10 +222,10 @@ export class BlockPool {
   private unmap(block: number): void {
     const { node, table } = this
     const mask = table.length - 1
-    let hole = homeOf(node[block]!) & mask
+    let hole = this.homeOf(node[block]!)
     while (table[hole] !== block + 1) hole = (hole + 1) & mask
     for (let slot = (hole + 1) & mask; table[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = homeOf(node[table[slot]! - 1]!) & mask
+      const home = this.homeOf(node[table[slot]! - 1]!)
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue
       table[hole] = table[slot]!
       hole = slot
@@ -230,6 +237,7 @@ export class BlockPool {
   private growTable(): void {
     const old = this.table
     this.table = new Int32Array(old.length * 2)
+    this.tableShift--
     for (const entry of old) {
       if (entry > 0) this.map(entry - 1)
     }
@@ -249,10 +257,4 @@ export class BlockPool {
     this.next = grown(this.next, new Int32Array(length))
     this.flags = grown(this.flags, new Uint8Array(length))
   }
-}
-
-/** Nodes are numbered in a row, so they are spread before they choose a place. */
-const homeOf = (node: number): number => {
-  const spread = Math.imul(node, 0x9e3779b1)
-  return spread ^ (spread >>> 15)
 }

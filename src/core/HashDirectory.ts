@@ -8,7 +8,7 @@ const depthMax = 18
 
 /** An open-addressing table of fixed size for the hashes that share their first `depth` bits. */
 class Segment {
-  readonly words = new Uint32Array(segmentSlots * slotWords)
+  readonly words = new Int32Array(segmentSlots * slotWords)
   depth: number
   count = 0
 
@@ -20,14 +20,15 @@ class Segment {
 /**
  * A map from 64-bit hashes to small numbers by extendible hashing: the top bits of the high lane choose a segment,
  * the low lane the slot in it. It grows by splitting one segment, well under a millisecond, and never by rehashing
- * everything. It does not shrink. The hashes must be spread evenly already.
+ * everything. It does not shrink. The hashes must be spread evenly already; both lanes are passed as signed integers,
+ * which the engine handles without a detour over doubles.
  */
 export class HashDirectory {
   private segments: Array<Segment> = [new Segment(1), new Segment(1)]
   /** 32 less the bits of the high lane that index `segments`. */
   private shift = 31
   private segmentCount = 2
-  private readonly splitScratch = new Uint32Array(segmentSlots * slotWords)
+  private readonly splitScratch = new Int32Array(segmentSlots * slotWords)
 
   get byteLength(): number {
     return (this.segmentCount + 1) * segmentSlots * slotWords * 4 + this.segments.length * 8
@@ -89,7 +90,9 @@ export class HashDirectory {
 }
 
 /** Word offset of the slot that holds the hash, or of the empty slot where it belongs. */
-const locate = (words: Uint32Array, low: number, high: number): number => {
+const locate = (words: Int32Array, unsignedLow: number, unsignedHigh: number): number => {
+  const low = unsignedLow | 0
+  const high = unsignedHigh | 0
   let at = (low & (segmentSlots - 1)) * slotWords
   while (words[at + 2] !== 0 && (words[at] !== low || words[at + 1] !== high)) {
     at += slotWords
@@ -98,14 +101,14 @@ const locate = (words: Uint32Array, low: number, high: number): number => {
   return at
 }
 
-const writeSlot = (words: Uint32Array, at: number, low: number, high: number, value: number): void => {
+const writeSlot = (words: Int32Array, at: number, low: number, high: number, value: number): void => {
   words[at] = low
   words[at + 1] = high
   words[at + 2] = value
 }
 
 /** Empties a slot and moves later ones of its probe run back, so that no tombstone is needed. */
-const deleteSlot = (words: Uint32Array, at: number): void => {
+const deleteSlot = (words: Int32Array, at: number): void => {
   const slotMask = segmentSlots - 1
   let hole = at / slotWords
   let slot = hole

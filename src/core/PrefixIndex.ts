@@ -13,14 +13,17 @@ export interface PrefixIndexOptions {
 export const anchorBlocks = 16
 
 const singleHoldersEnd = 65536
-const nodesPerChunk = 16384
+const chunkBits = 14
+const nodesPerChunk = 1 << chunkBits
+const inChunk = nodesPerChunk - 1
 // Words of a node.
 const LOW = 0
 const HIGH = 1
 /** Parent node + 1; the next free node + 1 in a free one. */
 const PARENT = 2
-/** The child that is found without its hash, + 1. */
+/** The child that is found without its hash, + 1; the sign bit says that there were others, to be found by hash. */
 const CHILD = 3
+const othersBit = 1 << 31
 /** 0: nobody. 1..65535: the only holder's row + 1. Above: a mask of rows + 65536. */
 const HOLDER = 4
 const nodeWords = 5
@@ -45,7 +48,7 @@ export class PrefixIndex {
 
   private readonly directory = new HashDirectory()
   private readonly masks: RowMasks
-  private readonly chunks: Array<Uint32Array> = []
+  private readonly chunks: Array<Int32Array> = []
   private nodesUsed = 0
   /** Head of the free nodes, + 1. */
   private free = 0
@@ -76,13 +79,14 @@ export class PrefixIndex {
 
   /** The node of the block that follows `node` in a chain, or -1. */
   child(node: number, low: number, high: number): number {
-    const linked = this.read(node, CHILD) - 1
+    const children = this.read(node, CHILD)
+    const linked = (children & ~othersBit) - 1
     if (linked >= 0) {
-      const words = this.chunks[(linked / nodesPerChunk) | 0]!
-      const at = (linked % nodesPerChunk) * nodeWords
-      if (words[at] === low && words[at + HIGH] === high) return linked
+      const words = this.chunks[linked >>> chunkBits]!
+      const at = (linked & inChunk) * nodeWords
+      if (words[at] === (low | 0) && words[at + HIGH] === (high | 0)) return linked
     }
-    return this.directory.find(low, high)
+    return children < 0 ? this.directory.find(low, high) : -1
   }
 
   low(node: number): number {
@@ -230,13 +234,15 @@ export class PrefixIndex {
   private create(parent: number, anchored: boolean, low: number, high: number, row: number): number {
     if (this.entryCount >= this.entriesMax) return this.refuse()
     const node = this.free > 0 ? this.free - 1 : this.nodesUsed
-    if (!anchored && this.read(parent, CHILD) === 0) this.write(parent, CHILD, node + 1)
+    const siblings = anchored ? 0 : this.read(parent, CHILD)
+    if (!anchored && (siblings & ~othersBit) === 0) this.write(parent, CHILD, siblings | (node + 1))
     else if (!this.directory.insert(low, high, node)) return this.refuse()
+    else if (!anchored) this.write(parent, CHILD, siblings | othersBit)
     if (this.free > 0) this.free = this.read(node, PARENT)
     else this.nodesUsed++
-    if (node === this.chunks.length * nodesPerChunk) this.chunks.push(new Uint32Array(nodesPerChunk * nodeWords))
-    const words = this.chunks[(node / nodesPerChunk) | 0]!
-    const at = (node % nodesPerChunk) * nodeWords
+    if (node === this.chunks.length * nodesPerChunk) this.chunks.push(new Int32Array(nodesPerChunk * nodeWords))
+    const words = this.chunks[node >>> chunkBits]!
+    const at = (node & inChunk) * nodeWords
     words[at] = low
     words[at + HIGH] = high
     words[at + PARENT] = parent + 1
@@ -247,10 +253,11 @@ export class PrefixIndex {
   }
 
   private destroy(node: number): void {
-    const words = this.chunks[(node / nodesPerChunk) | 0]!
-    const at = (node % nodesPerChunk) * nodeWords
+    const words = this.chunks[node >>> chunkBits]!
+    const at = (node & inChunk) * nodeWords
     const parent = words[at + PARENT]! - 1
-    if (parent >= 0 && this.read(parent, CHILD) === node + 1) this.write(parent, CHILD, 0)
+    const siblings = parent < 0 ? 0 : this.read(parent, CHILD)
+    if ((siblings & ~othersBit) === node + 1) this.write(parent, CHILD, siblings & othersBit)
     else this.directory.remove(words[at]!, words[at + HIGH]!)
     words[at + HOLDER] = 0
     words[at + CHILD] = 0
@@ -265,11 +272,11 @@ export class PrefixIndex {
   }
 
   private read(node: number, word: number): number {
-    return this.chunks[(node / nodesPerChunk) | 0]![(node % nodesPerChunk) * nodeWords + word]!
+    return this.chunks[node >>> chunkBits]![(node & inChunk) * nodeWords + word]!
   }
 
   private write(node: number, word: number, value: number): void {
-    this.chunks[(node / nodesPerChunk) | 0]![(node % nodesPerChunk) * nodeWords + word] = value
+    this.chunks[node >>> chunkBits]![(node & inChunk) * nodeWords + word] = value
   }
 }
 

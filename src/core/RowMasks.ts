@@ -1,4 +1,5 @@
-const masksPerChunk = 1024
+const chunkBits = 10
+const masksPerChunk = 1 << chunkBits
 const noMask = 0xffffffff
 
 /** A pool of bitmasks over rows, in chunks, so that growing copies nothing. Row r is bit r % 32 of word r / 32. */
@@ -20,11 +21,11 @@ export class RowMasks {
 
   /** The array that a mask lies in, from `base` on. */
   words(mask: number): Uint32Array {
-    return this.chunks[(mask / masksPerChunk) | 0]!
+    return this.chunks[mask >>> chunkBits]!
   }
 
   base(mask: number): number {
-    return (mask % masksPerChunk) * this.stride
+    return (mask & (masksPerChunk - 1)) * this.stride
   }
 
   /** An empty mask. */

@@ -278,19 +278,24 @@ export class ShadowKv {
   /** Caches the chain's blocks after the first `from`, below `parent`; returns the deepest block of the chain held. */
   private insert(chain: BlockChain, from: number, parent: number, nowS: number): number {
     const { high, length, low } = chain
+    const { capacityBlocks, index, pool, row } = this
+    let room = capacityBlocks - this.occupiedBlocks
+    let parentNode = parent < 0 ? -1 : pool.node[parent]!
     let i = from
-    for (; i < length && this.makeRoom(); i++) {
-      const parentNode = parent < 0 ? -1 : this.pool.node[parent]!
-      const node = this.index.add(parentNode, i, low[i]!, high[i]!, this.row)
-      if (node < 0) {
+    for (; i < length; i++) {
+      if (room > 0) room--
+      else if (!this.evict()) break
+      parentNode = index.add(parentNode, i, low[i]!, high[i]!, row)
+      if (parentNode < 0) {
         // The pod has these blocks all the same, we only can't know them again.
         this.holdAnonymous(length - i)
+        this.admittedNewBlocks = i - from
         this.settledBlocks = length
         return parent
       }
-      parent = this.pool.createHeld(node, parent, i % anchorBlocks === 0, nowS, this.capacityBlocks)
-      this.admittedNewBlocks++
+      parent = pool.createHeld(parentNode, parent, i % anchorBlocks === 0, nowS, capacityBlocks)
     }
+    this.admittedNewBlocks = i - from
     this.overflowBlocks += length - i
     this.settledBlocks = i
     return parent

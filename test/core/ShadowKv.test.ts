@@ -52,12 +52,12 @@ describe("a shadow against a plain model of vLLM's block pool", () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.nat(24), fc.nat(150)),
-        fc.array(stepArb, { minLength: 20, maxLength: 120 }),
+        fc.array(stepArb, { minLength: 20, maxLength: 80 }),
         (capacity, steps) => {
           runBoth(capacity, steps)
         }
       ),
-      { numRuns: 400 }
+      { numRuns: 120 }
     )
   })
 })
