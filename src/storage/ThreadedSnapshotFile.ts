@@ -60,6 +60,7 @@ export class ThreadedSnapshotFile {
 
   private started(): Thread {
     if (this.thread !== undefined) return this.thread
+    // A compiled binary needs this file as an entry of its own: `--entry-naming=[name].[ext]`.
     const worker = new Worker(new URL("./snapshotThread.ts", import.meta.url)) as BunWorker
     const thread: Thread = { worker, settle: undefined }
     worker.unref()

@@ -95,6 +95,8 @@ const request = async (url: string, what: string, bytesMax: number, signal: Abor
     redirect: "manual",
     decompress: false,
     headers: { "accept-encoding": "identity", "user-agent": "warmroute" },
+    // A proxy named by the environment is for the way out; a request reaches its pod without one, and so must a probe.
+    proxy: false,
     signal
   })
   if (response.status >= 300 && response.status < 400) {

@@ -66,6 +66,17 @@ describe("a pod that answers", () => {
     expect(await makePodProbe().version(pod, patientMs)).toBe("0.32.0")
   })
 
+  test("is asked without the proxy of the environment", async () => {
+    const before = process.env["http_proxy"]
+    process.env["http_proxy"] = "http://127.0.0.1:9"
+    try {
+      expect(await makePodProbe().health(address(), patientMs)).toBe(true)
+    } finally {
+      if (before === undefined) delete process.env["http_proxy"]
+      else process.env["http_proxy"] = before
+    }
+  })
+
   test("without the route has no version", async () => {
     expect(await makePodProbe().version(podWith(() => new Response(null, { status: 404 })), patientMs)).toBeUndefined()
   })
