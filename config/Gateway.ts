@@ -4,10 +4,12 @@ import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
+import type { Scheduler } from "../src/core/Scheduler.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
+import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
@@ -48,14 +50,15 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
   const { ref, view, ...port } = yield* Scheduling
-  const { podFailed, podsSeen, view: poolView } = yield* Pool
+  const { podFailed, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
-  const { frontMetrics, metricsText } = yield* Telemetry
+  const telemetry = yield* Telemetry
+  watchPool(telemetry, view, poolView, [ref, poolRef])
   const runtime = yield* Effect.runtime()
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
   yield* makeSnapshotActor({
     scheduler: ref,
-    store: yield* SnapshotStore,
+    store: counted(yield* SnapshotStore, telemetry),
     podsSeen,
     restoredIds: restoredPods.map(({ id }) => id),
     options: { ...snapshotActorDefaults, intervalMs: Duration.toMillis(config.snapshot.interval) }
@@ -66,8 +69,8 @@ const start = Effect.gen(function*() {
     pool: poolView,
     options: frontOptions(config),
     upstream: upstreamOptions(config),
-    metrics: frontMetrics,
-    metricsText,
+    metrics: telemetry.front,
+    metricsText: () => telemetry.registry.render(),
     version: packageJson.version,
     log: (message, cause) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   })
@@ -80,6 +83,29 @@ const start = Effect.gen(function*() {
     drain: (graceMs: number) => Effect.promise(() => front.stop(graceMs)),
     failed: ref.join
   }
+})
+
+/** Numbers that live with the pool are read when the page is written. */
+const watchPool = (
+  { registry }: Telemetry["Type"],
+  scheduler: Scheduler,
+  { pods }: PoolView,
+  actors: ReadonlyArray<{ readonly name: string; readonly depth: () => number }>
+): void => {
+  watchPodTable(registry, scheduler.table)
+  watchPodHealth(registry, pods)
+  watchMailboxes(registry, actors)
+  watchSketches(registry, scheduler)
+}
+
+/** The store with its saves counted. */
+const counted = (store: SnapshotStore["Type"], { snapshots }: Telemetry["Type"]): SnapshotStore["Type"] => ({
+  ...store,
+  save: (pods, meta) =>
+    store.save(pods, meta).pipe(
+      Effect.tap(() => Effect.sync(() => snapshots.saved(pods.length))),
+      Effect.tapError(() => Effect.sync(snapshots.failed))
+    )
 })
 
 /** Follows the sources; the start fails when the file of pods can't be read, while a DNS name may come later. */
@@ -142,8 +168,7 @@ const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
 export const layerOpen = Layer.scoped(Gateway, start).pipe(
   Layer.provide(pool.layer),
   Layer.provide(scheduling.layer),
-  Layer.provide(restored.layer),
-  Layer.provide(telemetry.layer)
+  Layer.provide([restored.layer, telemetry.layer])
 )
 
 /** A gateway with every choice as the configuration says. */

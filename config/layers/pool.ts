@@ -25,7 +25,7 @@ export const layer: Layer.Layer<Pool, never, GatewayConfig | Restored | Scheduli
       restored: restored.pods,
       options: {
         podsMax: limits.podsMax,
-        drainGraceMs: Duration.toMillis(limits.shutdownGrace),
+        drainGraceMs: Duration.toMillis(limits.podDrainGrace),
         podRetryMs: POD_RETRY_MS,
         mailboxCapacity: MAILBOX_CAPACITY,
         pod: {

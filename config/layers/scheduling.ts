@@ -15,7 +15,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       const { limits, models, prefix } = yield* GatewayConfig
       const policy = yield* PlacementPolicy
       const restored = yield* Restored
-      const telemetry = yield* Telemetry
+      const { picks } = yield* Telemetry
       // Sketches keep their times as 32-bit floats, so the clock starts at zero.
       const startMs = performance.now()
       return yield* makeSchedulerActor({
@@ -32,8 +32,8 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
         askDeadlineMs: Duration.toMillis(limits.askDeadline),
         nowS: () => (performance.now() - startMs) / 1000,
         outputTokensByModel: restored.meta?.outputTokensByModel ?? {},
-        onPick: telemetry.onPick,
-        onRefusal: telemetry.onRefusal
+        onPick: picks.onPick,
+        onRefusal: picks.onRefusal
       })
     })
   )

@@ -1,27 +1,38 @@
-import { Context, Layer } from "effect"
-import type { Decision } from "../../actors/SchedulerPort.ts"
-import type { Refusal } from "../../src/core/Scheduler.ts"
-import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
+import { Context, Effect, Layer } from "effect"
+import packageJson from "../../package.json" with { type: "json" }
+import { proxyRoutes } from "../../src/http/routes.ts"
+import { makeFrontMetrics } from "../../src/telemetry/frontMetrics.ts"
+import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
+import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
+import { makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
+import { watchEventLoop, watchProcess } from "../../src/telemetry/processMetrics.ts"
+import { GatewayConfig } from "../GatewayConfig.ts"
+import { PlacementPolicy } from "./placementPolicy.ts"
 
-/** The gateway's own numbers. */
+/** The gateway's own numbers; `registry` writes the page for `GET /metrics`. */
 export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
-  readonly frontMetrics: FrontMetrics
-  readonly onPick: (decision: Decision, tookMs: number) => void
-  readonly onRefusal: (refusal: Refusal) => void
-  /** The page for `GET /metrics`. */
-  readonly metricsText: () => string
+  readonly registry: MetricRegistry
+  readonly front: ReturnType<typeof makeFrontMetrics>
+  readonly picks: ReturnType<typeof makePickMetrics>
+  readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
 }>() {}
 
-export const layer: Layer.Layer<Telemetry> = Layer.succeed(Telemetry, {
-  frontMetrics: {
-    requestStarted: () => {},
-    requestEnded: () => {},
-    firstByte: () => {},
-    picked: () => {},
-    retried: () => {},
-    tokens: () => {}
-  },
-  onPick: () => {},
-  onRefusal: () => {},
-  metricsText: () => ""
-})
+export const layer: Layer.Layer<Telemetry, never, GatewayConfig | PlacementPolicy> = Layer.scoped(
+  Telemetry,
+  Effect.gen(function*() {
+    const { limits } = yield* GatewayConfig
+    const policy = yield* PlacementPolicy
+    const registry = new MetricRegistry(limits.podsMax + limits.modelsMax)
+    watchProcess(registry, packageJson.version)
+    yield* watchEventLoop(registry, LAG_PROBE_MS)
+    return {
+      registry,
+      front: makeFrontMetrics(registry, { routesMax: proxyRoutes.length, modelsMax: limits.modelsMax }),
+      picks: makePickMetrics(registry, policy.type),
+      snapshots: makeSnapshotMetrics(registry, Date.now)
+    }
+  })
+)
+
+/** Between two looks at how late the event loop is. */
+const LAG_PROBE_MS = 100

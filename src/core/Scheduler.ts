@@ -255,6 +255,11 @@ export class Scheduler {
     return this.shadows[row]?.importBlocks(sketch.blocks)
   }
 
+  /** Cached blocks over all pods, as their sketches believe. */
+  get sketchBlocks(): number {
+    return this.shadows.reduce((blocks, shadow) => blocks + (shadow?.cachedBlocks ?? 0), 0)
+  }
+
   /** Memory of all sketches and the index over them. */
   get sketchBytes(): number {
     return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)

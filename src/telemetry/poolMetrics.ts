@@ -44,6 +44,18 @@ export const watchPodHealth = (
   })
 }
 
+/** What the prefix sketches hold and take. */
+export const watchSketches = (
+  registry: MetricRegistry,
+  sketches: { readonly openRequests: number; readonly sketchBytes: number; readonly sketchBlocks: number }
+): void => {
+  const gauge = (name: string, help: string, value: () => number): void =>
+    registry.collected(name, help, "gauge", [], (emit) => emit([], value()))
+  gauge("warmroute_reservations", "Requests that hold a reservation; 0 when idle.", () => sketches.openRequests)
+  gauge("warmroute_sketch_blocks", "KV blocks that the pods are believed to hold.", () => sketches.sketchBlocks)
+  gauge("warmroute_sketch_bytes", "Memory of the prefix sketches.", () => sketches.sketchBytes)
+}
+
 /** Messages that wait for each actor. */
 export const watchMailboxes = (
   registry: MetricRegistry,
