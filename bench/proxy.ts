@@ -10,8 +10,8 @@ import { DIRECT, markdown, type Measurement, otherCpuCores, summarise } from "./
 
 export const name = "proxy"
 export const claim =
-  "CPU per request and token, added TTFT and memory against vllm-router, smg and Envoy on the same " +
-  "pods: at most 100 us (small), 150 us (30 KB), 21 us a token; 2,000 streams held in 200 MB"
+  "CPU, added TTFT and memory against vllm-router, smg and Envoy on the same pods: at most 100 us a " +
+  "small request, 150 us with 30 KB, 21 us a token; 2,000 streams in 200 MB"
 
 interface Running extends Target {
   readonly name: string
