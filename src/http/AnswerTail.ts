@@ -5,8 +5,8 @@ export interface Usage {
   readonly outputTokens: number | undefined
 }
 
-/** Pieces remembered: usage is in the last event or the one before, an event may come in several pieces. */
-const piecesKept = 8
+/** Pieces remembered: usage is in the last event or the one before, and an event may come in two pieces. */
+const piecesKept = 4
 /** How much of the end is searched. */
 const tailBytesMax = 16 * 1024
 

@@ -50,7 +50,10 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private call: UpstreamCall | undefined
   private settled = false
 
+  /** Of the pod's answer, from its coming to ours. */
   private head: ResponseHead | undefined
+  /** The pod's, once it answered. */
+  private status = clientGoneStatus
   /** The answer is collected and handed over as one. */
   private whole = false
   private responded = false
@@ -120,7 +123,10 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
 
   onHead(head: ResponseHead): void {
     this.head = head
+    this.status = head.status
+    // Thousands of streams may be open for minutes, so what only another try would need goes now.
     this.body = undefined
+    this.headerLines = ""
     this.features?.release()
     const { options } = this.front.deps
     this.whole = head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax
@@ -144,7 +150,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
 
   onEnd(): void {
     this.ended = "well"
-    this.settle("finished", this.head?.status ?? 0, this.tail.usage())
+    this.settle("finished", this.status, this.tail.usage())
     if (this.whole || !this.responded) this.respond(wholeBody(this.waiting))
     else this.finishSending()
   }
@@ -155,8 +161,8 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (decision !== undefined && error.kind !== "exhausted") scheduler.podFailed(decision.address.id, error.message)
     if (!error.answered && isRetriable(error.kind)) return this.tryAnother(error, error.kind)
     this.ended = "broken"
-    if (this.head === undefined || !this.responded) return this.refuse(upstreamGatewayError(error))
-    this.settle("failed", this.head.status, undefined)
+    if (!this.responded) return this.refuse(upstreamGatewayError(error))
+    this.settle("failed", this.status, undefined)
     this.sending?.reject(breakOff)
   }
 
@@ -188,7 +194,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private clientGone(): void {
     if (this.settled) return
     this.call?.abort()
-    this.settle("aborted", this.head?.status ?? clientGoneStatus, undefined)
+    this.settle("aborted", this.status, undefined)
     this.answer.resolve(new Response(null, { status: clientGoneStatus }))
   }
 
@@ -218,14 +224,14 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const { head } = this
     if (head === undefined) return
     this.responded = true
+    this.head = undefined
     const pod = this.front.deps.options.exposePodHeader ? this.decision?.address.id : undefined
     const headers = clientHeaders(head, this.requestId ?? "", pod)
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
   }
 
   private lookForFirstToken(bytes: Uint8Array): void {
-    const { status } = this.head ?? { status: 0 }
-    if (status < 200 || status > 299) {
+    if (this.status < 200 || this.status > 299) {
       this.firstTokenSeen = true
       return
     }

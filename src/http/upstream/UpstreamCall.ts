@@ -3,9 +3,8 @@ import type { UpstreamErrorKind, UpstreamHandler, UpstreamRequest } from "./Upst
 
 /** One exchange, from the request to its end; it may move to a fresh socket once. */
 export class UpstreamCall {
-  readonly request: UpstreamRequest
-  /** The request's body until the pod begins to answer: nobody needs it after that. */
-  body: Uint8Array | undefined
+  /** Until the pod begins to answer: nobody needs it after that. */
+  request: UpstreamRequest | undefined
   readonly handler: UpstreamHandler
   connection: UpstreamConnection | undefined
   private ended = false
@@ -13,7 +12,6 @@ export class UpstreamCall {
 
   constructor(request: UpstreamRequest, handler: UpstreamHandler) {
     this.request = request
-    this.body = request.body
     this.handler = handler
   }
 

@@ -2,7 +2,7 @@ import type { Socket } from "bun"
 import type { PodPool } from "./PodPool.ts"
 import { ResponseParser, type ResponseSink } from "./ResponseParser.ts"
 import type { UpstreamCall } from "./UpstreamCall.ts"
-import type { ResponseHead, UpstreamErrorKind } from "./UpstreamRequest.ts"
+import type { ResponseHead, UpstreamErrorKind, UpstreamRequest } from "./UpstreamRequest.ts"
 
 /**
  * One socket to a pod: connecting → (busy ⇄ idle) → closed.
@@ -143,7 +143,7 @@ export class UpstreamConnection implements ResponseSink {
     // Bytes that nobody asked for: whatever this is, the next answer must not begin with it.
     if (call === undefined) return this.close()
     this.moved = true
-    if (this.pendingBody === undefined) call.body = undefined
+    if (this.pendingBody === undefined) call.request = undefined
     const result = this.parser.push(bytes)
     if (result === "done") this.finish(call)
     else if (result === "failed") this.giveUp(call, "protocol", this.parser.problem)
@@ -193,15 +193,16 @@ export class UpstreamConnection implements ResponseSink {
   }
 
   private send(call: UpstreamCall, nowMs: number): void {
-    const socket = this.socket
-    if (socket === undefined) return
-    this.parser.reset(call.request.method)
+    const { socket } = this
+    const { request } = call
+    if (socket === undefined || request === undefined) return
+    this.parser.reset(request.method)
     this.paused = false
     this.moved = false
     this.deadlineMs = nowMs + this.pool.options.firstByteTimeoutMs
     const scratch = this.pool.scratch
-    const body = call.body
-    const head = requestHead(call, this.pool.hostHeader)
+    const { body } = request
+    const head = requestHead(request, this.pool.hostHeader)
     const fits = head.length + (body?.length ?? 0) <= scratch.length
     if (fits) {
       scratch.write(head, 0, "latin1")
@@ -251,9 +252,8 @@ export class UpstreamConnection implements ResponseSink {
 
 const ignore = (): void => {}
 
-const requestHead = (call: UpstreamCall, hostHeader: string): string => {
-  const { method, target, headerLines } = call.request
-  const { body } = call
+const requestHead = (request: UpstreamRequest, hostHeader: string): string => {
+  const { method, target, headerLines, body } = request
   const length = body !== undefined || method === "POST" ? `content-length: ${body?.length ?? 0}\r\n` : ""
   return `${method} ${target} HTTP/1.1\r\n${hostHeader}${headerLines}${length}\r\n`
 }
