@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import OpenAI, { APIConnectionTimeoutError, BadRequestError, InternalServerError, NotFoundError } from "openai"
+import OpenAI, {
+  APIConnectionTimeoutError,
+  BadRequestError,
+  InternalServerError,
+  NotFoundError,
+  RateLimitError
+} from "openai"
 import { rejectionOf } from "../lib/rejectionOf.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
+import type { PodConnection } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import { event, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
@@ -81,6 +88,12 @@ describe("the openai package, against emulated pods", () => {
     const models = await client.models.list()
     expect(models.data.map((model) => model.id)).toContain(emulatedModel)
     expect((await client.models.retrieve(emulatedModel)).id).toBe(emulatedModel)
+  })
+
+  test("an audio file goes to a pod as the multipart body that the client made", async () => {
+    const file = await OpenAI.toFile(crypto.getRandomValues(new Uint8Array(40_000)), "speech.wav")
+    const transcript = await client.audio.transcriptions.create({ model: emulatedModel, file })
+    expect(transcript.text.length).toBeGreaterThan(0)
   })
 
   test("streamed responses and completions come to their last event", async () => {
@@ -173,6 +186,54 @@ describe("the openai package, when things go wrong", () => {
     expect(error).toBeInstanceOf(InternalServerError)
     expect((error as InternalServerError).status).toBe(503)
     await gateway.stop()
+  })
+
+  test("a pod that never begins its answer is a 504", async () => {
+    const taken = Promise.withResolvers<{ readonly closed: Promise<void> }>()
+    const pod = startScriptedPod((_request, connection) => taken.resolve(connection))
+    const gateway = await startTestGateway({
+      pods: [pod.url],
+      config: { limits: { firstByteTimeout: "200 millis", retriesMax: 0 } }
+    })
+    await gateway.healthyPods(1)
+    const error = await rejectionOf(clientOf(gateway).chat.completions.create({ model: "tiny", messages }))
+    expect((error as InternalServerError).status).toBe(504)
+    expect((error as InternalServerError).code).toBe("timed_out")
+    await (await taken.promise).closed
+    await gateway.becomesIdle()
+    await gateway.stop()
+    pod.stop()
+  })
+
+  test("one request more than the gateway may have open is a 429 with a time to wait", async () => {
+    const taken = Promise.withResolvers<PodConnection>()
+    const pod = startScriptedPod((_request, connection) => taken.resolve(connection))
+    const gateway = await startTestGateway({ pods: [pod.url], config: { limits: { openRequestsMax: 1 } } })
+    await gateway.healthyPods(1)
+    const client = clientOf(gateway)
+    const first = client.completions.create({ model: "tiny", prompt: "first" })
+    const connection = await taken.promise
+    const error = await rejectionOf(client.completions.create({ model: "tiny", prompt: "second" }))
+    expect(error).toBeInstanceOf(RateLimitError)
+    expect(Number((error as RateLimitError).headers.get("retry-after"))).toBeGreaterThan(0)
+    connection.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+    expect(await first).toBeObject()
+    await gateway.becomesIdle()
+    await gateway.stop()
+    pod.stop()
+  })
+
+  test("an alias reaches the pods as the model that they serve", async () => {
+    const fleet = await startTestFleet(1)
+    const gateway = await startTestGateway({
+      pods: fleet.urls,
+      config: { models: { aliases: { "house-model": emulatedModel } } }
+    })
+    await gateway.healthyPods(1)
+    const answer = await clientOf(gateway).chat.completions.create({ model: "house-model", messages, max_tokens: 3 })
+    expect(answer.model).toBe(emulatedModel)
+    await gateway.stop()
+    await fleet.stop()
   })
 
   test("a pod's own 503 reaches the client with the pod's words", async () => {
