@@ -1,7 +1,7 @@
 import { type BlockChain, emptyChain } from "./BlockChain.ts"
 
 /** What a slot says of its request. */
-export const FREE = 0
+const FREE = 0
 export const PREFILLING = 1
 export const DECODING = 2
 
