@@ -29,6 +29,6 @@ export class ConfigError extends Data.TaggedError("ConfigError")<{ readonly issu
 
 const renderIssue = ({ source, key, problem, fix }: ConfigIssue): string => {
   const where = key === undefined || key === "" ? source : `${source}: ${key}`
-  const colon = /^(is|has|repeats) /.test(problem) ? "" : ":"
+  const colon = /^(is|has|does|repeats) /.test(problem) ? "" : ":"
   return `${where}${colon} ${problem}.${fix === undefined ? "" : ` ${fix}`}`
 }

@@ -81,7 +81,7 @@ const Models = Schema.Struct({
 })
 
 const Prefix = Schema.Struct({
-  /** Distinct KV blocks remembered over all pods, at about 30 bytes each. Default 2,000,000. */
+  /** Distinct KV blocks remembered over all pods; memory is taken as they come. Default 2,000,000. */
   entriesMax: setting(count(1024, 1 << 28), 2_000_000)
 })
 

@@ -7,17 +7,31 @@ interface KnownFlags {
 }
 
 const everywhere: KnownFlags = {
-  valued: ["--log-level", "--completions"],
+  valued: ["--completions"],
   plain: ["--help", "-h", "--version", "--wizard"]
 }
 
 const commands: Readonly<Record<string, KnownFlags>> = {
   serve: {
-    valued: ["--pods", "--config", "--listen", "--port", "--policy", "--hardware", "--snapshot"],
+    valued: ["--pods", "--config", "--listen", "--port", "--policy", "--hardware", "--snapshot", "--log-level"],
     plain: []
   },
   emulate: { valued: ["--pods", "--port", "--host", "--hardware", "--speed", "--model"], plain: [] },
-  check: { valued: [], plain: ["--offline"] }
+  check: { valued: [], plain: ["--offline"] },
+  simulate: {
+    valued: [
+      "--workload",
+      "--trace",
+      "--format",
+      "--load",
+      "--duration",
+      "--policy",
+      "--seed",
+      "--pods",
+      "--hardware"
+    ],
+    plain: ["--json"]
+  }
 }
 
 /** What is wrong with a flag, in words; the parser itself knows no near names and takes a flag without value for unknown. */

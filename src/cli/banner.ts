@@ -14,7 +14,7 @@ const PATIENCE_MS = 15_000
 /** What an operator sees first: where it listens and what it was told. */
 export const startText = (config: GatewayConfig, gateway: GatewayHandle, emulated: boolean): string =>
   [
-    `warmroute ${packageJson.version} listens on ${reachableUrl(config, gateway)}${interfaces(config)}`,
+    `warmroute ${packageJson.version} listens on ${reachableUrl(config, gateway)}${interfaces(config, gateway)}`,
     "",
     ...podLines(config, emulated),
     `  policy    ${config.policy.type}, engine constants ${config.hardware.preset}`,
@@ -30,9 +30,9 @@ const reachableUrl = ({ listen }: GatewayConfig, { port }: GatewayHandle): strin
 
 const isEveryInterface = (hostname: string): boolean => hostname === "0.0.0.0" || hostname === "::"
 
-const interfaces = ({ listen }: GatewayConfig): string =>
+const interfaces = ({ listen }: GatewayConfig, { port }: GatewayHandle): string =>
   isEveryInterface(listen.hostname)
-    ? ` (every interface; --listen 127.0.0.1:${listen.port} keeps it to this machine)`
+    ? ` (every interface; --listen 127.0.0.1:${port} keeps it to this machine)`
     : ""
 
 const podLines = ({ discovery, emulator, pods }: GatewayConfig, emulated: boolean): ReadonlyArray<string> => {
@@ -53,8 +53,8 @@ const snapshotText = ({ snapshot }: GatewayConfig, { restoredPods }: GatewayHand
   if (emulated) return "off for emulated pods"
   if (!snapshot.enabled) return "off: every start is cold"
   return restoredPods === 0
-    ? `cold start, ${snapshot.path} held nothing`
-    : `warm start, ${restoredPods} pods restored from ${snapshot.path}`
+    ? `cold start: nothing to restore from ${snapshot.path}`
+    : `warm start: ${restoredPods} ${restoredPods === 1 ? "pod" : "pods"} restored from ${snapshot.path}`
 }
 
 /** Waits for the first healthy pod, then prints a command that works when pasted and how to reach real pods. */

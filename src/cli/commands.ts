@@ -2,6 +2,8 @@ import { Args, Command, HelpDoc, Options, ValidationError } from "@effect/cli"
 import { Effect, Option } from "effect"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
 import { policyNames } from "../policies/registry.ts"
+import { traceFormats } from "../simulator/traces/formats.ts"
+import { workloads } from "../simulator/workloads/catalog.ts"
 
 const presets = Object.keys(hardwarePresets).join(", ")
 
@@ -19,8 +21,7 @@ const help = (purpose: string, ...examples: ReadonlyArray<string>): HelpDoc.Help
     HelpDoc.p(purpose)
   )
 
-const everywhere =
-  "Every command also takes --help, --version, --log-level LEVEL and --completions SHELL (bash, fish, zsh)."
+const everywhere = "Every command also takes --help, --version and --completions SHELL (bash, fish, zsh)."
 
 const serve = Command.make("serve", {
   pods: flag("pods", "URL,URL", "vLLM pods to route to. Default: WARMROUTE_PODS, then the file, then emulated pods."),
@@ -33,12 +34,13 @@ const serve = Command.make("serve", {
   port: flag("port", "PORT", "The port alone; 0 takes any free one. Default: 8080."),
   policy: flag("policy", "NAME", `How a pod is chosen: ${policyNames.join(", ")}. Default: marginal-cost.`),
   hardware: flag("hardware", "PRESET", `How fast the pods are: ${presets}. Default: qwen3-32b-2xh100.`),
-  snapshot: flag("snapshot", "FILE", `Where the learned state is kept, or "off". Default: warmroute-snapshot.sqlite.`)
+  snapshot: flag("snapshot", "FILE", `Where the learned state is kept, or "off". Default: warmroute-snapshot.sqlite.`),
+  logLevel: flag("log-level", "LEVEL", "Least level that is logged: debug, info, warning, error, none. Default: info.")
 }, ({ config, ...flags }) =>
   Effect.gen(function*() {
     const { serve } = yield* Effect.promise(() => import("./serve.ts"))
     yield* serve({
-      flags: { ...flags, logLevel: logLevelOf(process.argv) },
+      flags: flags,
       environment: process.env,
       configPath: config
     })
@@ -48,12 +50,6 @@ const serve = Command.make("serve", {
     "warmroute serve --config gateway.yaml --port 9000",
     "warmroute serve        (no pods: starts emulated ones to play with)"
   )))
-
-/** The command parser keeps this flag to itself, and the configuration wants a say in it. */
-const logLevelOf = (args: ReadonlyArray<string>): string | undefined => {
-  const index = args.findIndex((arg) => arg === "--log-level" || arg.startsWith("--log-level="))
-  return index < 0 ? undefined : args[index]?.split("=")[1] ?? args[index + 1]
-}
 
 const number = (name: string, least: number, most: number, whole: boolean, fallback: number, description: string) =>
   Options.text(name).pipe(
@@ -105,6 +101,27 @@ const check = Command.make("check", {
     "warmroute check gateway.yaml --offline"
   )))
 
+const simulate = Command.make("simulate", {
+  workload: word("workload", "NAME", "ladder", `What clients ask: ${[...workloads.keys()].join(", ")}.`),
+  trace: flag("trace", "FILE", "A recorded trace instead of a workload; .xz is unpacked."),
+  format: word("format", "NAME", "mooncake", `Form of the trace: ${[...traceFormats.keys()].join(", ")}.`),
+  load: flag("load", "NUMBER", "How much of it: requests a second, users at once or a factor. Default: as is usual."),
+  duration: flag("duration", "SECONDS", "Seconds in which requests arrive. Default: the workload's own."),
+  policy: word("policy", "NAME,NAME", "marginal-cost", `Policies to compare: ${policyNames.join(", ")}.`),
+  seed: number("seed", 0, 1_000_000, true, 1, "The same seed gives the same run."),
+  pods: number("pods", 1, 1024, true, 8, "How many."),
+  hardware: word("hardware", "PRESET", "qwen3-32b-2xh100", `Speed and KV capacity of the pods: ${presets}.`),
+  json: Options.boolean("json").pipe(Options.withDescription("Print JSON instead of a table."))
+}, (choice) =>
+  Effect.gen(function*() {
+    const { simulate } = yield* Effect.promise(() => import("./simulate.ts"))
+    yield* simulate(choice)
+  })).pipe(Command.withDescription(help(
+    "Try policies on simulated pods, in virtual time: the scheduler that serves, over a model of the engine.",
+    "warmroute simulate --workload b2b --load 16 --policy marginal-cost,llm-d-blend,round-robin",
+    "warmroute simulate --trace conversation.jsonl --format mooncake --load 1.5 --json"
+  )))
+
 /** All of `warmroute`. */
 export const warmroute = Command.make("warmroute").pipe(
   Command.withDescription(help(
@@ -112,5 +129,5 @@ export const warmroute = Command.make("warmroute").pipe(
     "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
     "warmroute serve --help"
   )),
-  Command.withSubcommands([serve, emulate, check])
+  Command.withSubcommands([serve, emulate, check, simulate])
 )

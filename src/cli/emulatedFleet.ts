@@ -23,7 +23,7 @@ export const emulatedFleet = (
     const { hostname, model, speed } = choice
     const fleet = yield* Effect.acquireRelease(
       Effect.tryPromise({
-        try: () => startEmulatedFleet(choice.pods, choice.basePort, { hostname, model, speed, constants }),
+        try: async () => startEmulatedFleet(choice.pods, choice.basePort, { hostname, model, speed, constants }),
         catch: (cause) => notStarted(choice, cause)
       }),
       ({ stop }) => Effect.promise(stop)

@@ -66,7 +66,9 @@ const withEmulated = (
 
 const stopText = (signal: StopSignal, openRequests: number, { limits }: GatewayConfig): string => {
   const grace = Duration.format(limits.shutdownGrace)
-  const open = openRequests === 0 ? "no request is open" : `${openRequests} open requests have ${grace} to end`
+  const open = openRequests === 0
+    ? "no request is open"
+    : `${openRequests} open ${openRequests === 1 ? "request has" : "requests have"} ${grace} to end`
   return `\n${signal}: no new requests, ${open}. ${signal === "SIGINT" ? "Ctrl-C again ends it at once." : ""}`
     .trimEnd()
 }

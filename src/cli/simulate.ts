@@ -1,0 +1,145 @@
+import { Console, Effect, Either } from "effect"
+import { hardwarePresets } from "../core/hardwarePresets.ts"
+import type { RunSummary } from "../simulator/Measurements.ts"
+import { defaultPath, runPolicy } from "../simulator/runPolicy.ts"
+import { readTrace, traceFormats } from "../simulator/traces/formats.ts"
+import type { Workload } from "../simulator/Workload.ts"
+import { workloads } from "../simulator/workloads/catalog.ts"
+import { CommandFailure } from "./failure.ts"
+
+/** Flags of `warmroute simulate`; what may be undefined has a default that depends on the others. */
+export interface SimulateChoice {
+  readonly workload: string
+  readonly trace: string | undefined
+  readonly format: string
+  readonly load: string | undefined
+  readonly duration: string | undefined
+  readonly policy: string
+  readonly seed: number
+  readonly pods: number
+  readonly hardware: string
+  readonly json: boolean
+}
+
+interface PolicyResult extends RunSummary {
+  readonly policy: string
+}
+
+/** Runs each policy through the same requests in virtual time and prints how it went. */
+export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFailure> =>
+  Effect.gen(function*() {
+    const constants = hardwarePresets[choice.hardware]
+    if (constants === undefined) {
+      return yield* fail(`no hardware "${choice.hardware}"; there are: ${Object.keys(hardwarePresets).join(", ")}`)
+    }
+    const { load, makeWorkload } = yield* workloadOf(choice)
+    const results: Array<PolicyResult> = []
+    for (const policy of choice.policy.split(",")) {
+      const workload = makeWorkload()
+      const startedMs = performance.now()
+      const report = progressOf(`${workload.name} ${load}, ${policy}`)
+      const run = runPolicy({
+        workload,
+        policy: { type: policy },
+        seed: choice.seed,
+        pods: choice.pods,
+        constants,
+        path: defaultPath,
+        progress: (ended, nowS) => report(`${ended} requests, ${Math.round(nowS)} s`)
+      })
+      if (Either.isLeft(run)) return yield* fail(run.left)
+      report(`${run.right.requests} requests measured in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`, true)
+      results.push({ policy, ...run.right })
+    }
+    const { pods, seed } = choice
+    const workload = choice.trace === undefined ? choice.workload : choice.format
+    yield* Console.log(
+      choice.json
+        ? JSON.stringify({ workload, load: `${load}`, seed, pods, results }, rounded)
+        : tableOf(results)
+    )
+  })
+
+const fail = (reason: string): Effect.Effect<never, CommandFailure> =>
+  Effect.fail(new CommandFailure({ message: `warmroute simulate: ${reason}` }))
+
+const workloadOf = (
+  choice: SimulateChoice
+): Effect.Effect<{ readonly load: number; readonly makeWorkload: () => Workload }, CommandFailure> =>
+  Effect.gen(function*() {
+    const known = choice.trace === undefined ? workloads.get(choice.workload) : traceFormats.get(choice.format)
+    if (known === undefined) {
+      return yield* choice.trace === undefined
+        ? fail(`no workload "${choice.workload}"; there are: ${[...workloads.keys()].join(", ")}`)
+        : fail(`no trace format "${choice.format}"; there are: ${[...traceFormats.keys()].join(", ")}`)
+    }
+    const load = yield* positive("load", choice.load, known.defaultLoad)
+    const durationS = choice.duration === undefined ? undefined : yield* positive("duration", choice.duration, 0)
+    const options = { load, seed: choice.seed, durationS }
+    if ("make" in known) return { load, makeWorkload: () => known.make(options) }
+    const trace = choice.trace ?? ""
+    const text = yield* readText(trace)
+    const make = readTrace(choice.format, text)
+    if (Either.isLeft(make)) return yield* fail(`${trace} is no ${choice.format} trace: ${make.left}`)
+    return { load, makeWorkload: () => make.right(options) }
+  })
+
+const positive = (flag: string, text: string | undefined, fallback: number): Effect.Effect<number, CommandFailure> => {
+  const value = text === undefined ? fallback : Number(text)
+  return value > 0 && Number.isFinite(value)
+    ? Effect.succeed(value)
+    : fail(`--${flag} is "${text}" but must be a number above 0`)
+}
+
+/** The file as text; one that ends in `.xz` goes through the command of that name. */
+const readText = (path: string): Effect.Effect<string, CommandFailure> =>
+  Effect.tryPromise({
+    try: async () => {
+      if (!path.endsWith(".xz")) return await Bun.file(path).text()
+      const unpacking = Bun.spawn(["xz", "-dc", path], { stderr: "pipe" })
+      const [text, complaint, status] = await Promise.all([
+        new Response(unpacking.stdout).text(),
+        new Response(unpacking.stderr).text(),
+        unpacking.exited
+      ])
+      if (status !== 0) throw new Error(complaint.trim())
+      return text
+    },
+    catch: (cause) =>
+      new CommandFailure({
+        message: `warmroute simulate: can't read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
+      })
+  })
+
+/** On a terminal the line is written over and over, elsewhere only what is final. */
+const progressOf = (title: string) => (text: string, final = false): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r${title}: ${text}\u001b[K${final ? "\n" : ""}`)
+  else if (final) process.stderr.write(`${title}: ${text}\n`)
+}
+
+const DIGITS = 6
+
+const rounded = (_: string, value: unknown): unknown =>
+  typeof value === "number" ? Number(value.toPrecision(DIGITS)) : value
+
+const columns: ReadonlyArray<readonly [string, (result: PolicyResult) => string]> = [
+  ["policy", ({ policy }) => policy],
+  ["TTFT mean s", ({ ttftMean }) => ttftMean.toFixed(3)],
+  ["p50 s", ({ ttftP50 }) => ttftP50.toFixed(3)],
+  ["p99 s", ({ ttftP99 }) => ttftP99.toFixed(3)],
+  ["TPOT ms", ({ tpotMean }) => (tpotMean * 1000).toFixed(1)],
+  ["end to end s", ({ e2eMean }) => e2eMean.toFixed(2)],
+  ["output tok/s", ({ outputTokensPerSecond }) => outputTokensPerSecond.toFixed(0)],
+  ["hit", ({ hitRatio }) => `${(hitRatio * 100).toFixed(1)} %`],
+  ["inside SLO", ({ sloShare }) => `${(sloShare * 100).toFixed(1)} %`],
+  ["requests", ({ requests }) => `${requests}`],
+  ["refused", ({ refused }) => `${refused}`]
+]
+
+const tableOf = (results: ReadonlyArray<PolicyResult>): string => {
+  const rows = [columns.map(([title]) => title), ...results.map((result) => columns.map(([, show]) => show(result)))]
+  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join("  ")
+  ).join("\n")
+}

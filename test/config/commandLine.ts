@@ -1,0 +1,88 @@
+import { repoDir } from "../lib/sourceFiles.ts"
+
+const bun = process.execPath
+
+/** Settings of whoever runs the tests must not leak into what is tested. */
+const cleanEnvironment = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || name.startsWith("WARMROUTE_") ? [] : [[name, value]]
+    )
+  )
+
+const textOf = (stream: ReadableStream): Promise<string> => new Response(stream).text()
+
+export interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `warmroute ARGS` to its end. */
+export const warmroute = async (
+  args: ReadonlyArray<string>,
+  environment: Record<string, string> = {}
+): Promise<Ran> => {
+  const process = Bun.spawn([bun, "src/cli/main.ts", ...args], {
+    cwd: repoDir,
+    env: { ...cleanEnvironment(), ...environment },
+    stdout: "pipe",
+    stderr: "pipe"
+  })
+  const [stdout, stderr] = await Promise.all([textOf(process.stdout), textOf(process.stderr)])
+  return { code: await process.exited, stdout, stderr }
+}
+
+export interface Running {
+  /** Resolves with everything printed so far, once it holds the text; rejects when the process ends without it. */
+  readonly printed: (text: string) => Promise<string>
+  readonly signal: (signal: "SIGINT" | "SIGTERM") => void
+  readonly ended: Promise<Ran>
+}
+
+/** Starts a command that stays; `command` replaces the plain `bun src/cli/main.ts`. */
+export const startWarmroute = (
+  args: ReadonlyArray<string>,
+  environment: Record<string, string> = {},
+  command: ReadonlyArray<string> = [bun, "src/cli/main.ts"]
+): Running => {
+  const process = Bun.spawn([...command, ...args], {
+    cwd: repoDir,
+    env: { ...cleanEnvironment(), ...environment },
+    stdout: "pipe",
+    stderr: "pipe"
+  })
+  let stdout = ""
+  let over = false
+  const waiting = new Set<() => void>()
+  const wake = () => waiting.forEach((look) => look())
+  const read = async () => {
+    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader()
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      stdout += piece.value
+      wake()
+    }
+    over = true
+    wake()
+  }
+  const ended = Promise.all([process.exited, read(), textOf(process.stderr)]).then(([code, , stderr]) => ({
+    code,
+    stdout,
+    stderr
+  }))
+  return {
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (stdout.includes(text)) resolve(stdout)
+          else if (over) void ended.then((ran) => reject(new Error(`never printed ${text}: ${JSON.stringify(ran)}`)))
+          else return
+          waiting.delete(look)
+        }
+        waiting.add(look)
+        look()
+      }),
+    signal: (signal) => process.kill(signal),
+    ended
+  }
+}

@@ -1,0 +1,82 @@
+import { describe, expect, test } from "bun:test"
+import { Effect } from "effect"
+import { cp, mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { gateway } from "../../config/examples/gateway.ts"
+import * as Gateway from "../../config/Gateway.ts"
+import { GatewayConfigSchema } from "../../config/GatewayConfig.ts"
+import { keysAt, leavesOf } from "../../config/schemaKeys.ts"
+import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
+import { eventually } from "../lib/eventually.ts"
+import { loaded } from "./rendered.ts"
+
+const examples = new URL("../../config/examples/", import.meta.url).pathname
+
+describe("gateway.yaml", () => {
+  test("is a configuration, its list of pods beside it", async () => {
+    const value = await loaded({ configPath: join(examples, "gateway.yaml") })
+    expect(typeof value === "string" ? value : value.warnings).toEqual([])
+  })
+
+  test("shows every setting that there is", async () => {
+    const written = Bun.YAML.parse(await Bun.file(join(examples, "gateway.yaml")).text())
+    // Those of a weighted profile are in a comment, since a policy is one or the other.
+    const elsewhere = ["policy.filters", "policy.scorers", "policy.picker.type", "policy.picker.parameters"]
+    const missing = leavesOf(GatewayConfigSchema.ast).map((leaf) => leaf.path).filter((path) =>
+      path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], written) === undefined
+    )
+    expect(missing.map((path) => path.join("."))).toEqual(elsewhere)
+    expect(keysAt(GatewayConfigSchema.ast, ["pods", 0])).toEqual(["url", "preset"])
+  })
+
+  test("writes the defaults, where it does not say otherwise", async () => {
+    const value = await loaded({ configPath: join(examples, "gateway.yaml") })
+    const plain = await loaded({})
+    if (typeof value === "string" || typeof plain === "string") throw new Error("not decoded")
+    const { discovery: _, models, pods: _pods, policy, snapshot, ...same } = value.config
+    const { discovery: _none, models: noModels, pods: _noPods, policy: _policy, snapshot: inPlace, ...defaults } =
+      plain.config
+    expect(same).toEqual(defaults)
+    expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
+    expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)
+    expect(policy.type).toBe("marginal-cost")
+  })
+
+  test("works from a copy elsewhere", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "warmroute-example-"))
+    await cp(examples, directory, { recursive: true })
+    const value = await loaded({ configPath: join(directory, "gateway.yaml") })
+    expect(typeof value === "string" ? value : value.config.snapshot.path).toStartWith(directory)
+  })
+})
+
+test("gateway.ts composes a gateway that serves a request by its own policy", async () => {
+  const fleet = await startTestFleet(2)
+  const layer = gateway({
+    listen: { hostname: "127.0.0.1", port: 0 },
+    pods: fleet.urls,
+    scrape: { interval: "100 millis" }
+  })
+  const ask = (url: string, session: string) =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-session-id": session },
+      body: JSON.stringify({ model: emulatedModel, max_tokens: 2, messages: [{ role: "user", content: session }] })
+    })
+  const answers = await Effect.runPromise(
+    Effect.gen(function*() {
+      const { poolView, url } = yield* Gateway.Gateway
+      yield* Effect.promise(() =>
+        eventually("2 healthy pods", () => poolView.pods().filter((pod) => pod.health === "healthy").length === 2)
+      )
+      return yield* Effect.promise(async () => {
+        const responses: Array<Response> = []
+        for (const session of ["a", "a", "a"]) responses.push(await ask(url, session))
+        return responses
+      })
+    }).pipe(Effect.provide(layer))
+  ).finally(fleet.stop)
+  expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200])
+  expect(new Set(answers.map((answer) => answer.headers.get("x-warmroute-pod"))).size).toBe(1)
+})
