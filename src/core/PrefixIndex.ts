@@ -97,6 +97,11 @@ export class PrefixIndex {
     return this.read(node, HIGH)
   }
 
+  /** The node of the block before it, -1 for a first block. */
+  parent(node: number): number {
+    return this.read(node, PARENT) - 1
+  }
+
   /**
    * A row holds the block at `position` below the node `parent` (-1 at position 0), which the row must hold. Returns
    * the node; -1 when the index is full: the block must not count as cached then. Adding twice is harmless.

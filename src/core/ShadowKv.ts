@@ -1,8 +1,8 @@
 import type { BlockChain } from "./BlockChain.ts"
 import { BlockPool } from "./BlockPool.ts"
 import { LeaseTable } from "./LeaseTable.ts"
+import { restoreSketch, sketchOf } from "./poolSketch.ts"
 import { anchorBlocks, type PrefixIndex } from "./PrefixIndex.ts"
-import { anonymousBlock, decodeSketch, encodeSketch, noParent } from "./sketchFormat.ts"
 
 /**
  * A replica of one pod's KV block pool, learned from what we send there: what the pod probably has cached, and what it
@@ -194,31 +194,9 @@ export class ShadowKv {
     this.anonymousHeld = 0
   }
 
-  /** What is cached for certain, with the order of eviction; see sketchFormat.ts. Blocks still being computed are left out. */
+  /** What is cached for certain, with the order of eviction; see poolSketch.ts. */
   exportBlocks(): Uint8Array {
-    const { index, pool } = this
-    const order = this.evictionOrder()
-    const { length } = order
-    const positions = new Int32Array(pool.node.length)
-    let newestS = -Infinity
-    for (let i = 0; i < length; i++) {
-      positions[order[i]!] = i
-      newestS = Math.max(newestS, pool.usedAtS[order[i]!]!)
-    }
-    const low = new Uint32Array(length)
-    const high = new Uint32Array(length)
-    const parent = new Int32Array(length)
-    const ageS = new Float32Array(length)
-    for (let i = 0; i < length; i++) {
-      const block = order[i]!
-      ageS[i] = newestS - pool.usedAtS[block]!
-      parent[i] = anonymousBlock
-      if (!pool.isCached(block)) continue
-      low[i] = index.low(pool.node[block]!)
-      high[i] = index.high(pool.node[block]!)
-      parent[i] = pool.parent[block]! < 0 ? noParent : positions[pool.parent[block]!]!
-    }
-    return encodeSketch({ length, low, high, parent, ageS })
+    return sketchOf(this.pool, this.leases, this.index)
   }
 
   /**
@@ -227,36 +205,9 @@ export class ShadowKv {
    */
   importBlocks(bytes: Uint8Array): string | undefined {
     this.clear()
-    const blocks = decodeSketch(bytes, this.index.entriesMax)
-    if (typeof blocks === "string") return blocks
-    const { pool } = this
-    const placed = new Int32Array(blocks.length).fill(-1)
-    const depths = new Int32Array(blocks.length)
-    const nodes = new Set<number>()
-    for (let i = blocks.length - 1; i >= 0 && pool.queuedCount < this.capacityBlocks; i--) {
-      // The clock starts at 0 with the gateway, so what was used before has negative times.
-      const usedAtS = -blocks.ageS[i]!
-      const after = blocks.parent[i]!
-      const parent = after < 0 ? noParent : placed[after]!
-      const depth = after < 0 ? 0 : depths[after]! + 1
-      let node = -1
-      if (after === noParent || parent >= 0) {
-        const parentNode = parent < 0 ? -1 : pool.node[parent]!
-        node = this.index.add(parentNode, depth, blocks.low[i]!, blocks.high[i]!, this.row)
-      }
-      if (node < 0) {
-        pool.createAnonymousFirst(usedAtS, this.capacityBlocks)
-        continue
-      }
-      if (nodes.has(node)) {
-        this.clear()
-        return "the sketch has a block twice"
-      }
-      nodes.add(node)
-      depths[i] = depth
-      placed[i] = pool.createFirst(node, parent, depth % anchorBlocks === 0, usedAtS, this.capacityBlocks)
-    }
-    return undefined
+    const refusal = restoreSketch(bytes, this.pool, this.index, this.row, this.capacityBlocks)
+    if (refusal !== undefined) this.clear()
+    return refusal
   }
 
   private get occupiedBlocks(): number {
@@ -333,24 +284,5 @@ export class ShadowKv {
     const { pool } = this
     if (pool.isCached(block)) this.index.remove(pool.node[block]!, this.row)
     pool.remove(block)
-  }
-
-  /** The queue, then what requests hold, as if they all ended now: children before their parents throughout. */
-  private evictionOrder(): Array<number> {
-    const { pool } = this
-    const order: Array<number> = []
-    for (let block = pool.head; block >= 0; block = pool.after(block)) order.push(block)
-    const held: Array<number> = []
-    const seen = new Uint8Array(pool.node.length)
-    this.leases.forEachBlock((deepest) => {
-      const path: Array<number> = []
-      for (let b = deepest; b >= 0 && seen[b] === 0; b = pool.parent[b]!) {
-        seen[b] = 1
-        if (pool.isComputed(b)) path.push(b)
-      }
-      for (let i = path.length - 1; i >= 0; i--) held.push(path[i]!)
-    })
-    for (let i = held.length - 1; i >= 0; i--) order.push(held[i]!)
-    return order
   }
 }

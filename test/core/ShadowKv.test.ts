@@ -239,6 +239,17 @@ describe("a shadow", () => {
     expect(() => new ShadowKv(4, indexOf(10, 4), 10)).toThrow("row 4")
   })
 
+  test("ignores a lease that was released, even when its place is taken again", () => {
+    const shadow = new ShadowKv(0, indexOf(), 100)
+    const first = shadow.admit(chainOf(path(3, 1)), 1, 0)
+    shadow.release(first, true, 0, 1)
+    const second = shadow.admit(chainOf(path(4, 2)), 1, 2)
+    expect(shadow.release(first, true, 9, 3)).toBe(false)
+    shadow.prefilled(first, chainOf(path(9, 1)), 3)
+    expect([shadow.usedBlocks, shadow.cachedBlocks]).toEqual([5, 7])
+    expect(shadow.release(second, true, 0, 4)).toBe(true)
+  })
+
   test("gives every lease a number of its own while thousands are open", () => {
     const shadow = new ShadowKv(0, indexOf(), 5000)
     const leases = Array.from({ length: 3000 }, (_, i) => shadow.admit(chainOf([1, i + 2]), 0, 0))
@@ -342,12 +353,46 @@ describe("a shadow's export", () => {
     expect(new ShadowKv(0, indexOf(), 4).importBlocks(bytes)).toContain("version 2")
   })
 
+  test("is refused with the reason when its structure is impossible", () => {
+    const block = (parent: number) => [1, parent, 0, 11, 12]
+    const cases: ReadonlyArray<readonly [Uint8Array, string]> = [
+      [forged([2, 0, 0, 11, 12, 13, 14], 1, 2), "parent does not follow"],
+      [forged(block(-5), 1, 1), "parent does not follow"],
+      [forged([...block(1), 0x80000001, -2, 0], 2, 2), "parent without a hash"],
+      [forged([1, -1, 0xbf800000, 11, 12], 1, 1), "impossible age"],
+      [forged([0, -1, 0], 1, 0), "impossible length"],
+      [forged([3, -1, 0, 11, 12], 1, 3), "cut off"],
+      [forged([], 1, 1), "cut off"],
+      [forged([...block(-1), 9], 1, 1), "do not fit"],
+      [forged(block(-1), 1, 2_000_000), "limit of 100000"],
+      [new Uint8Array(3), "3 bytes"],
+      [new Uint8Array(40), "not a sketch"]
+    ]
+    for (const [bytes, reason] of cases) expect(new ShadowKv(0, indexOf(), 4).importBlocks(bytes)).toContain(reason)
+  })
+
+  test("is read from any offset in memory", () => {
+    const before = new ShadowKv(0, indexOf(), 50)
+    serve(before, path(20))
+    const bytes = before.exportBlocks()
+    const moved = new Uint8Array(bytes.length + 3)
+    moved.set(bytes, 3)
+    const after = new ShadowKv(0, indexOf(), 50)
+    expect(after.importBlocks(moved.subarray(3))).toBeUndefined()
+    expect(after.cachedBlocks).toBe(20)
+  })
+
   test("is refused when it lists a block twice", () => {
     const once = new ShadowKv(0, indexOf(), 4)
     serve(once, [1])
     const words = new Uint32Array(once.exportBlocks().buffer)
     const twice = forged([...words.slice(5), ...words.slice(5)], 2, 2)
     expect(new ShadowKv(0, indexOf(), 4).importBlocks(twice)).toContain("twice")
+    const underTwoParents = forged([1, 2, 0, 5, 5, 1, 3, 0, 5, 5, 1, -1, 0, 7, 7, 1, -1, 0, 8, 8], 4, 4)
+    const shadow = new ShadowKv(0, indexOf(), 4)
+    shadow.importBlocks(underTwoParents)
+    serve(shadow, path(4))
+    expect(shadow.matchBlocks(chainOf(path(4)))).toBe(4)
   })
 })
 
