@@ -1,4 +1,4 @@
-import { GatewayError, InternalError, PodUnreachable, TimedOut } from "../errors.ts"
+import { GatewayError, InternalError, Overloaded, PodUnreachable, TimedOut } from "../errors.ts"
 import type { UpstreamError } from "./upstream/UpstreamRequest.ts"
 
 /** OpenAI's error body; Anthropic's routes get the member that its SDK looks for as well. */
@@ -25,6 +25,8 @@ export const upstreamGatewayError = (error: UpstreamError): GatewayError => {
     case "first-byte-timeout":
     case "silent":
       return new TimedOut({ message: `the pod did not answer in time: ${error.message}` })
+    case "exhausted":
+      return new Overloaded({ message: error.message, retryAfterS: 1 })
     default:
       return new PodUnreachable({ message: `the pod did not answer: ${error.message}` })
   }

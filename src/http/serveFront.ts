@@ -26,6 +26,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     reusePort: listen.reusePort ?? false,
     // Between requests only: while one is open its exchange takes the timeout off, a model may think for minutes.
     idleTimeout: deps.options.clientIdleTimeoutS,
+    development: false,
     maxRequestBodySize: deps.options.bodyBytesMax * bodyHeadroom,
     fetch: (request, server) => app.fetch(request, server)
   })

@@ -278,6 +278,18 @@ describe("the front", () => {
     await front.quiet()
   })
 
+  test("when our own sockets to every pod are all in use, it is 429 and no pod's fault", async () => {
+    using pod = new RawPod(() => {})
+    await using front = new TestFront([pod.address], { upstream: { connectionsMax: 1 } })
+    const controller = new AbortController()
+    front.post("/v1/completions", { model: "m", prompt: "x" }, { signal: controller.signal }).catch(() => {})
+    await pod.until((pod) => pod.received.length === 1)
+    expect((await front.post("/v1/completions", { model: "m", prompt: "x" })).status).toBe(429)
+    expect(front.scheduler.failures).toEqual([])
+    controller.abort()
+    await front.quiet()
+  })
+
   test("a defect is 500 and a line in the log", async () => {
     await using front = new TestFront([])
     front.scheduler.beforePick = () => Promise.reject(new TypeError("oops"))

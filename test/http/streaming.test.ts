@@ -142,7 +142,7 @@ describe("streaming", () => {
     await using front = new TestFront([pod.address])
     const body = JSON.stringify(chat)
     let random = 7
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const clients = await Promise.all(
         Array.from({ length: 100 }, () => rawClient(front.url, "POST /v1/chat/completions HTTP/1.1", body))
       )

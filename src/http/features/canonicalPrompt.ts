@@ -7,6 +7,7 @@ export type JsonObject = Readonly<Record<string, unknown>>
  * message gives a text that the shorter one's is a prefix of. Tools and template arguments come first, since chat
  * templates render them before the messages. Control characters separate fields; a prompt that contains them can at
  * worst be taken for another one of the same client, which costs a wrong guess.
+ * Throws RangeError when the body is nested too deeply.
  */
 export const canonicalPrompt = (kind: PromptKind, body: JsonObject): string => {
   switch (kind) {
@@ -127,4 +128,19 @@ const isObject = (value: unknown): value is JsonObject =>
 
 const string = (value: unknown): string => (typeof value === "string" ? value : "")
 
-const json = (value: unknown): string => (value === undefined ? "" : JSON.stringify(value))
+/** Beyond this JSON.stringify may spend seconds to run out of stack, and no pod takes it either. */
+const depthMax = 200
+
+const json = (value: unknown): string => {
+  if (value === undefined) return ""
+  if (!isShallow(value, depthMax)) throw new RangeError("nested too deeply")
+  return JSON.stringify(value)
+}
+
+const isShallow = (value: unknown, levels: number): boolean => {
+  if (typeof value !== "object" || value === null) return true
+  if (levels === 0) return false
+  if (Array.isArray(value)) return value.every((item) => isShallow(item, levels - 1))
+  for (const key in value) if (!isShallow((value as JsonObject)[key], levels - 1)) return false
+  return true
+}

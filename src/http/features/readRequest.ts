@@ -114,7 +114,6 @@ const promptText = (route: ProxyRoute, body: JsonObject): string => {
   try {
     return canonicalPrompt(route.prompt, body)
   } catch (cause) {
-    // The one way to fail: more nesting than the stack holds, which no pod would take either.
     if (cause instanceof RangeError) throw new BadRequest({ message: "the body is nested too deeply" })
     throw cause
   }

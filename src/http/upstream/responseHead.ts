@@ -1,7 +1,7 @@
 import type { ResponseHead } from "./UpstreamRequest.ts"
 
 /** How the end of a body is told. */
-export type Framing = "none" | "length" | "chunked" | "close"
+type Framing = "none" | "length" | "chunked" | "close"
 
 export interface ParsedHead extends ResponseHead {
   readonly framing: Framing
