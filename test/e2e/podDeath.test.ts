@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { rawRequest } from "../lib/rawHttp.ts"
+import { headerOf, rawRequest } from "../lib/rawHttp.ts"
 import type { PodConnection, RawPod } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
@@ -70,4 +70,31 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   await gateway.becomesIdle()
   await gateway.stop()
   for (const pod of others) pod.stop()
+})
+
+test("a pod that died unnoticed costs no request", async () => {
+  const startPod = (): RawPod =>
+    startScriptedPod((_request, connection) => connection.send(streamHead + event("one") + streamEnd))
+  const [victim, other] = [startPod(), startPod()]
+  const gateway = await startTestGateway({
+    pods: [victim.url, other.url],
+    policy: "round-robin",
+    config: { scrape: { interval: "10 minutes" } }
+  })
+  await gateway.healthyPods(2)
+  victim.stop()
+  const otherId = new URL(other.url).host
+  for (let i = 0; i < 6; i++) {
+    const answer = await rawRequest(gateway.url, {
+      method: "POST",
+      path: "/v1/completions",
+      headers: json,
+      body: completion(`unnoticed ${i}`)
+    })
+    expect(answer.status).toBe(200)
+    expect(headerOf(answer.headers, "x-warmroute-pod")).toBe(otherId)
+  }
+  await gateway.becomesIdle()
+  await gateway.stop()
+  other.stop()
 })
