@@ -1,4 +1,4 @@
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 
 export type StopSignal = "SIGINT" | "SIGTERM"
 
@@ -7,11 +7,15 @@ const SAME_KEYPRESS_MS = 500
 
 const EXIT_FORCED = 130
 
-/** Listens from now on. The effect waits for the first signal; a second one ends the process at once. */
-export const stopSignals: Effect.Effect<Effect.Effect<StopSignal>, never, Scope.Scope> = Effect.gen(function*() {
+/** Listens from now on. The effect inside waits for the first signal; a second one ends the process at once. */
+export const stopSignals: Effect.Effect<Effect.Effect<StopSignal>> = Effect.sync(() => {
   const first = Promise.withResolvers<StopSignal>()
   let firstAtMs: number | undefined
-  const onSignal = (signal: StopSignal): void => {
+  // Never taken off again: a late copy of the signal must not kill the process while it tidies up.
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
+  return Effect.promise(() => first.promise)
+
+  function onSignal(signal: StopSignal): void {
     if (firstAtMs === undefined) {
       firstAtMs = performance.now()
       first.resolve(signal)
@@ -19,7 +23,4 @@ export const stopSignals: Effect.Effect<Effect.Effect<StopSignal>, never, Scope.
       process.exit(EXIT_FORCED)
     }
   }
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
-  // A late copy of the signal must not kill the process while it tidies up.
-  return Effect.promise(() => first.promise)
 })
