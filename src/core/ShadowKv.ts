@@ -11,7 +11,7 @@ import { anchorBlocks, type PrefixIndex } from "./PrefixIndex.ts"
  * - ended requests free their blocks from the tail to the front, into a queue whose head is reused first;
  * - generated blocks are freed before those of the prompt, they lie deeper; their hash is unknown to us, so they only
  *   take room in the queue;
- * - a partial last block has no hash and goes to the front when freed, so it is plain room again;
+ * - a partial last block has no hash and goes to the front when freed (vLLM 0.24 on), so it is plain room again;
  * - hit blocks leave the queue.
  * It differs in two points, both on the safe side: a block is cached once, not once for each request that computed it
  * at the same time; and what a request computed before it died without a first token is dropped.
