@@ -355,7 +355,9 @@ export class Scheduler {
     const shadow = this.shadows[row]
     const tokensPerBlock = reservations.tokensPerBlock[slot] ?? 0
     if (shadow === undefined || tokensPerBlock === 0) return
-    const outputBlocks = computed ? Math.floor(outputTokens / tokensPerBlock) : 0
+    // The answer begins in the prompt's last, partly filled block, and its last token has no KV.
+    const tailTokens = (reservations.promptTokens[slot] ?? 0) % tokensPerBlock
+    const outputBlocks = computed && outputTokens > 0 ? Math.ceil((tailTokens + outputTokens - 1) / tokensPerBlock) : 0
     shadow.release(reservations.lease[slot] ?? -1, computed, outputBlocks, nowS)
     table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
   }

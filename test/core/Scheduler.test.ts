@@ -306,3 +306,20 @@ test("whatever happens in whatever order, the load is what is open and nothing i
     { numRuns: 300 }
   )
 })
+
+test("an answer takes the room of its blocks in the sketch, the prompt's partly filled one included", () => {
+  const evictions = (outputTokens: number): number => {
+    const scheduler = schedulerWith(1)
+    // 25 blocks of capacity: prompts of 10 blocks and 5 tokens leave room for 5 more once two are cached.
+    scheduler.describe(pod(0).id, 16, 25 * 16, ["m"])
+    for (const group of [1, 2]) {
+      const { reservation } = placed(scheduler, request(group, { promptTokens: 165 }), group)
+      scheduler.firstToken(reservation, group)
+      scheduler.end(reservation, { outputTokens: group === 1 ? 0 : outputTokens }, group)
+    }
+    return 20 - scheduler.sketchBlocks
+  }
+  // 5 + 76 - 1 = 80 tokens are 5 blocks, one more token needs a sixth.
+  expect(evictions(76)).toBe(0)
+  expect(evictions(77)).toBe(1)
+})
