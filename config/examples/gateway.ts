@@ -8,7 +8,7 @@ import type { Policy } from "../../src/core/Policy.ts"
 import * as leastRequests from "../../src/policies/placement/least-requests.ts"
 import { layerNone } from "../../src/storage/SnapshotStore.ts"
 import * as Gateway from "../Gateway.ts"
-import type { GatewayConfigInput } from "../GatewayConfig.ts"
+import { GatewayConfig, type GatewayConfigInput } from "../GatewayConfig.ts"
 import * as gatewayConfig from "../layers/gatewayConfig.ts"
 import * as log from "../layers/log.ts"
 import { PlacementPolicy } from "../layers/placementPolicy.ts"
@@ -31,8 +31,8 @@ export const gateway = (input: GatewayConfigInput) =>
     Layer.provide(Layer.succeed(PlacementPolicy, sessionOrLeast)),
     Layer.provide(podSources.layer),
     Layer.provide(layerNone),
-    Layer.provide(gatewayConfig.layer(input)),
-    Layer.provide(log.layer({ level: "info", format: "text" }))
+    Layer.provide(Layer.unwrapEffect(Effect.map(GatewayConfig, (config) => log.layer(config.log)))),
+    Layer.provide(gatewayConfig.layer(input))
   )
 
 const serveForever = Effect.gen(function*() {

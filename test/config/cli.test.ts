@@ -160,6 +160,35 @@ describe("serve", () => {
   })
 })
 
+test("a second signal ends a stop that takes long, with 130", async () => {
+  const fleet = await startTestFleet(1, { speed: 1 })
+  const gateway = startWarmroute(["serve", "--port", "0", "--snapshot", "off", "--pods", fleet.urls[0] ?? ""])
+  const [url] = /http:\/\/localhost:\d+/.exec(await gateway.printed("curl")) ?? []
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: emulatedModel, prompt: "x", max_tokens: 5000, ignore_eos: true, stream: true })
+  })
+  gateway.signal("SIGINT")
+  await gateway.printed("1 open request has 30s to end")
+  // A second one right after the first may be the same key press.
+  const again = setInterval(() => gateway.signal("SIGINT"), 100)
+  const { code } = await gateway.ended.finally(() => clearInterval(again))
+  expect(code).toBe(130)
+  await response.text().catch(() => {})
+  await fleet.stop()
+})
+
+test("log.format json writes one object a line on stderr", async () => {
+  const args = ["serve", "--pods", "http://127.0.0.1:1", "--port", "0", "--snapshot", "off"]
+  const gateway = startWarmroute(args, { WARMROUTE_LOG_FORMAT: "json" })
+  await gateway.printed("listens on")
+  gateway.signal("SIGTERM")
+  const { stderr } = await gateway.ended
+  const lines = stderr.trim().split("\n").map((line) => JSON.parse(line) as { message: string; logLevel: string })
+  expect(lines[0]).toMatchObject({ message: "pod 127.0.0.1:1 joined the pool", logLevel: "INFO" })
+})
+
 test("emulate prints pods that answer and stops on a signal", async () => {
   const fleet = startWarmroute(["emulate", "--pods", "2", "--port", "0", "--speed", "50", "--model", "tiny"])
   const text = await fleet.printed("npx bun start --pods")

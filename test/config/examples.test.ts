@@ -9,7 +9,7 @@ import { GatewayConfigSchema } from "../../config/GatewayConfig.ts"
 import { keysAt, leavesOf } from "../../config/schemaKeys.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 import { eventually } from "../lib/eventually.ts"
-import { loaded } from "./rendered.ts"
+import { decodedYaml, loaded } from "./rendered.ts"
 
 const examples = new URL("../../config/examples/", import.meta.url).pathname
 
@@ -51,12 +51,20 @@ describe("gateway.yaml", () => {
   })
 })
 
+test("every piece of YAML in the README is a configuration", async () => {
+  const readme = await Bun.file(new URL("../../README.md", import.meta.url)).text()
+  const pieces = [...readme.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, piece = ""]) => piece)
+  expect(pieces.length).toBeGreaterThan(1)
+  for (const piece of pieces) expect(decodedYaml(piece)).not.toBeString()
+})
+
 test("gateway.ts composes a gateway that serves a request by its own policy", async () => {
   const fleet = await startTestFleet(2)
   const layer = gateway({
     listen: { hostname: "127.0.0.1", port: 0 },
     pods: fleet.urls,
-    scrape: { interval: "100 millis" }
+    scrape: { interval: "100 millis" },
+    log: { level: "none" }
   })
   const ask = (url: string, session: string) =>
     fetch(`${url}/v1/chat/completions`, {
