@@ -48,7 +48,10 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
         progress: (ended, nowS) => report(`${ended} requests, ${Math.round(nowS)} s`)
       })
       if (Either.isLeft(run)) return yield* fail(run.left)
-      report(`${run.right.requests} requests measured in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`, true)
+      report(
+        `${run.right.requests} requests measured in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
+        true
+      )
       results.push({ policy, ...run.right })
     }
     const { pods, seed } = choice
@@ -140,6 +143,8 @@ const tableOf = (results: ReadonlyArray<PolicyResult>): string => {
   const rows = [columns.map(([title]) => title), ...results.map((result) => columns.map(([, show]) => show(result)))]
   const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows.map((row) =>
-    row.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join("  ")
+    row.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join(
+      "  "
+    )
   ).join("\n")
 }

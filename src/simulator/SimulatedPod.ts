@@ -1,0 +1,95 @@
+import { decodeStepSeconds, type EngineConstants } from "../core/EngineConstants.ts"
+import type { PodAddress } from "../core/Pod.ts"
+import { EngineModel } from "../emulator/engine/EngineModel.ts"
+import type { EngineRequestInput } from "../emulator/engine/EngineRequest.ts"
+
+type Outcome<Owner> = ReturnType<EngineModel<Owner>["step"]>
+
+/** What a scrape of the pod's metrics shows. */
+export interface PodReading {
+  readonly running: number
+  readonly waiting: number
+  readonly kvUsage: number
+}
+
+/**
+ * One engine in virtual time. While its batch only decodes, nothing is computed until something happens: an arrival
+ * cuts the stretch short, or its end has come. `wakeS` is when it wants to be woken; `version` grows with each plan,
+ * so that a wake for an older plan can be told apart.
+ */
+export class SimulatedPod<Owner> {
+  readonly address: PodAddress
+  readonly engine: EngineModel<Owner>
+  wakeS = Number.POSITIVE_INFINITY
+  version = 0
+  /** Start of the decode stretch that is not yet computed; -1: none. */
+  private stretchFromS = -1
+  /** The outcome that becomes visible at `wakeS`. */
+  private due: Outcome<Owner> | undefined
+
+  constructor(address: PodAddress, constants: EngineConstants, blockSizeTokens: number, maxNumSeqs: number) {
+    this.address = address
+    this.engine = new EngineModel({ constants, blockSizeTokens, maxNumSeqs, maxModelLen: constants.kvCapacityTokens })
+  }
+
+  /** KV tokens that requests can use, as vLLM's cache configuration tells. */
+  get kvCapacityTokens(): number {
+    return this.engine.pool.usableBlocks * this.engine.pool.blockSizeTokens
+  }
+
+  /** Queues a request; false when it can never fit. */
+  submit(input: EngineRequestInput<Owner>, nowS: number): boolean {
+    if (!this.engine.fits(input.promptTokens, input.outputTokens)) return false
+    if (this.stretchFromS >= 0) this.plan(this.engine.stepMany(this.stretchFromS, nowS))
+    this.engine.submit(input, nowS)
+    if (this.due === undefined) this.begin(nowS)
+    return true
+  }
+
+  /** The step or stretch under way ends now: what it brought. Valid until the next call. */
+  wake(): Outcome<Owner> {
+    const outcome = this.due ?? this.engine.stepMany(this.stretchFromS, Number.POSITIVE_INFINITY)
+    this.due = undefined
+    this.stretchFromS = -1
+    return outcome
+  }
+
+  /** Call after `wake`, once its outcome was read. */
+  begin(nowS: number): void {
+    this.wakeS = Number.POSITIVE_INFINITY
+    this.version++
+    if (!this.engine.hasWork) return
+    const endS = this.engine.stretchEndS(nowS)
+    if (endS > nowS) {
+      this.stretchFromS = nowS
+      this.wakeS = endS
+    } else {
+      this.plan(this.engine.step(nowS))
+    }
+  }
+
+  /** Metrics as of now; the KV that a stretch under way has taken since its start is worked out, not simulated. */
+  read(nowS: number): PodReading {
+    const { engine } = this
+    const running = engine.running.length
+    let grownBlocks = 0
+    if (this.stretchFromS >= 0) {
+      const contextTokens = engine.running.reduce((sum, request) => sum + request.lengthTokens, 0)
+      const steps = (nowS - this.stretchFromS) / decodeStepSeconds(engine.constants, running, contextTokens)
+      grownBlocks = steps * running / engine.pool.blockSizeTokens
+    }
+    return {
+      running,
+      waiting: engine.waiting.length,
+      kvUsage: Math.min(1, engine.kvUsage + grownBlocks / engine.pool.usableBlocks)
+    }
+  }
+
+  private plan(outcome: Outcome<Owner>): void {
+    if (outcome.steps === 0) throw new Error(`pod ${this.address.id} has work but makes no step`)
+    this.due = outcome
+    this.stretchFromS = -1
+    this.wakeS = outcome.endS
+    this.version++
+  }
+}
