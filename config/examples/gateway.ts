@@ -42,12 +42,11 @@ const serveForever = Effect.gen(function*() {
 })
 
 if (import.meta.main) {
-  BunRuntime.runMain(Effect.provide(
-    serveForever,
-    gateway({
-      pods: process.argv.slice(2),
-      scrape: { interval: "500 millis" },
-      answers: { podHeader: false }
-    })
-  ))
+  const layer = gateway({
+    pods: process.argv.slice(2),
+    scrape: { interval: "500 millis" },
+    answers: { podHeader: false }
+  })
+  // The gateway's log layer formats; the runtime's own logger would print every line twice.
+  BunRuntime.runMain(Effect.provide(serveForever, layer), { disablePrettyLogger: true })
 }
