@@ -82,7 +82,10 @@ export const describePod = (id: PodId, state: PodState, constants: EngineConstan
     _tag: "PodDescribed",
     id,
     blockSizeTokens,
-    kvCapacityTokens: gpuBlocks === undefined ? constants.kvCapacityTokens : gpuBlocks * blockSizeTokens,
+    // vLLM keeps one of its blocks for itself.
+    kvCapacityTokens: gpuBlocks === undefined
+      ? constants.kvCapacityTokens
+      : Math.max(1, gpuBlocks - 1) * blockSizeTokens,
     models: state.models.map((card) => card.id)
   }
 }

@@ -69,7 +69,7 @@ describe("start and stop", () => {
         _tag: "PodDescribed",
         id: address.id,
         blockSizeTokens: 32,
-        kvCapacityTokens: 32_000,
+        kvCapacityTokens: 31_968,
         models: ["qwen", "qwen-lora"]
       })
       expect(here.pod.status()).toMatchObject({ health: "healthy", version: "0.32.0", reason: undefined })
