@@ -91,7 +91,7 @@ describe("the openai package, against emulated pods", () => {
   })
 
   test("an audio file goes to a pod as the multipart body that the client made", async () => {
-    const file = await OpenAI.toFile(crypto.getRandomValues(new Uint8Array(40_000)), "speech.wav")
+    const file = await toFile(crypto.getRandomValues(new Uint8Array(40_000)), "speech.wav")
     const transcript = await client.audio.transcriptions.create({ model: emulatedModel, file })
     expect(transcript.text.length).toBeGreaterThan(0)
   })
