@@ -34,6 +34,14 @@ describe("EngineModel scheduling", () => {
     expect(computed).toEqual([64, 128, 150])
   })
 
+  test("gives the first token of a prompt whose last chunk is one token", () => {
+    const engine = engineOf()
+    const request = engine.submit(requestOf("a", 0, 65, 3), 0)
+    expect(drain(engine).map(({ kind }) => kind)).toEqual(["first", "finished"])
+    expect(request.firstTokenS).toBeGreaterThan(0)
+    expect(engine.counters.firstTokenS.count).toBe(1)
+  })
+
   test("decodes go first, prefill gets the rest of the budget", () => {
     const engine = engineOf()
     engine.submit(requestOf("a", 0, 10, 5), 0)

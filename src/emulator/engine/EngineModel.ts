@@ -129,8 +129,11 @@ export class EngineModel<Owner> {
     if (this.waiting.length > 0 && running.length < this.maxNumSeqs && this.blockedAtRelease !== this.pool.releases) {
       return false
     }
-    // Only the requests admitted last can still be prefilling.
-    for (let index = running.length - 1; index >= 0; index--) if (running[index]!.dueTokens !== 1) return false
+    // Only the requests admitted last can still be prefilling; a prompt may have one token left to compute.
+    for (let index = running.length - 1; index >= 0; index--) {
+      const { dueTokens, outputDone } = running[index]!
+      if (dueTokens !== 1 || outputDone === 0) return false
+    }
     return true
   }
 
