@@ -39,8 +39,10 @@ export class PodTable {
   readonly decodingTokens: Float64Array
   /** Context tokens that the `prefilling` requests will have once they decode. */
   readonly prefillingTokens: Float64Array
-  /** KV tokens held by requests in flight, prefix shared between them counted once. */
+  /** KV tokens of the prompts of requests in flight, a prefix shared between them counted once. */
   readonly usedTokens: Float64Array
+  /** Sum of the times at which the `decoding` requests gave their first token. */
+  readonly decodingSinceS: Float64Array
   /** When the pod last gave a first token or, if later, when its prefill queue last became non-empty. */
   readonly prefillSinceS: Float64Array
 
@@ -79,6 +81,7 @@ export class PodTable {
     this.decodingTokens = floats()
     this.prefillingTokens = floats()
     this.usedTokens = floats()
+    this.decodingSinceS = floats()
     this.prefillSinceS = floats()
     this.foreignRunning = floats()
     this.foreignWaiting = floats()
@@ -122,6 +125,7 @@ export class PodTable {
     this.decodingTokens[row] = 0
     this.prefillingTokens[row] = 0
     this.usedTokens[row] = 0
+    this.decodingSinceS[row] = 0
     this.foreignRunning[row] = 0
     this.foreignWaiting[row] = 0
   }

@@ -1,3 +1,4 @@
+import type { PolicyReasons } from "./Explanation.ts"
 import type { PodTable } from "./PodTable.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
 
@@ -23,4 +24,9 @@ export interface Policy {
   readonly type: string
   /** A row out of `context.candidates` (at least one is there), or -1 when a filter refused them all. */
   readonly pick: (context: PickContext) => number
+  /**
+   * What `pick` would do in this state and why; changes nothing but the context's candidates and random numbers.
+   * Left out by policies that can't tell without deciding.
+   */
+  readonly explain?: (context: PickContext) => PolicyReasons
 }

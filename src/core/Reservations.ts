@@ -21,6 +21,8 @@ export class Reservations {
   readonly uncachedTokens: Float64Array
   readonly contextTokens: Float64Array
   readonly promptTokens: Float64Array
+  /** When it was seen; only while decoding. */
+  readonly firstTokenS: Float64Array
   readonly tokensPerBlock: Float64Array
   /** What the request holds in the pod's sketch, and the prompt's blocks until they are known to be computed. */
   readonly lease: Float64Array
@@ -41,6 +43,7 @@ export class Reservations {
     this.uncachedTokens = floats()
     this.contextTokens = floats()
     this.promptTokens = floats()
+    this.firstTokenS = floats()
     this.tokensPerBlock = floats()
     this.lease = floats()
     this.chain = Array.from<BlockChain>({ length: slotsMax }).fill(emptyChain)

@@ -198,7 +198,9 @@ export class Scheduler {
     if (row < 0) return
     this.releasePrefill(slot, row)
     table.prefillSinceS[row] = nowS
+    reservations.firstTokenS[slot] = nowS
     table.decoding[row] = (table.decoding[row] ?? 0) + 1
+    table.decodingSinceS[row] = (table.decodingSinceS[row] ?? 0) + nowS
     table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
     this.shadows[row]?.prefilled(reservations.lease[slot] ?? -1, reservations.chain[slot] ?? emptyChain, nowS)
     reservations.chain[slot] = emptyChain
@@ -222,6 +224,9 @@ export class Scheduler {
         table.prefillSinceS[row] = nowS
       } else {
         table.decoding[row] = Math.max(0, (table.decoding[row] ?? 0) - 1)
+        table.decodingSinceS[row] = table.decoding[row] === 0
+          ? 0
+          : (table.decodingSinceS[row] ?? 0) - (reservations.firstTokenS[slot] ?? 0)
         table.decodingTokens[row] = table.decoding[row] === 0
           ? 0
           : Math.max(0, (table.decodingTokens[row] ?? 0) - (reservations.contextTokens[slot] ?? 0))

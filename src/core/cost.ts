@@ -60,12 +60,25 @@ export const stepS = (table: PodTable, row: number, requests: number, contextTok
     (table.decodeRequestS[row] ?? 0) * requests + (table.contextTokenS[row] ?? 0) * contextTokens
 }
 
+/**
+ * Output tokens that the decoding requests have by now: those of their time since the first token, at the pod's pace,
+ * none more than is expected of it. The pod's KV holds them, and no prompt shows them.
+ */
+const generatedTokens = (context: PickContext, row: number): number => {
+  const { nowS, outputTokens, table } = context
+  const decoding = table.decoding[row] ?? 0
+  if (decoding === 0) return 0
+  const decodedS = Math.max(0, decoding * nowS - (table.decodingSinceS[row] ?? 0))
+  const paceS = stepS(table, row, openRequests(table, row), openContextTokens(table, row))
+  return Math.min(decoding * outputTokens, decodedS / paceS)
+}
+
 /** κ-term without its weight: seconds until running requests have given back the KV that is missing. */
 export const kvShortageS = (context: PickContext, row: number, uncachedTokens: number): number => {
   const { table, outputTokens } = context
   const requests = openRequests(table, row)
-  const missing = (table.usedTokens[row] ?? 0) + (outputTokens * requests) / 2 + uncachedTokens + outputTokens -
-    (table.kvCapacityTokens[row] ?? 0)
+  const missing = (table.usedTokens[row] ?? 0) + generatedTokens(context, row) + (outputTokens * requests) / 2 +
+    uncachedTokens + outputTokens - (table.kvCapacityTokens[row] ?? 0)
   if (missing <= 0 || requests === 0) return 0
   const contextTokens = openContextTokens(table, row)
   const drainS = Math.max(1, outputTokens) * stepS(table, row, requests, contextTokens)

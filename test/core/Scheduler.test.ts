@@ -79,7 +79,8 @@ const load = (scheduler: Scheduler, row: number) => {
     aheadTokens: table.prefillAheadTokens[row],
     decodingTokens: table.decodingTokens[row],
     prefillingTokens: table.prefillingTokens[row],
-    usedTokens: table.usedTokens[row]
+    usedTokens: table.usedTokens[row],
+    decodingSinceS: table.decodingSinceS[row]
   }
 }
 
@@ -90,7 +91,8 @@ const noLoad = {
   aheadTokens: 0,
   decodingTokens: 0,
   prefillingTokens: 0,
-  usedTokens: 0
+  usedTokens: 0,
+  decodingSinceS: 0
 }
 
 describe("a reservation", () => {
@@ -104,6 +106,7 @@ describe("a reservation", () => {
     expect(charged.usedTokens).toBeGreaterThanOrEqual(160)
     scheduler.firstToken(reservation, 1)
     expect(load(scheduler, 0)).toMatchObject({ prefilling: 0, decoding: 1, aheadS: 0, decodingTokens: 192 })
+    expect(load(scheduler, 0).decodingSinceS).toBe(1)
     scheduler.end(reservation, { outputTokens: 32 }, 2)
     expect(load(scheduler, 0)).toEqual(noLoad)
     expect(scheduler.openRequests).toBe(0)

@@ -73,6 +73,18 @@ describe("KV shortage", () => {
     const stepSeconds = Math.sqrt(1e-4 + 4e-8) + 0.002
     expect(kvShortageS(context, 0, 1000)).toBeCloseTo((200 / 10_000) * 100 * stepSeconds, 12)
   })
+
+  test("counts what the running requests have generated since their first tokens, to what is expected of them", () => {
+    const context = contextOf([{ decoding: 2, decodingTokens: 10_000 }], 1000, { outputTokens: 100 })
+    context.table.usedTokens[0] = 99_000
+    const stepSeconds = Math.sqrt(1e-4 + 4e-8) + 0.002
+    const drained = (tokens: number) => (tokens / 10_000) * 100 * stepSeconds
+    context.table.decodingSinceS[0] = 2 * 50
+    context.nowS = 50 + 30 * stepSeconds
+    expect(kvShortageS(context, 0, 1000)).toBeCloseTo(drained(200 + 2 * 30), 9)
+    context.nowS = 1000
+    expect(kvShortageS(context, 0, 1000)).toBeCloseTo(drained(200 + 2 * 100), 9)
+  })
 })
 
 test("predicted TTFT adds the queue, the own prefill, half a step and the KV shortage", () => {

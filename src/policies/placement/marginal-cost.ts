@@ -9,6 +9,7 @@ import {
   prefillSlowdown,
   stepS
 } from "../../core/cost.ts"
+import type { ReasonColumn } from "../../core/Explanation.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 
 export const type = "marginal-cost"
@@ -28,56 +29,132 @@ export type Config = typeof Config.Type
 /** Costs closer than this share are a tie. */
 const TIE_SHARE = 1e-9
 
+/** Where the choice between the pod with most hits and the cheapest one stands. */
+interface Choice {
+  best: number
+  bestJ: number
+  ties: number
+  home: number
+  homeJ: number
+  homeHit: number
+}
+
+const undecided = (): Choice => ({ best: -1, bestJ: 0, ties: 0, home: -1, homeJ: 0, homeHit: 0 })
+
 /**
  * Prices each placement in seconds, J = w·(T + Q) + D + n·own, and takes the cheapest (DESIGN 5):
  * my TTFT, the queue it builds, my decode, and what my prefill costs everyone who is decoding there.
  * Ties are broken at random; the pod with most hits is left only for a clear gain, since a copy of a prefix
  * elsewhere costs cache that this request does not pay for.
  */
-export const make = (config: Config): Policy => ({
-  type,
-  pick: (context) => {
-    let best = -1
-    let bestJ = Number.POSITIVE_INFINITY
-    let ties = 0
-    let home = -1
-    let homeJ = Number.POSITIVE_INFINITY
-    let homeHit = 0
-    for (let i = 0; i < context.candidateCount; i++) {
-      const row = context.candidates[i] ?? 0
-      const j = placementCostS(config, context, row)
-      const hit = context.hitTokens[row] ?? 0
-      if (hit > homeHit || (hit === homeHit && hit > 0 && j < homeJ)) {
-        home = row
-        homeJ = j
-        homeHit = hit
-      }
-      if (best < 0 || j < bestJ * (1 - TIE_SHARE)) {
-        best = row
-        bestJ = j
-        ties = 1
-      } else if (j <= bestJ * (1 + TIE_SHARE)) {
-        ties++
-        if (context.random() * ties < 1) best = row
-      }
+export const make = (config: Config): Policy => {
+  const choice = undecided()
+  return {
+    type,
+    pick: (context) => choose(config, context, choice),
+    explain: (context) => {
+      const made = undecided()
+      const row = choose(config, context, made)
+      return { row, why: whyChosen(config, context, made, row), columns, values: termsByRow(config, context) }
     }
-    return home >= 0 && bestJ >= (1 - config.hysteresis) * homeJ ? home : best
   }
-})
+}
 
-/** J of a row, in (weighted) seconds. */
-const placementCostS = (config: Config, context: PickContext, row: number): number => {
+const choose = (config: Config, context: PickContext, choice: Choice): number => {
+  let best = -1
+  let bestJ = Number.POSITIVE_INFINITY
+  let ties = 0
+  let home = -1
+  let homeJ = Number.POSITIVE_INFINITY
+  let homeHit = 0
+  for (let i = 0; i < context.candidateCount; i++) {
+    const row = context.candidates[i] ?? 0
+    const j = placementCostS(config, context, row)
+    const hit = context.hitTokens[row] ?? 0
+    if (hit > homeHit || (hit === homeHit && hit > 0 && j < homeJ)) {
+      home = row
+      homeJ = j
+      homeHit = hit
+    }
+    if (best < 0 || j < bestJ * (1 - TIE_SHARE)) {
+      best = row
+      bestJ = j
+      ties = 1
+    } else if (j <= bestJ * (1 + TIE_SHARE)) {
+      ties++
+      if (context.random() * ties < 1) best = row
+    }
+  }
+  choice.best = best
+  choice.bestJ = bestJ
+  choice.ties = ties
+  choice.home = home
+  choice.homeJ = homeJ
+  choice.homeHit = homeHit
+  return home >= 0 && bestJ >= (1 - config.hysteresis) * homeJ ? home : best
+}
+
+/** J of a row, in (weighted) seconds. `terms` is filled for people when it is there, in the order of `columns`. */
+const placementCostS = (config: Config, context: PickContext, row: number, terms?: Float64Array): number => {
   const { table, request, hitTokens, outputTokens, nowS } = context
   const hit = hitTokens[row] ?? 0
   const own = ownPrefillS(table, row, request.promptTokens, hit)
   const slowdown = prefillSlowdown(table, row)
   const requests = openRequests(table, row)
   const contextTokens = openContextTokens(table, row)
-  const queueS = prefillAheadS(table, row, nowS) * slowdown + own
-  const ttftS = queueS + own * (slowdown - 1) + stepS(table, row, requests, contextTokens) / 2 +
-    config.kvShortageWeight * kvShortageS(context, row, request.promptTokens - hit)
+  const ahead = prefillAheadS(table, row, nowS)
+  const queueS = ahead * slowdown + own
+  const shortageS = config.kvShortageWeight * kvShortageS(context, row, request.promptTokens - hit)
+  const ttftS = queueS + own * (slowdown - 1) + stepS(table, row, requests, contextTokens) / 2 + shortageS
   const queuePenaltyS = (queueS * queueS) / config.queueToleranceS
   const decodeS = outputTokens *
     stepS(table, row, requests + 1, contextTokens + request.promptTokens + outputTokens / 2)
-  return config.ttftWeight * (ttftS + queuePenaltyS) + decodeS + decodingRequests(table, row) * own
+  const othersS = decodingRequests(table, row) * own
+  const j = config.ttftWeight * (ttftS + queuePenaltyS) + decodeS + othersS
+  if (terms !== undefined) {
+    terms.set([own, ahead, slowdown, shortageS, ttftS, queuePenaltyS, decodeS, othersS, j])
+  }
+  return j
+}
+
+const columns: ReadonlyArray<ReasonColumn> = [
+  { key: "ownPrefillS", title: "own prefill", unit: "s" },
+  { key: "prefillAheadS", title: "prefill ahead", unit: "s" },
+  { key: "slowdown", title: "slowdown", unit: "x" },
+  { key: "kvShortageS", title: "KV shortage", unit: "s" },
+  { key: "ttftS", title: "TTFT", unit: "s" },
+  { key: "queuePenaltyS", title: "queue penalty", unit: "s" },
+  { key: "decodeS", title: "decode", unit: "s" },
+  { key: "othersS", title: "cost to others", unit: "s" },
+  { key: "costS", title: "J", unit: "s" }
+]
+
+const termsByRow = (config: Config, context: PickContext): ReadonlyMap<number, Float64Array> => {
+  const byRow = new Map<number, Float64Array>()
+  for (const row of context.candidates.subarray(0, context.candidateCount)) {
+    const terms = new Float64Array(columns.length)
+    placementCostS(config, context, row, terms)
+    byRow.set(row, terms)
+  }
+  return byRow
+}
+
+const whyChosen = (config: Config, context: PickContext, choice: Choice, row: number): string => {
+  const { best, bestJ, home, homeJ, ties } = choice
+  const nameOf = (row: number): string => context.table.addresses[row]?.id ?? ""
+  const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
+  const margin = percent(config.hysteresis)
+  const gain = percent(homeJ > 0 ? 1 - bestJ / homeJ : 0)
+  if (context.candidateCount === 1) return "it is the only pod that can take the request"
+  if (row === home && bestJ < homeJ * (1 - TIE_SHARE)) {
+    return `stays on the pod with most hits: the cheapest, ${nameOf(best)}, saves only ${gain}, ` +
+      `less than the hysteresis of ${margin} asks`
+  }
+  if (row === home) return "it has most hits and no other pod is cheaper"
+  if (home >= 0) {
+    return `leaves ${nameOf(home)}, the pod with most hits: ${nameOf(row)} saves ${gain}, ` +
+      `more than the hysteresis of ${margin} asks`
+  }
+  if (ties > 1) return `no pod holds any of the prompt and ${ties} are equally cheap: one of them at random`
+  return "it is the cheapest, and no pod holds any of the prompt"
 }
