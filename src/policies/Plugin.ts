@@ -4,7 +4,11 @@ import type { PickContext } from "../core/Policy.ts"
 export type Filter = (context: PickContext) => void
 
 /** Fills `scores[i]` for candidate i, in [0, 1] (the profile clamps); higher is better. */
-export type Scorer = (context: PickContext, scores: Float64Array) => void
+export interface Scorer {
+  (context: PickContext, scores: Float64Array): void
+  /** For scorers that remember: the row that the profile took, told after the scores of the same pick. */
+  readonly placed?: (context: PickContext, row: number) => void
+}
 
 /** Chooses a row by the weighted sums, `scores[i]` for candidate i. At least one candidate is there. */
 export type Picker = (context: PickContext, scores: Float64Array) => number

@@ -1,17 +1,30 @@
 import { Either, ParseResult, Schema } from "effect"
 import type { Policy } from "../core/Policy.ts"
 import * as prefixCacheAffinityFilter from "./filter/prefix-cache-affinity-filter.ts"
+import * as utilizationFilter from "./filter/utilization-filter.ts"
 import * as maxScorePicker from "./picker/max-score-picker.ts"
 import * as randomPicker from "./picker/random-picker.ts"
 import * as weightedRandomPicker from "./picker/weighted-random-picker.ts"
+import * as chwbl from "./placement/chwbl.ts"
+import * as dynamoKv from "./placement/dynamo-kv.ts"
+import * as kvAware from "./placement/kv-aware.ts"
 import * as leastRequests from "./placement/least-requests.ts"
+import * as leastTtft from "./placement/least-ttft.ts"
 import * as marginalCost from "./placement/marginal-cost.ts"
+import * as powerOfTwo from "./placement/power-of-two.ts"
+import * as preble from "./placement/preble.ts"
 import * as random from "./placement/random.ts"
 import * as roundRobin from "./placement/round-robin.ts"
+import * as sessionHash from "./placement/session-hash.ts"
+import * as sglangCacheAware from "./placement/sglang-cache-aware.ts"
+import * as smgCacheAware from "./placement/smg-cache-aware.ts"
+import * as smgLeastLoad from "./placement/smg-least-load.ts"
 import * as weighted from "./placement/weighted.ts"
 import type { Filter, Picker, Scorer } from "./Plugin.ts"
 import * as activeRequestScorer from "./scorer/active-request-scorer.ts"
 import * as kvCacheUtilizationScorer from "./scorer/kv-cache-utilization-scorer.ts"
+import * as loadAwareScorer from "./scorer/load-aware-scorer.ts"
+import * as noHitLruScorer from "./scorer/no-hit-lru-scorer.ts"
 import * as prefixCacheScorer from "./scorer/prefix-cache-scorer.ts"
 import * as queueScorer from "./scorer/queue-scorer.ts"
 import * as runningRequestsSizeScorer from "./scorer/running-requests-size-scorer.ts"
@@ -36,17 +49,17 @@ export type PolicyDescription = PluginDescription | WeightedDescription
 interface PluginModule<A, Config> {
   readonly type: string
   readonly Config: Schema.Schema<Config, any>
-  readonly make: (config: Config) => A
+  readonly make: (config: Config, podsMax: number) => A
 }
 
-type Make<A> = (parameters: unknown) => Either.Either<A, string>
+type Make<A> = (parameters: unknown, podsMax: number) => Either.Either<A, string>
 
 const plugin = <A, Config>(module: PluginModule<A, Config>): readonly [string, Make<A>] => {
   const decode = Schema.decodeUnknownEither(module.Config, { onExcessProperty: "error", errors: "all" })
-  return [module.type, (parameters) =>
+  return [module.type, (parameters, podsMax) =>
     Either.mapBoth(decode(parameters ?? {}), {
       onLeft: (error) => `${module.type}: ${ParseResult.ArrayFormatter.formatErrorSync(error).map(issue).join("; ")}`,
-      onRight: module.make
+      onRight: (config) => module.make(config, podsMax)
     })]
 }
 
@@ -57,10 +70,20 @@ const placements = new Map<string, Make<Policy>>([
   plugin(marginalCost),
   plugin(roundRobin),
   plugin(random),
-  plugin(leastRequests)
+  plugin(leastRequests),
+  plugin(powerOfTwo),
+  plugin(sessionHash),
+  plugin(chwbl),
+  plugin(smgCacheAware),
+  plugin(smgLeastLoad),
+  plugin(sglangCacheAware),
+  plugin(kvAware),
+  plugin(dynamoKv),
+  plugin(leastTtft),
+  plugin(preble)
 ])
 
-const filters = new Map<string, Make<Filter>>([plugin(prefixCacheAffinityFilter)])
+const filters = new Map<string, Make<Filter>>([plugin(prefixCacheAffinityFilter), plugin(utilizationFilter)])
 
 const scorers = new Map<string, Make<Scorer>>([
   plugin(queueScorer),
@@ -68,6 +91,8 @@ const scorers = new Map<string, Make<Scorer>>([
   plugin(prefixCacheScorer),
   plugin(runningRequestsSizeScorer),
   plugin(activeRequestScorer),
+  plugin(loadAwareScorer),
+  plugin(noHitLruScorer),
   plugin(tokenLoadScorer)
 ])
 
@@ -77,16 +102,28 @@ const pickers = new Map<string, Make<Picker>>([
   plugin(weightedRandomPicker)
 ])
 
-/** Profiles that go by a name. Source of the blend: llm-d's optimized baseline (queue 2, kv 2, prefix 3). */
+const blend: WeightedDescription = {
+  type: weighted.type,
+  filters: [],
+  scorers: [
+    { type: queueScorer.type, weight: 2 },
+    { type: kvCacheUtilizationScorer.type, weight: 2 },
+    { type: prefixCacheScorer.type, weight: 3 }
+  ],
+  picker: { type: maxScorePicker.type }
+}
+
+/**
+ * Profiles that go by a name. Source: llm-d's built-in default; its guides up to v0.8, which add no-hit-LRU 2; and its
+ * optimized baseline of August 2026.
+ */
 const presets: Readonly<Record<string, WeightedDescription>> = {
-  "llm-d-blend": {
+  "llm-d-blend": blend,
+  "llm-d-blend-lru": { ...blend, scorers: [...blend.scorers, { type: noHitLruScorer.type, weight: 2 }] },
+  "llm-d-2026-08": {
     type: weighted.type,
-    filters: [],
-    scorers: [
-      { type: queueScorer.type, weight: 2 },
-      { type: kvCacheUtilizationScorer.type, weight: 2 },
-      { type: prefixCacheScorer.type, weight: 3 }
-    ],
+    filters: [{ type: prefixCacheAffinityFilter.type }],
+    scorers: [{ type: tokenLoadScorer.type, weight: 1 }],
     picker: { type: maxScorePicker.type }
   }
 }
@@ -98,7 +135,7 @@ export const policyNames: ReadonlyArray<string> = [...placements.keys(), weighte
 export const makePolicy = (description: PolicyDescription, podsMax: number): Either.Either<Policy, string> => {
   const profile = presets[description.type] ?? description
   if (isWeighted(profile)) return makeWeighted(profile, podsMax)
-  return lookUp("policy", placements, profile, policyNames)
+  return lookUp("policy", placements, profile, podsMax, policyNames)
 }
 
 const isWeighted = (description: PolicyDescription): description is WeightedDescription =>
@@ -107,12 +144,16 @@ const isWeighted = (description: PolicyDescription): description is WeightedDesc
 const makeWeighted = (description: WeightedDescription, podsMax: number): Either.Either<Policy, string> =>
   Either.gen(function*() {
     const profileFilters: Array<Filter> = []
-    for (const filter of description.filters) profileFilters.push(yield* lookUp("filter", filters, filter))
-    const profileScorers: Array<{ readonly scorer: Scorer; readonly weight: number }> = []
+    for (const filter of description.filters) profileFilters.push(yield* lookUp("filter", filters, filter, podsMax))
+    const profileScorers: Array<{ readonly name: string; readonly scorer: Scorer; readonly weight: number }> = []
     for (const scorer of description.scorers) {
-      profileScorers.push({ scorer: yield* lookUp("scorer", scorers, scorer), weight: scorer.weight })
+      profileScorers.push({
+        name: scorer.type,
+        scorer: yield* lookUp("scorer", scorers, scorer, podsMax),
+        weight: scorer.weight
+      })
     }
-    const picker = yield* lookUp("picker", pickers, description.picker)
+    const picker = yield* lookUp("picker", pickers, description.picker, podsMax)
     return weighted.make({ filters: profileFilters, scorers: profileScorers, picker, podsMax })
   })
 
@@ -120,10 +161,11 @@ const lookUp = <A>(
   kind: string,
   known: ReadonlyMap<string, Make<A>>,
   description: PluginDescription,
+  podsMax: number,
   names: ReadonlyArray<string> = [...known.keys()]
 ): Either.Either<A, string> => {
   const make = known.get(description.type)
   return make === undefined
     ? Either.left(`there is no ${kind} "${description.type}"; there are: ${names.join(", ")}`)
-    : make(description.parameters)
+    : make(description.parameters, podsMax)
 }

@@ -1,9 +1,15 @@
+import { Either } from "effect"
 import { emptyChain } from "../../src/core/BlockChain.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import { PodTable } from "../../src/core/PodTable.ts"
-import type { PickContext } from "../../src/core/Policy.ts"
+import type { PickContext, Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+import { mix32 } from "../../src/policies/hashKeys.ts"
+import { makePolicy, type PolicyDescription } from "../../src/policies/registry.ts"
+
+export const policyOf = (description: PolicyDescription): Policy =>
+  Either.getOrThrowWith(makePolicy(description, 64), (why) => new Error(why))
 
 /** Round numbers, so that expected costs can be worked out by hand. */
 export const roundConstants: EngineConstants = {
@@ -42,6 +48,14 @@ export const requestOf = (promptTokens: number): RequestFeatures => ({
   tokensPerBlock: (blockSizeTokens) => blockSizeTokens,
   sessionHash: 0
 })
+
+/** A request whose prompt has these blocks of 16 tokens; each is named by all before it too. */
+export const promptOf = (...blocks: ReadonlyArray<number>): RequestFeatures => {
+  let before = 1
+  const low = Uint32Array.from(blocks, (block) => before = mix32(before, block))
+  const chain = { low, high: new Uint32Array(blocks.length), length: blocks.length }
+  return { ...requestOf(blocks.length * 16 + 1), chain: () => chain }
+}
 
 /** A small linear congruential generator: the same seed gives the same picks. */
 export const seededRandom = (seed: number): () => number => {

@@ -1,11 +1,7 @@
 import { describe, expect, test } from "bun:test"
-import { Either, FastCheck as fc } from "effect"
-import type { Policy } from "../../src/core/Policy.ts"
-import { makePolicy, type PolicyDescription, policyNames } from "../../src/policies/registry.ts"
-import { contextOf, pickCounts, type PodFacts } from "./fleet.ts"
-
-const policyOf = (description: PolicyDescription, podsMax = 64): Policy =>
-  Either.getOrThrowWith(makePolicy(description, podsMax), (why) => new Error(why))
+import { FastCheck as fc } from "effect"
+import { policyNames } from "../../src/policies/registry.ts"
+import { contextOf, pickCounts, type PodFacts, policyOf } from "./fleet.ts"
 
 const podFacts: fc.Arbitrary<PodFacts> = fc.record({
   hitTokens: fc.integer({ min: 0, max: 999 }),

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import { Either } from "effect"
+import { podAddress } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import { makePolicy, type PolicyDescription } from "../../src/policies/registry.ts"
-import { contextOf, pickCounts } from "./fleet.ts"
-
-const policyOf = (description: PolicyDescription): Policy =>
-  Either.getOrThrowWith(makePolicy(description, 64), (why) => new Error(why))
+import { contextOf, pickCounts, policyOf } from "./fleet.ts"
 
 const alone = (scorer: string, parameters: Record<string, unknown> = {}): Policy =>
   policyOf({
@@ -25,6 +23,31 @@ describe("llm-d-blend", () => {
     expect(blend.pick(contextOf(pods, 1000))).toBe(0)
     // At a hit of 0.85 the first has 3.55 and loses.
     expect(blend.pick(contextOf([{ ...pods[0], hitTokens: 850 }, { kvUsage: 0.2 }], 1000))).toBe(1)
+  })
+})
+
+describe("llm-d-blend-lru", () => {
+  test("adds 2 for the pod whose last cold request is longest ago", () => {
+    // Kv 1 − 0.4 against 1 − 0.1: 2 · 0.3 = 0.6 behind. Both never used: 2 · 1 against 2 · 0 puts the first ahead;
+    // after it, the second was never used and scores 1; then the first is the longer ago.
+    const policy = policyOf({ type: "llm-d-blend-lru" })
+    const context = contextOf([{ kvUsage: 0.4 }, { kvUsage: 0.1 }], 1000)
+    expect([policy.pick(context), policy.pick(context), policy.pick(context)]).toEqual([0, 1, 0])
+    // A hit of 0.1 adds 0.3 and takes the LRU out: 0.6 is more.
+    context.hitTokens[0] = 100
+    expect(policy.pick(context)).toBe(1)
+  })
+})
+
+describe("llm-d-2026-08", () => {
+  const policy = policyOf({ type: "llm-d-2026-08" })
+
+  test("keeps to the warm pod, and else takes the fewest tokens in flight", () => {
+    expect(policy.pick(contextOf([{}, { hitTokens: 800, prefillAheadTokens: 200_000 }], 1000))).toBe(1)
+    // 500 + 1000 − 700 = 800 uncached tokens against 1000.
+    expect(policy.pick(contextOf([{}, { hitTokens: 700, prefillAheadTokens: 500 }], 1000))).toBe(1)
+    // 701 + 1000 − 700 = 1001 against 1000.
+    expect(policy.pick(contextOf([{}, { hitTokens: 700, prefillAheadTokens: 701 }], 1000))).toBe(0)
   })
 })
 
@@ -60,6 +83,80 @@ describe("scorers alone", () => {
     // 3000 + 100 uncached against 2500 + 1000.
     const pods = [{ prefillAheadTokens: 3000, hitTokens: 900 }, { prefillAheadTokens: 2500 }]
     expect(alone("token-load-scorer").pick(contextOf(pods, 1000))).toBe(0)
+  })
+})
+
+describe("load-aware-scorer", () => {
+  test("falls from 0.5 to 0 at 128 waiting", () => {
+    expect(alone("load-aware-scorer").pick(contextOf([{ waiting: 64 }, { waiting: 63 }], 10))).toBe(1)
+    // 0.5 · (1 − 64/128) = 0.25 against 1 − 0.8 = 0.2 and 1 − 0.7 = 0.3 of the KV scorer.
+    const profile = policyOf({
+      type: "weighted",
+      filters: [],
+      scorers: [{ type: "load-aware-scorer", weight: 1 }, { type: "kv-cache-utilization-scorer", weight: 1 }],
+      picker: { type: "max-score-picker" }
+    })
+    const pick = (kvUsage: number) =>
+      profile.pick(contextOf([{ waiting: 64, kvUsage: 1 }, { waiting: 500, kvUsage }], 10))
+    expect([pick(0.8), pick(0.7)]).toEqual([0, 1])
+  })
+})
+
+describe("no-hit-lru-scorer", () => {
+  test("deals cold requests out in turn, and forgets whose turn it was beyond its size", () => {
+    const context = contextOf([{}, {}, {}], 1000)
+    const turns = (policy: Policy) => Array.from({ length: 6 }, () => policy.pick(context))
+    expect(turns(alone("no-hit-lru-scorer"))).toEqual([0, 1, 2, 0, 1, 2])
+    // Remembers one: whoever was not last and comes first in the table.
+    expect(turns(alone("no-hit-lru-scorer", { lruSize: 1 }))).toEqual([0, 1, 0, 1, 0, 1])
+  })
+
+  test("warm requests neither have a turn nor take one", () => {
+    const policy = alone("no-hit-lru-scorer")
+    const context = contextOf([{}, {}, {}], 1000)
+    expect(policy.pick(context)).toBe(0)
+    context.hitTokens[2] = 1
+    const warm = Array.from({ length: 60 }, () => policy.pick(context))
+    expect(new Set(warm).size).toBe(3)
+    context.hitTokens[2] = 0
+    expect([policy.pick(context), policy.pick(context)]).toEqual([1, 2])
+  })
+
+  test("a new pod on the row of one that left has had no turn", () => {
+    const policy = alone("no-hit-lru-scorer")
+    const context = contextOf([{}, {}], 1000)
+    expect([policy.pick(context), policy.pick(context), policy.pick(context)]).toEqual([0, 1, 0])
+    context.table.remove(0)
+    context.table.add(podAddress("10.0.0.2", 8000, false))
+    expect(policy.pick(context)).toBe(0)
+  })
+})
+
+describe("utilization-filter", () => {
+  const withConditions = (parameters: Record<string, unknown>): Policy =>
+    policyOf({
+      type: "weighted",
+      filters: [{ type: "utilization-filter", parameters }],
+      scorers: [{ type: "prefix-cache-scorer", weight: 1 }],
+      picker: { type: "max-score-picker" }
+    })
+  const busy = { hitTokens: 900, decoding: 2, prefilling: 1, running: 4, waiting: 5, kvUsage: 0.8 }
+
+  test.each([
+    ["active-requests", 3],
+    ["running-requests", 4],
+    ["waiting-queue", 5],
+    ["kv-cache-utilization", 0.8]
+  ])("keeps a pod whose %s is %d when that is the most allowed, and not when less is", (metric, value) => {
+    const pick = (maxValue: number) =>
+      withConditions({ conditions: [{ metric, maxValue }] }).pick(contextOf([{}, busy], 1000))
+    expect([pick(value), pick(value - 0.1)]).toEqual([1, 0])
+  })
+
+  test("refuses the request when no pod is left, unless told to fall back", () => {
+    const conditions = [{ metric: "waiting-queue", maxValue: 4 }]
+    expect(withConditions({ conditions }).pick(contextOf([busy], 1000))).toBe(-1)
+    expect(withConditions({ conditions, fallbackOnEmpty: true }).pick(contextOf([busy], 1000))).toBe(0)
   })
 })
 
