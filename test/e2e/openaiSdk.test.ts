@@ -4,7 +4,8 @@ import OpenAI, {
   BadRequestError,
   InternalServerError,
   NotFoundError,
-  RateLimitError
+  RateLimitError,
+  toFile
 } from "openai"
 import { rejectionOf } from "../lib/rejectionOf.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
