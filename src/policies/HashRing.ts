@@ -3,92 +3,95 @@ import type { PodId } from "../core/Pod.ts"
 import type { PodTable } from "../core/PodTable.ts"
 import { mix32 } from "./hashKeys.ts"
 
+/** A point and the row that it belongs to are one number: point · 65536 + row. */
+const ROWS = 65_536
+
 /**
  * A ring of hashes with the same number of points for each pod of the table. A pod that joins or leaves moves only the
- * keys of its own points. Memory: 8 bytes a point, at least doubled when full.
+ * keys of its own points. Memory: 8 bytes a point, and as much again when the ring has doubled to make room.
  */
 export class HashRing {
   /** Points on the ring. */
   size = 0
-  /** Sorted. */
-  private points = new Uint32Array(0)
-  /** Row of the pod that each point belongs to. */
-  private rows = new Uint32Array(0)
+  private readonly pointsPerPod: number
+  /** Sorted; only the first `size` count. */
+  private points = new Float64Array(0)
+  /** By row, the pod whose points are on the ring. */
   private readonly ids: Array<PodId | undefined> = []
-  private readonly joining: Uint32Array
 
   constructor(pointsPerPod: number) {
-    this.joining = new Uint32Array(pointsPerPod)
+    this.pointsPerPod = pointsPerPod
   }
 
-  /** Follows the fleet. Costs one comparison a row, and a pass over the ring for each pod that joined or left. */
+  /** Follows the fleet. Costs one comparison a row, and a pass over the ring when pods joined or left. */
   follow(table: PodTable): void {
     while (this.ids.length < table.rowCount) this.ids.push(undefined)
+    let left = 0
+    let joined = 0
     for (let row = 0; row < this.ids.length; row++) {
       const id = table.addresses[row]?.id
       if (this.ids[row] === id) continue
-      if (this.ids[row] !== undefined) this.remove(row)
-      if (id !== undefined) this.insert(row, id)
-      this.ids[row] = id
+      if (this.ids[row] !== undefined) left++
+      if (id !== undefined) joined++
     }
+    if (left > 0) this.removeLeft(table)
+    if (joined > 0) this.insertJoined(table, joined)
+    if (left + joined > 0) { for (let row = 0; row < this.ids.length; row++) this.ids[row] = table.addresses[row]?.id }
   }
 
-  /** Position of the first point at or after the key; the ring must not be empty. */
+  /** Position of the first point at or after the key, a 32-bit hash; the ring must not be empty. */
   positionOf(key: number): number {
     let low = 0
     let high = this.size
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((this.points[middle] ?? 0) < key) low = middle + 1
+      if ((this.points[middle] ?? 0) < key * ROWS) low = middle + 1
       else high = middle
     }
     return low === this.size ? 0 : low
   }
 
   rowAt(position: number): number {
-    return this.rows[position] ?? -1
+    return (this.points[position] ?? 0) % ROWS
   }
 
-  private insert(row: number, id: PodId): void {
-    const { joining } = this
-    const pod = hashText(id)
-    for (let i = 0; i < joining.length; i++) joining[i] = mix32(pod, i)
-    joining.sort()
-    this.grow(this.size + joining.length)
-    let from = this.size - 1
-    let next = joining.length - 1
-    this.size += joining.length
-    for (let to = this.size - 1; next >= 0; to--) {
-      if (from >= 0 && (this.points[from] ?? 0) > (joining[next] ?? 0)) {
-        this.points[to] = this.points[from] ?? 0
-        this.rows[to] = this.rows[from] ?? 0
-        from--
-      } else {
-        this.points[to] = joining[next] ?? 0
-        this.rows[to] = row
-        next--
-      }
-    }
-  }
-
-  private remove(row: number): void {
+  private removeLeft(table: PodTable): void {
     let kept = 0
     for (let at = 0; at < this.size; at++) {
-      if (this.rows[at] === row) continue
-      this.points[kept] = this.points[at] ?? 0
-      this.rows[kept] = this.rows[at] ?? 0
-      kept++
+      const row = this.rowAt(at)
+      if (this.ids[row] === table.addresses[row]?.id) this.points[kept++] = this.points[at] ?? 0
     }
     this.size = kept
   }
 
+  /** Sorts the points of those that joined and merges them in from the end. */
+  private insertJoined(table: PodTable, joined: number): void {
+    const added = new Float64Array(joined * this.pointsPerPod)
+    let count = 0
+    for (let row = 0; row < this.ids.length; row++) {
+      const id = table.addresses[row]?.id
+      if (id === undefined || this.ids[row] === id) continue
+      const pod = hashText(id)
+      for (let i = 0; i < this.pointsPerPod; i++) added[count++] = mix32(pod, i) * ROWS + row
+    }
+    added.sort()
+    this.grow(this.size + count)
+    let from = this.size - 1
+    let next = count - 1
+    for (let to = this.size + count - 1; next >= 0; to--) {
+      const old = from < 0 ? -1 : this.points[from] ?? 0
+      const young = added[next] ?? 0
+      this.points[to] = Math.max(old, young)
+      if (old > young) from--
+      else next--
+    }
+    this.size += count
+  }
+
   private grow(size: number): void {
     if (size <= this.points.length) return
-    const capacity = Math.max(size, 2 * this.points.length)
-    const { points, rows } = this
-    this.points = new Uint32Array(capacity)
-    this.rows = new Uint32Array(capacity)
+    const { points } = this
+    this.points = new Float64Array(Math.max(size, 2 * points.length))
     this.points.set(points)
-    this.rows.set(rows)
   }
 }
