@@ -3,6 +3,9 @@ import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument }
 import { ConfigError } from "./ConfigError.ts"
 import { type ConfigSource, isTree, type SettingPath } from "./ConfigSource.ts"
 
+/** No setting lies this deep, but an alias inside its own value has no end. */
+const LEVELS_MAX = 32
+
 /** Reads YAML (JSON is YAML too). `name` is what messages call the file. Left names line and column. */
 export const yamlSource = (name: string, text: string): Either.Either<ConfigSource, ConfigError> => {
   const lines = new LineCounter()
@@ -28,6 +31,13 @@ export const yamlSource = (name: string, text: string): Either.Either<ConfigSour
   } catch (cause) {
     return wrong(name, `is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
+  if (isDeeperThan(LEVELS_MAX, values)) {
+    return wrong(
+      name,
+      `nests deeper than ${LEVELS_MAX} levels`,
+      "An alias (*name) must not lie inside the value that it stands for."
+    )
+  }
   if (!isTree(values)) {
     return wrong(`${name}:1:1`, "does not hold settings by name", `Write for instance "listen: { port: 8080 }".`)
   }
@@ -40,6 +50,10 @@ export const yamlSource = (name: string, text: string): Either.Either<ConfigSour
     }
   })
 }
+
+const isDeeperThan = (levels: number, value: unknown): boolean =>
+  typeof value === "object" && value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner)))
 
 const syntaxFix = (code: string): string | undefined => {
   if (code === "DUPLICATE_KEY") return "Each key may be there once; remove one of the two."

@@ -99,6 +99,7 @@ describe("what is refused names the line, the setting and the fix", () => {
     ],
     ["pods: [", `gateway.yaml:1:8 is not YAML: `],
     ["x: *nobody", `gateway.yaml is not YAML: Unresolved alias`],
+    ["x: &a [*a]", `gateway.yaml: nests deeper than 32 levels. An alias (*name) must not lie inside the value`],
     ["- http://a:1", `gateway.yaml:1:1 does not hold settings by name. Write for instance "listen: { port: 8080 }".`]
   ])("%s", (yaml, message) => expect(refusedYaml(yaml)).toContain(message))
 
