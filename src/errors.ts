@@ -65,6 +65,14 @@ export class BodyTooLarge extends GatewayError {
   readonly code = "body_too_large"
 }
 
+/** The client took too long to send its request. */
+export class BodyTimedOut extends GatewayError {
+  readonly _tag = "BodyTimedOut"
+  readonly status = 408
+  readonly type = "timeout_error"
+  readonly code = "body_timed_out"
+}
+
 /** The gateway refuses now and would take the request later. */
 export class Overloaded extends GatewayError {
   readonly _tag = "Overloaded"

@@ -3,6 +3,7 @@ import { errorResponse } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps } from "./FrontOptions.ts"
 import { type ClientServer, ProxyExchange } from "./ProxyExchange.ts"
+import { newRequestId } from "./requestHeaders.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
 
@@ -31,7 +32,8 @@ export class Front {
     if (this.open >= openRequestsMax) {
       metrics.requestEnded(route.path, 429, "failed", 0)
       const message = `the gateway already has ${openRequestsMax} requests in hand`
-      return errorResponse(new Overloaded({ message, retryAfterS: 1 }), undefined, route.prompt === "messages")
+      const requestId = request.headers.get("x-request-id") ?? newRequestId()
+      return errorResponse(new Overloaded({ message, retryAfterS: 1 }), requestId, route.prompt === "messages")
     }
     this.open++
     return new ProxyExchange(this, route, request, server).run()

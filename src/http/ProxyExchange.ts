@@ -1,5 +1,5 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
-import { type GatewayError, NoPodAvailable, TimedOut } from "../errors.ts"
+import { BodyTimedOut, type GatewayError, NoPodAvailable } from "../errors.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
 import { breakOff, directStream, isEventStream, wholeBody } from "./answerBody.ts"
 import { errorResponse, toGatewayError, upstreamGatewayError } from "./errors.ts"
@@ -287,7 +287,7 @@ const aborted: RequestEnd = { outcome: "aborted" }
 const failed: RequestEnd = { outcome: "failed" }
 const bareEnds = { aborted, failed, finished: { outcome: "finished" } } as const
 
-const bodyTimedOut = () => new TimedOut({ message: "the request's body did not come in time" })
+const bodyTimedOut = () => new BodyTimedOut({ message: "the request's body did not come in time" })
 
 const isRetriable = (kind: UpstreamError["kind"]): kind is RetryReason =>
   kind === "refused" || kind === "connect-timeout" || kind === "broken" || kind === "exhausted"

@@ -21,6 +21,9 @@ export const connectionNames = (value: string | undefined): ReadonlyArray<string
 const none: ReadonlyArray<string> = []
 const validTraceparent = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/
 
+/** For a request whose client named none. */
+export const newRequestId = (): string => crypto.randomUUID().replaceAll("-", "")
+
 /** Header lines towards a pod, and the request's id, which is the client's own or a new one. */
 export const podRequestHeaders = (
   headers: Headers,
@@ -47,7 +50,7 @@ export const podRequestHeaders = (
   if (clientAddress !== undefined) {
     lines += `x-forwarded-for: ${forwarded === undefined ? "" : `${forwarded}, `}${clientAddress}\r\n`
   } else if (forwarded !== undefined) lines += `x-forwarded-for: ${forwarded}\r\n`
-  const random = crypto.randomUUID().replaceAll("-", "")
+  const random = newRequestId()
   const requestId = all["x-request-id"] ?? random
   const given = all["traceparent"]
   // Sampled, as a pod's tracer would be when nobody asked; a client's own decision is kept.

@@ -8,7 +8,7 @@ import type { FrontEnv } from "./makeFront.ts"
 /** Routes that the gateway answers by itself; all GET. */
 export const statusPaths = [
   "/v1/models",
-  "/v1/models/*",
+  "/v1/models/:id{.+}",
   "/livez",
   "/readyz",
   "/health",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { podAddress } from "../../src/core/Pod.ts"
+import { headerOf, rawRequest } from "../lib/rawHttp.ts"
 import { deadAddress, RawPod } from "./RawPod.ts"
 import { TestFront } from "./TestFront.ts"
 
@@ -266,6 +267,18 @@ describe("the front", () => {
     expect(((await announced.json()) as { error: { code: string } }).error.code).toBe("body_too_large")
   })
 
+  test("a client that does not send its whole body in time is 408", async () => {
+    await using front = new TestFront([], { options: { bodyReadTimeoutMs: 20 } })
+    const headers = { "content-length": "100", "x-request-id": "slow-1" }
+    const answer = await rawRequest(front.url, { method: "POST", path: "/v1/completions", headers })
+    expect([answer.status, JSON.parse(new TextDecoder().decode(answer.body)).error.code]).toEqual([
+      408,
+      "body_timed_out"
+    ])
+    expect(headerOf(answer.headers, "x-request-id")).toBe("slow-1")
+    expect(front.server.openRequests()).toBe(0)
+  })
+
   test("more open requests than allowed are 429", async () => {
     using pod = new RawPod(() => {})
     await using front = new TestFront([pod.address], { options: { openRequestsMax: 1 } })
@@ -274,6 +287,7 @@ describe("the front", () => {
     await pod.until((pod) => pod.received.length === 1)
     const second = await front.post("/v1/completions", { model: "m", prompt: "x" })
     expect([second.status, second.headers.get("retry-after")]).toEqual([429, "1"])
+    expect(second.headers.get("x-request-id")).toMatch(/^[0-9a-f]{32}$/)
     controller.abort()
     await front.quiet()
   })
@@ -302,7 +316,9 @@ describe("the front", () => {
     const unknown = await fetch(`${front.url}/v1/nothing`)
     const wrong = await fetch(`${front.url}/v1/chat/completions`)
     const post = await fetch(`${front.url}/v1/models`, { method: "POST" })
+    const nameless = await fetch(`${front.url}/v1/models/`)
     expect([unknown.status, wrong.status, wrong.headers.get("allow"), post.status]).toEqual([404, 405, "POST", 405])
+    expect(nameless.status).toBe(404)
     expect(await unknown.json()).toEqual({
       error: { message: "no route GET /v1/nothing", type: "invalid_request_error", param: null, code: "unknown_route" }
     })
