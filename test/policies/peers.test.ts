@@ -43,13 +43,26 @@ describe("smg-least-load", () => {
     )
   })
 
-  test("counts the prompts it sent since the last scrape", () => {
-    // 0 against 0.15; then 1000/2000 = 0.5 against 0.15; the next scrape makes it 0 against 0.15 again.
+  test("counts the prompts it sent since the last poll, which is every ten seconds", () => {
+    // 0 against 0.15; then 1000/2000 = 0.5 against 0.15; then 0.5 against 0.65 and so on, though scrapes come between.
     const policy = policyOf({ type: "smg-least-load" })
     const context = scraped([{}, { kvUsage: 0.5 }])
-    expect([policy.pick(context), policy.pick(context)]).toEqual([0, 1])
-    context.table.observedAtS.fill(2)
-    expect(policy.pick(context)).toBe(0)
+    const pickAt = (nowS: number): number => {
+      context.nowS = nowS
+      context.table.observedAtS.fill(nowS)
+      return policy.pick(context)
+    }
+    expect([pickAt(1), pickAt(2), pickAt(3), pickAt(10.9)]).toEqual([0, 1, 0, 1])
+    // The next poll makes it 0 against 0.15 again.
+    expect([pickAt(11), pickAt(11)]).toEqual([0, 1])
+  })
+
+  test("does not pile everything on a pod that joined and was never scraped", () => {
+    // 0.5, 1 and so on for what it is sent, against 0.15 and 0.65.
+    const policy = policyOf({ type: "smg-least-load" })
+    const context = scraped([{}, { kvUsage: 0.5 }])
+    context.table.observedAtS[0] = -1
+    expect([policy.pick(context), policy.pick(context), policy.pick(context)]).toEqual([0, 1, 0])
   })
 
   test("goes by open requests until a pod has been scraped", () => {
