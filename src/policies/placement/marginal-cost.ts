@@ -42,8 +42,8 @@ interface Choice {
 const undecided = (): Choice => ({ best: -1, bestJ: 0, ties: 0, home: -1, homeJ: 0, homeHit: 0 })
 
 /**
- * Prices each placement in seconds, J = w·(T + Q) + D + n·own, and takes the cheapest (DESIGN 5):
- * my TTFT, the queue it builds, my decode, and what my prefill costs everyone who is decoding there.
+ * Prices each placement in seconds, J = w·(T + Q) + D + X, and takes the cheapest (DESIGN 5): my TTFT, the queue it
+ * builds, my decode, and what my prefill and my decode cost everyone else there.
  * Ties are broken at random; the pod with most hits is left only for a clear gain, since a copy of a prefix
  * elsewhere costs cache that this request does not pay for.
  */
@@ -109,7 +109,10 @@ const placementCostS = (config: Config, context: PickContext, row: number, terms
   const queuePenaltyS = (queueS * queueS) / config.queueToleranceS
   const decodeS = outputTokens *
     stepS(table, row, requests + 1, contextTokens + request.promptTokens + outputTokens / 2)
-  const othersS = decodingRequests(table, row) * own
+  // Each request there waits for my prefill, and then for my part of the steps of half its output.
+  const myStepPartS = (table.contextTokenS[row] ?? 0) * (request.promptTokens + outputTokens / 2) +
+    (table.decodeRequestS[row] ?? 0)
+  const othersS = decodingRequests(table, row) * own + (requests * outputTokens * myStepPartS) / 2
   const j = config.ttftWeight * (ttftS + queuePenaltyS) + decodeS + othersS
   if (terms !== undefined) {
     terms.set([own, ahead, slowdown, shortageS, ttftS, queuePenaltyS, decodeS, othersS, j])
