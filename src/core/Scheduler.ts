@@ -2,6 +2,8 @@ import { emptyChain } from "./BlockChain.ts"
 import { ownPrefillS, predictTtftS } from "./cost.ts"
 import { DueHeap } from "./DueHeap.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
+import { explainPick } from "./explainPick.ts"
+import type { Exclusion, PickExplanation } from "./Explanation.ts"
 import { ModelRows } from "./ModelRows.ts"
 import { OutputLengths } from "./OutputLengths.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
@@ -160,14 +162,9 @@ export class Scheduler {
 
   /** Picks a pod and reserves its load there in one go, so that the next pick already sees it. */
   pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal {
-    this.passUnseenFirstTokens(nowS)
-    const refusal = this.collectCandidates(request, excluded)
+    const refusal = this.prepare(request, excluded, nowS)
     if (refusal !== undefined) return refusal
     const { context } = this
-    context.request = request
-    context.nowS = nowS
-    context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
-    this.measureHits(request)
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
     const address = this.table.addresses[row]
@@ -186,6 +183,22 @@ export class Scheduler {
       hitTokens: context.hitTokens[row] ?? 0,
       predictedTtftS
     }
+  }
+
+  /** What `pick` would do now and why. Reserves nothing. */
+  explain(request: RequestFeatures, nowS: number): PickExplanation {
+    const { context, reservations } = this
+    const hitTokens = this.hitsEverywhere(request)
+    const refusal = this.prepare(request, [], nowS) ??
+      (reservations.open >= reservations.slotsMax ? "too-many-open" : undefined)
+    return explainPick({
+      policy: this.policy,
+      context,
+      hitTokens,
+      refused: refusal === undefined ? undefined : refusalWords[refusal],
+      exclusionOf: (row) => this.exclusionOf(row, request.model),
+      kvShortageWeight: KV_SHORTAGE_WEIGHT
+    })
   }
 
   /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
@@ -270,8 +283,38 @@ export class Scheduler {
     return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)
   }
 
+  /** Fills the context for a decision over the pods that may take the request. */
+  private prepare(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Refusal | undefined {
+    this.passUnseenFirstTokens(nowS)
+    const { context } = this
+    context.request = request
+    context.nowS = nowS
+    context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
+    const refusal = this.collectCandidates(request, excluded)
+    if (refusal === undefined) this.measureHits(request)
+    return refusal
+  }
+
+  /** Hit tokens by row, of pods that can't take the request too. */
+  private hitsEverywhere(request: RequestFeatures): Float64Array {
+    const { context, table } = this
+    context.candidateCount = 0
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.live[row] === 1) context.candidates[context.candidateCount++] = row
+    }
+    this.measureHits(request)
+    return context.hitTokens.slice(0, table.rowCount)
+  }
+
+  private exclusionOf(row: number, model: string): Exclusion | undefined {
+    if (this.table.accepting[row] === 0) return "not-accepting"
+    const word = this.models.maskOf(model)?.[row >>> 5] ?? 0
+    return model !== "" && (word & (1 << (row & 31))) === 0 ? "other-model" : undefined
+  }
+
   private collectCandidates(request: RequestFeatures, excluded: ReadonlyArray<string>): Refusal | undefined {
     const { context, table } = this
+    context.candidateCount = 0
     const mask = request.model === "" ? undefined : this.models.maskOf(request.model)
     if (request.model !== "" && mask === undefined) return this.models.size === 0 ? "no-pod" : "unknown-model"
     let count = 0
@@ -404,6 +447,13 @@ export class Scheduler {
     this.foreignSeen.waiting[row] = 0
     this.table.clearReservations(row)
   }
+}
+
+const refusalWords: Readonly<Record<Refusal, string>> = {
+  "unknown-model": "no pod serves this model",
+  "no-pod": "no pod that serves this model takes requests now",
+  "too-many-open": "the gateway has as many requests open as it may (limits.openRequestsMax)",
+  filtered: "the policy's filters refuse every pod"
 }
 
 /** Blocks beyond the hashed ones that a running request holds: the partial one at its end. */

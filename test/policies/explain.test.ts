@@ -7,7 +7,15 @@ import { Scheduler } from "../../src/core/Scheduler.ts"
 import { makePolicy } from "../../src/policies/registry.ts"
 import { contextOf, requestOf, roundConstants, seededRandom } from "./fleet.ts"
 
-const explaining = ["marginal-cost", "round-robin", "random"]
+const explaining = [
+  "marginal-cost",
+  "round-robin",
+  "random",
+  "least-requests",
+  "llm-d-blend",
+  "llm-d-blend-lru",
+  "llm-d-2026-08"
+]
 
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 
