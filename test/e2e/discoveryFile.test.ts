@@ -2,9 +2,10 @@ import { expect, test } from "bun:test"
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { rawRequest } from "../lib/rawHttp.ts"
+import { textOf } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
 
@@ -25,13 +26,7 @@ test("pods of a watched file come, go after draining, and a broken file changes 
   const second = startScriptedPod((_request, connection) =>
     connection.send(streamHead + event("from the second") + streamEnd)
   )
-  const ask = () =>
-    rawRequest(gateway.url, {
-      method: "POST",
-      path: "/v1/completions",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "tiny", prompt: "hello", max_tokens: 4, stream: true })
-    })
+  const ask = () => streamCompletion(gateway.url, "hello")
   writePods(first.url)
   const gateway = await startTestGateway({ podsFile: path })
   await gateway.healthyPods(1)
@@ -42,16 +37,16 @@ test("pods of a watched file come, go after draining, and a broken file changes 
   await gateway.healthyPods(2)
   writePods(second.url)
   await gateway.healthyPods(1)
-  expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
+  expect(textOf(await ask())).toBe("data: from the second\n\n")
 
   // The pod that left was drained: its stream goes on to its end.
   connection.send(event("two") + streamEnd)
   const drained = await streaming
-  expect(new TextDecoder().decode(drained.body)).toBe("data: one\n\ndata: two\n\n")
+  expect(textOf(drained)).toBe("data: one\n\ndata: two\n\n")
   expect(drained.complete).toBe(true)
 
   write("pods: [ {")
-  expect(new TextDecoder().decode((await ask()).body)).toBe("data: from the second\n\n")
+  expect(textOf(await ask())).toBe("data: from the second\n\n")
   writePods(first.url, second.url)
   await gateway.healthyPods(2)
   await gateway.becomesIdle()

@@ -1,18 +1,11 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
-import { rawRequest } from "../lib/rawHttp.ts"
+import { textOf } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const ask = (url: string) =>
-  rawRequest(url, {
-    method: "POST",
-    path: "/v1/completions",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "tiny", prompt: "hello", max_tokens: 4, stream: true })
-  })
 
 const setUp = async () => {
   const taken = Promise.withResolvers<PodConnection>()
@@ -22,7 +15,7 @@ const setUp = async () => {
   })
   const gateway = await startTestGateway({ pods: [pod.url] })
   await gateway.healthyPods(1)
-  const streaming = ask(gateway.url)
+  const streaming = streamCompletion(gateway.url, "hello")
   const connection = await taken.promise
   return { pod, gateway, streaming, connection }
 }
@@ -30,11 +23,11 @@ const setUp = async () => {
 test("a gateway that drains takes no new request and lets the running stream end", async () => {
   const { connection, gateway, pod, streaming } = await setUp()
   const drained = Effect.runPromise(gateway.handle.drain(10_000))
-  const refused = await ask(gateway.url).then((answer) => answer.status, () => "no connection")
+  const refused = await streamCompletion(gateway.url, "hello").then((answer) => answer.status, () => "no connection")
   expect(["no connection", 503]).toContain(refused)
   connection.send(event("two") + streamEnd)
   const answer = await streaming
-  expect(new TextDecoder().decode(answer.body)).toBe("data: one\n\ndata: two\n\n")
+  expect(textOf(answer)).toBe("data: one\n\ndata: two\n\n")
   expect(answer.complete).toBe(true)
   await drained
   await gateway.stop()

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import type { PodConnection } from "../lib/rawPod.ts"
-import { rawRequest } from "../lib/rawHttp.ts"
+import { textOf } from "../lib/rawHttp.ts"
+import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
 
@@ -10,7 +11,7 @@ test("600 streams are open at once, each with its own bytes", async () => {
   const open: Array<{ readonly connection: PodConnection; readonly prompt: string }> = []
   const allOpen = Promise.withResolvers<void>()
   const pod = startScriptedPod((request, connection) => {
-    const { prompt } = JSON.parse(new TextDecoder().decode(request.body)) as { prompt: string }
+    const { prompt } = JSON.parse(textOf(request)) as { prompt: string }
     connection.send(streamHead + event(`${prompt} begins`))
     open.push({ connection, prompt })
     if (open.length === count) allOpen.resolve()
@@ -18,12 +19,7 @@ test("600 streams are open at once, each with its own bytes", async () => {
   const gateway = await startTestGateway({ pods: [pod.url] })
   await gateway.healthyPods(1)
   // On plain sockets, since this process's own fetch has at most 256 connections.
-  const ask = async (i: number): Promise<string> => {
-    const body = JSON.stringify({ model: "tiny", prompt: `stream ${i}`, max_tokens: 8, stream: true })
-    const headers = { "content-type": "application/json" }
-    const answer = await rawRequest(gateway.url, { method: "POST", path: "/v1/completions", headers, body })
-    return new TextDecoder().decode(answer.body)
-  }
+  const ask = async (i: number): Promise<string> => textOf(await streamCompletion(gateway.url, `stream ${i}`))
   const answers = Array.from({ length: count }, (_, i) => ask(i))
   await allOpen.promise
   expect(gateway.handle.openRequests()).toBe(count)

@@ -1,13 +1,10 @@
 import { expect, test } from "bun:test"
-import { headerOf, rawRequest } from "../lib/rawHttp.ts"
+import { headerOf, textOf } from "../lib/rawHttp.ts"
 import type { PodConnection, RawPod } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-
-const json = { "content-type": "application/json" }
-
-const completion = (prompt: string): string => JSON.stringify({ model: "tiny", prompt, max_tokens: 8, stream: true })
 
 test("a pod that dies loses its streams and nobody else's, and new requests go round it", async () => {
   const streamCount = 12
@@ -30,13 +27,7 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   await gateway.healthyPods(3)
   const answers = Array.from(
     { length: streamCount },
-    (_, i) =>
-      rawRequest(gateway.url, {
-        method: "POST",
-        path: "/v1/completions",
-        headers: json,
-        body: completion(`story ${i}`)
-      })
+    (_, i) => streamCompletion(gateway.url, `story ${i}`)
   )
   await allOpen.promise
   const [victim, ...others] = pods
@@ -48,21 +39,16 @@ test("a pod that dies loses its streams and nobody else's, and new requests go r
   const ended = await Promise.all(answers)
   const cut = ended.filter((answer) => !answer.complete)
   expect(cut).toHaveLength(streamCount / 3)
-  expect(cut.map((answer) => new TextDecoder().decode(answer.body))).toEqual(cut.map(() => "data: one\n\n"))
+  expect(cut.map((answer) => textOf(answer))).toEqual(cut.map(() => "data: one\n\n"))
   const whole = ended.filter((answer) => answer.complete)
-  expect(whole.map((answer) => new TextDecoder().decode(answer.body))).toEqual(
+  expect(whole.map((answer) => textOf(answer))).toEqual(
     whole.map(() => "data: one\n\ndata: two\n\n")
   )
 
   // At once, before any probe can have noticed: a refused connection is tried on another pod.
   holding = false
   for (let i = 0; i < 9; i++) {
-    const answer = await rawRequest(gateway.url, {
-      method: "POST",
-      path: "/v1/completions",
-      headers: json,
-      body: completion(`after ${i}`)
-    })
+    const answer = await streamCompletion(gateway.url, `after ${i}`)
     expect(answer.status).toBe(200)
     expect(answer.complete).toBe(true)
   }
@@ -85,12 +71,7 @@ test("a pod that died unnoticed costs no request", async () => {
   victim.stop()
   const otherId = new URL(other.url).host
   for (let i = 0; i < 6; i++) {
-    const answer = await rawRequest(gateway.url, {
-      method: "POST",
-      path: "/v1/completions",
-      headers: json,
-      body: completion(`unnoticed ${i}`)
-    })
+    const answer = await streamCompletion(gateway.url, `unnoticed ${i}`)
     expect(answer.status).toBe(200)
     expect(headerOf(answer.headers, "x-warmroute-pod")).toBe(otherId)
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { headerOf, rawRequest, type RawResponse } from "../lib/rawHttp.ts"
+import { headerOf, rawRequest, type RawResponse, textOf } from "../lib/rawHttp.ts"
 import type { RawPod } from "../lib/rawPod.ts"
 import {
   exchangeHeader,
@@ -123,7 +123,7 @@ describe("what the gateway answers itself", () => {
     async (_name, exchange) => {
       const answer = await ask(gateway.url, exchange)
       expect(answer.status).toBe(exchange.response.status)
-      expect(JSON.parse(new TextDecoder().decode(answer.body))).toEqual({
+      expect(JSON.parse(textOf(answer))).toEqual({
         error: {
           message: expect.any(String),
           type: expect.any(String),
@@ -139,7 +139,7 @@ describe("what the gateway answers itself", () => {
     const recorded = exchanges.find((each) => each.name === "models")
     const answer = await rawRequest(gateway.url, { method: "GET", path: "/v1/models" })
     const listOf = (response: RawResponse): { object: string; data: ReadonlyArray<{ id: string }> } =>
-      JSON.parse(new TextDecoder().decode(response.body))
+      JSON.parse(textOf(response))
     if (recorded === undefined) throw new Error("no recorded model list")
     const byId = (list: ReadonlyArray<{ id: string }>): ReadonlyArray<{ id: string }> =>
       list.toSorted((a, b) => a.id.localeCompare(b.id))

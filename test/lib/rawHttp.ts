@@ -17,6 +17,9 @@ export interface RawRequest {
   readonly body?: Uint8Array | string | undefined
 }
 
+/** The body as text. */
+export const textOf = (response: Pick<RawResponse, "body">): string => new TextDecoder().decode(response.body)
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("latin1")
 

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test"
+import { textOf } from "../lib/rawHttp.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
+import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
 
@@ -21,12 +23,8 @@ test.concurrent.each(pauses)("a silence of 15 s $where is not cut", async ({ bef
   })
   const gateway = await startTestGateway({ pods: [pod.url] })
   await gateway.healthyPods(1)
-  const response = await fetch(`${gateway.url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "tiny", prompt: "wait", max_tokens: 8, stream: true })
-  })
-  expect(await response.text()).toBe("data: one\n\ndata: two\n\n")
+  const answer = await streamCompletion(gateway.url, "wait")
+  expect(textOf(answer)).toBe("data: one\n\ndata: two\n\n")
   await gateway.stop()
   pod.stop()
 }, 40_000)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { headerOf, rawRequest, type RawResponse } from "../lib/rawHttp.ts"
+import { headerOf, rawRequest, type RawResponse, textOf } from "../lib/rawHttp.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
 import { installVllm, startVllmPod, vllmDir, vllmInstalled, type VllmPod } from "./realVllm.ts"
 
@@ -18,8 +18,6 @@ const json = { "content-type": "application/json" }
 /** With a request id, which vLLM builds its ids from, so that two answers can be compared. */
 const post = (url: string, path: string, body: unknown): Promise<RawResponse> =>
   rawRequest(url, { method: "POST", path, headers: { ...json, "x-request-id": "e2e" }, body: JSON.stringify(body) })
-
-const textOf = (response: RawResponse): string => new TextDecoder().decode(response.body)
 
 const podOf = (response: RawResponse): string => headerOf(response.headers, "x-warmroute-pod") ?? "none"
 
