@@ -4,18 +4,10 @@ import type { BlockChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { Scheduler } from "../../src/core/Scheduler.ts"
-import { makePolicy } from "../../src/policies/registry.ts"
+import { makePolicy, policyNames } from "../../src/policies/registry.ts"
 import { contextOf, requestOf, roundConstants, seededRandom } from "./fleet.ts"
 
-const explaining = [
-  "marginal-cost",
-  "round-robin",
-  "random",
-  "least-requests",
-  "llm-d-blend",
-  "llm-d-blend-lru",
-  "llm-d-2026-08"
-]
+const explaining = policyNames.filter((name) => name !== "weighted")
 
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 

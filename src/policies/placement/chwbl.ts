@@ -1,9 +1,11 @@
 import { Schema } from "effect"
 import { openRequests } from "../../core/cost.ts"
+import type { PolicyReasons } from "../../core/Explanation.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { HashRing } from "../HashRing.ts"
 import { prefixKey } from "../hashKeys.ts"
 import { leastCost } from "../leastCost.ts"
+import { openRequestsMeasure, reasonsOf } from "../reasonsOf.ts"
 
 export const type = "chwbl"
 
@@ -25,24 +27,28 @@ export type Config = typeof Config.Type
 export const make = (config: Config, podsMax: number): Policy => {
   const ring = new HashRing(config.replication)
   const isCandidate = new Uint8Array(podsMax)
-  return {
-    type,
-    pick: (context) => {
-      ring.follow(context.table)
-      const key = prefixKey(context, config.prefixTokens)
-      if (key === 0) return leastCost(context, load)
-      let total = 0
-      for (let i = 0; i < context.candidateCount; i++) {
-        const row = context.candidates[i] ?? 0
-        isCandidate[row] = 1
-        total += load(context, row)
-      }
-      const loadMax = total === 0 ? 0 : (config.loadFactor * (total + 1)) / context.candidateCount
-      const row = firstUpTo(loadMax, context, ring, key, isCandidate)
-      for (let i = 0; i < context.candidateCount; i++) isCandidate[context.candidates[i] ?? 0] = 0
-      return row
+  const pick = (context: PickContext): number => {
+    ring.follow(context.table)
+    const key = prefixKey(context, config.prefixTokens)
+    if (key === 0) return leastCost(context, load)
+    let total = 0
+    for (let i = 0; i < context.candidateCount; i++) {
+      const row = context.candidates[i] ?? 0
+      isCandidate[row] = 1
+      total += load(context, row)
     }
+    const loadMax = total === 0 ? 0 : (config.loadFactor * (total + 1)) / context.candidateCount
+    const row = firstUpTo(loadMax, context, ring, key, isCandidate)
+    for (let i = 0; i < context.candidateCount; i++) isCandidate[context.candidates[i] ?? 0] = 0
+    return row
   }
+  const explain = (context: PickContext): PolicyReasons => {
+    const why = prefixKey(context, config.prefixTokens) === 0
+      ? "the prompt has no full block to go by, and it has the fewest open requests"
+      : "it is the first on the ring after the prompt's head that is within the bound on its load"
+    return reasonsOf(context, pick(context), why, [openRequestsMeasure])
+  }
+  return { type, pick, explain }
 }
 
 const load = (context: PickContext, row: number): number => openRequests(context.table, row)

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { leastCost } from "../leastCost.ts"
+import { type Measure, reasonsOf } from "../reasonsOf.ts"
 
 export const type = "dynamo-kv"
 
@@ -20,14 +21,29 @@ export type Config = typeof Config.Type
  * be are taken to be in use already. Blocks are not rounded. Source: Dynamo's KV router at temperature 0.
  */
 export const make = (config: Config): Policy => {
-  const cost = (context: PickContext, row: number): number => {
-    const { table, request } = context
-    const hit = context.hitTokens[row] ?? 0
-    const used = table.usedTokens[row] ?? 0
-    const prefill = (table.prefillAheadTokens[row] ?? 0) + request.promptTokens - config.overlapScoreCredit * hit
-    const decode = used + request.promptTokens - Math.min(hit, used)
-    return (config.prefillLoadScale * Math.max(0, prefill) + decode) /
-      (table.blockSizeTokens[row] || config.blockSizeTokens)
+  const blockTokens = ({ table }: PickContext, row: number): number =>
+    table.blockSizeTokens[row] || config.blockSizeTokens
+  const prefillBlocks = (context: PickContext, row: number): number => {
+    const credit = config.overlapScoreCredit * (context.hitTokens[row] ?? 0)
+    const tokens = (context.table.prefillAheadTokens[row] ?? 0) + context.request.promptTokens - credit
+    return Math.max(0, tokens) / blockTokens(context, row)
   }
-  return { type, pick: (context) => leastCost(context, cost) }
+  const decodeBlocks = (context: PickContext, row: number): number => {
+    const used = context.table.usedTokens[row] ?? 0
+    const newTokens = context.request.promptTokens - Math.min(context.hitTokens[row] ?? 0, used)
+    return (used + newTokens) / blockTokens(context, row)
+  }
+  const cost = (context: PickContext, row: number): number =>
+    config.prefillLoadScale * prefillBlocks(context, row) + decodeBlocks(context, row)
+  const measures: ReadonlyArray<Measure> = [
+    { key: "prefillBlocks", title: "prefill blocks", unit: "", of: prefillBlocks },
+    { key: "decodeBlocks", title: "decode blocks", unit: "", of: decodeBlocks },
+    { key: "cost", title: "cost in blocks", unit: "", of: cost }
+  ]
+  return {
+    type,
+    pick: (context) => leastCost(context, cost),
+    explain: (context) =>
+      reasonsOf(context, leastCost(context, cost), "it has the lowest cost in prefill and decode blocks", measures)
+  }
 }

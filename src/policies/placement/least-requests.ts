@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { openRequests } from "../../core/cost.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { leastCost } from "../leastCost.ts"
+import { openRequestsMeasure, reasonsOf } from "../reasonsOf.ts"
 
 export const type = "least-requests"
 
@@ -13,15 +14,6 @@ const requests = (context: PickContext, row: number): number => openRequests(con
 export const make = (): Policy => ({
   type,
   pick: (context) => leastCost(context, requests),
-  explain: (context) => ({
-    row: leastCost(context, requests),
-    why: "it has the fewest open requests",
-    columns: [{ key: "openRequests", title: "open requests", unit: "" }],
-    values: new Map(
-      [...context.candidates.subarray(0, context.candidateCount)].map((row) => [
-        row,
-        Float64Array.of(requests(context, row))
-      ])
-    )
-  })
+  explain: (context) =>
+    reasonsOf(context, leastCost(context, requests), "it has the fewest open requests", [openRequestsMeasure])
 })

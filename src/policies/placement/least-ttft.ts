@@ -1,7 +1,8 @@
 import { Schema } from "effect"
-import { predictTtftS } from "../../core/cost.ts"
+import { ownPrefillS, predictTtftS, prefillAheadS } from "../../core/cost.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { leastCost } from "../leastCost.ts"
+import { type Measure, reasonsOf } from "../reasonsOf.ts"
 
 export const type = "least-ttft"
 
@@ -18,5 +19,25 @@ export type Config = typeof Config.Type
  */
 export const make = (config: Config): Policy => {
   const cost = (context: PickContext, row: number): number => predictTtftS(context, row, config.kvShortageWeight)
-  return { type, pick: (context) => leastCost(context, cost) }
+  const measures: ReadonlyArray<Measure> = [...prefillMeasures, { key: "ttftS", title: "TTFT", unit: "s", of: cost }]
+  return {
+    type,
+    pick: (context) => leastCost(context, cost),
+    explain: (context) => reasonsOf(context, leastCost(context, cost), "it has the lowest predicted TTFT", measures)
+  }
 }
+
+const prefillMeasures: ReadonlyArray<Measure> = [
+  {
+    key: "prefillAheadS",
+    title: "prefill ahead",
+    unit: "s",
+    of: (context, row) => prefillAheadS(context.table, row, context.nowS)
+  },
+  {
+    key: "ownPrefillS",
+    title: "own prefill",
+    unit: "s",
+    of: (context, row) => ownPrefillS(context.table, row, context.request.promptTokens, context.hitTokens[row] ?? 0)
+  }
+]

@@ -3,6 +3,7 @@ import { ownPrefillS, stepS } from "../../core/cost.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { leastCost } from "../leastCost.ts"
 import { mostHits } from "../mostHits.ts"
+import { type Measure, reasonsOf } from "../reasonsOf.ts"
 import { RowOwners } from "../RowOwners.ts"
 import { WindowSums } from "../WindowSums.ts"
 
@@ -27,20 +28,41 @@ export type Config = typeof Config.Type
  */
 export const make = (config: Config, podsMax: number): Policy => {
   const memory = new PlacementMemory(config, podsMax)
-  const windowLoadS = (context: PickContext, row: number): number => memory.loadS(context, row)
-  const exploreS = (context: PickContext, row: number): number => memory.exploreS(context, row)
+  const loadS = (context: PickContext, row: number): number => memory.loadS(context, row)
+  const evictionS = (context: PickContext, row: number): number => memory.evictionS(context, row)
+  const exploreS = (context: PickContext, row: number): number =>
+    loadS(context, row) + evictionS(context, row) + ownS(context, row)
+  const measures: ReadonlyArray<Measure> = [
+    { key: "windowLoadS", title: "load in the window", unit: "s", of: loadS },
+    { key: "evictionS", title: "eviction", unit: "s", of: evictionS },
+    { key: "ownPrefillS", title: "own prefill", unit: "s", of: ownS },
+    { key: "costS", title: "cost", unit: "s", of: exploreS }
+  ]
   return {
     type,
     pick: (context) => {
-      const { request, hitTokens } = context
-      const warm = mostHits(context, windowLoadS)
-      const cached = hitTokens[warm] ?? 0
-      const row = cached > request.promptTokens - cached ? warm : leastCost(context, exploreS)
+      const warm = mostHits(context, loadS)
+      const row = exploits(context, warm) ? warm : leastCost(context, exploreS)
       memory.place(context, row)
       return row
+    },
+    explain: (context) => {
+      const warm = mostHits(context, loadS)
+      return exploits(context, warm)
+        ? reasonsOf(context, warm, "exploits: it has more of the prompt cached than is left to compute", measures)
+        : reasonsOf(context, leastCost(context, exploreS), "explores: it has the lowest cost", measures)
     }
   }
 }
+
+const exploits = ({ request, hitTokens }: PickContext, warm: number): boolean => {
+  const cached = hitTokens[warm] ?? 0
+  return cached > request.promptTokens - cached
+}
+
+/** P */
+const ownS = ({ table, request, hitTokens }: PickContext, row: number): number =>
+  ownPrefillS(table, row, request.promptTokens, hitTokens[row] ?? 0)
 
 /** What was placed on each row: seconds of work and hits over the window, and the tokens that fill its cache. */
 class PlacementMemory {
@@ -63,18 +85,16 @@ class PlacementMemory {
     return this.workS.sum(row, context.nowS)
   }
 
-  /** L + M + P */
-  exploreS(context: PickContext, row: number): number {
+  /** M */
+  evictionS(context: PickContext, row: number): number {
+    this.forgetFormer(context, row)
     const { table, request, hitTokens, outputTokens, nowS } = context
-    const loadS = this.loadS(context, row)
-    const hit = hitTokens[row] ?? 0
-    const addedTokens = request.promptTokens - hit + outputTokens
+    const addedTokens = request.promptTokens - (hitTokens[row] ?? 0) + outputTokens
     const filled = this.filledTokens[row] ?? 0
     const evictedTokens = Math.max(0, filled + addedTokens - (table.kvCapacityTokens[row] ?? 0))
     const prompts = this.promptTokens.sum(row, nowS)
     const hitShare = prompts === 0 ? 0 : this.hitTokens.sum(row, nowS) / prompts
-    return loadS + evictedTokens * (table.prefillTokenS[row] ?? 0) * hitShare +
-      ownPrefillS(table, row, request.promptTokens, hit)
+    return evictedTokens * (table.prefillTokenS[row] ?? 0) * hitShare
   }
 
   place(context: PickContext, row: number): void {
@@ -82,7 +102,7 @@ class PlacementMemory {
     const { table, request, hitTokens, outputTokens, nowS } = context
     const hit = hitTokens[row] ?? 0
     const decodeS = outputTokens * stepS(table, row, 1, request.promptTokens + outputTokens / 2)
-    this.workS.add(row, ownPrefillS(table, row, request.promptTokens, hit) + decodeS, nowS)
+    this.workS.add(row, ownS(context, row) + decodeS, nowS)
     this.promptTokens.add(row, request.promptTokens, nowS)
     this.hitTokens.add(row, hit, nowS)
     const addedTokens = request.promptTokens - hit + outputTokens

@@ -3,6 +3,7 @@ import { openRequests } from "../../core/cost.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
 import { leastCost } from "../leastCost.ts"
 import { mostHits } from "../mostHits.ts"
+import { type Measure, openRequestsMeasure, reasonsOf } from "../reasonsOf.ts"
 import { RowOwners } from "../RowOwners.ts"
 
 export const type = "sglang-cache-aware"
@@ -31,12 +32,23 @@ export const make = (config: Config, podsMax: number): Policy => {
     if (owners.changed(context.table, row)) treeTokens[row] = 0
     return treeTokens[row] ?? 0
   }
-  const choose = (context: PickContext): number => {
-    if (outOfBalance(config, context)) return leastCost(context, load)
+  const choose = (context: PickContext, note?: (why: string) => void): number => {
+    if (outOfBalance(config, context)) {
+      note?.("the fleet is out of balance, and it has the fewest open requests")
+      return leastCost(context, load)
+    }
     const matched = mostHits(context, anyOfThem)
-    const hit = context.hitTokens[matched] ?? 0
-    return hit > config.cacheThreshold * context.request.promptTokens ? matched : leastCost(context, treeSize)
+    if ((context.hitTokens[matched] ?? 0) > config.cacheThreshold * context.request.promptTokens) {
+      note?.("it holds most of the prompt")
+      return matched
+    }
+    note?.("no pod holds enough of the prompt, and it has the smallest tree")
+    return leastCost(context, treeSize)
   }
+  const measures: ReadonlyArray<Measure> = [
+    openRequestsMeasure,
+    { key: "treeTokens", title: "tokens in its tree", unit: "", of: treeSize }
+  ]
   return {
     type,
     pick: (context) => {
@@ -44,6 +56,11 @@ export const make = (config: Config, podsMax: number): Policy => {
       const newTokens = context.request.promptTokens - (context.hitTokens[row] ?? 0)
       treeTokens[row] = Math.min(config.maxTreeTokens, treeSize(context, row) + newTokens)
       return row
+    },
+    explain: (context) => {
+      let why = ""
+      const row = choose(context, (found) => why = found)
+      return reasonsOf(context, row, why, measures)
     }
   }
 }
