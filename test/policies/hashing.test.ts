@@ -92,10 +92,10 @@ describe("chwbl", () => {
       context.table.decoding[home] = homeLoad
       return policy.pick(context)
     }
-    // Bounds 1.25 · (5 + 1)/4 = 1.875, 1.25 · (4 + 1)/4 = 1.5625 and 1.25 · (8 + 1)/4 = 2.8125.
+    // Bounds 1.25 · (5 + 1)/4 = 1.875, 1.25 · (4 + 1)/4 = 1.5625 and 1.25 · (9 + 1)/4 = 3.125.
     expect(pickAt(2, 1)).not.toBe(home)
     expect(pickAt(1, 1)).toBe(home)
-    expect(pickAt(2, 2)).toBe(home)
+    expect(pickAt(3, 2)).toBe(home)
   })
 
   test("a prompt shorter than a block goes where fewest requests are open", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { PickContext } from "../../src/core/Policy.ts"
+import { WindowSums } from "../../src/policies/WindowSums.ts"
 import { contextOf, pickCounts, type PodFacts, policyOf, requestOf } from "./fleet.ts"
 
 /** Picks by a fresh policy for a prompt of 1000 tokens. */
@@ -110,6 +111,11 @@ describe("kv-aware", () => {
     expect(pickBy("kv-aware")([warm, { decoding: 1 }])).toBe(1)
     expect(pickBy("kv-aware")([warm, { decoding: 2 }])).toBe(0)
   })
+
+  test("goes by the hits while all pods are idle", () => {
+    // 999 · 1 against 1000 · 1.
+    expect(pickCounts(policyOf({ type: "kv-aware" }).pick, [{}, { hitTokens: 1 }], 1000, 20)).toEqual([0, 20])
+  })
 })
 
 describe("dynamo-kv", () => {
@@ -170,25 +176,42 @@ describe("preble", () => {
     context.request = requestOf(1000)
     const next = () => policy.pick(context)
     expect([next(), next(), next(), next()]).toEqual([1 - x, 1 - x, x, 1 - x])
-    // At 175 s x has 3.3 and y 3.6; five more seconds and all of that is forgotten: x has 1.2 from 175 s.
+    // At 175 s x has 3.3 and y 3.6: x is given 1.3 more, then y 1.2. At 180 s only these count, so y is the lower one,
+    // though with the older ones it would be 4.8 against 4.6.
     context.nowS = 175
+    context.request = requestOf(2000)
     expect(next()).toBe(x)
+    context.request = requestOf(1000)
+    expect(next()).toBe(1 - x)
     context.nowS = 180
     expect(next()).toBe(1 - x)
   })
 
   test("prices evicted tokens by the share of hits on the pod", () => {
-    // Both are sent 400 new tokens and 100 of output, so 1.14 s and 500 cached tokens each; on the first 600 of 1000
-    // prompt tokens were hits. 1100 more tokens than fit evict 600: 0.0001 · 600 · 0.6 = 0.036 s against 0 s.
+    // The first is sent 400 new tokens after 600 hits, the second 500; both 100 of output. That is 1.14 s and 500 tokens
+    // cached against 1.15 s and 600. 1100 more tokens than fit evict 600 · 0.0001 · 0.6 = 0.036 s there, 0 s here.
     const policy = policyOf({ type: "preble" })
     const context = contextOf([{ hitTokens: 600 }, {}], 1000)
     context.table.kvCapacityTokens.fill(1000)
     expect(policy.pick(context)).toBe(0)
     context.hitTokens[0] = 0
-    context.request = requestOf(400)
+    context.request = requestOf(500)
     expect(policy.pick(context)).toBe(1)
     context.request = requestOf(1000)
     expect(policy.pick(context)).toBe(1)
+  })
+})
+
+describe("WindowSums", () => {
+  test("forgets a slice at a time, and all of them after a pause", () => {
+    const sums = new WindowSums(2, 180, 18)
+    sums.add(1, 1, 0)
+    sums.add(1, 2, 9.9)
+    sums.add(1, 4, 10)
+    expect([sums.sum(1, 179.9), sums.sum(1, 180), sums.sum(1, 189.9), sums.sum(1, 190)]).toEqual([7, 4, 4, 0])
+    sums.add(1, 8, 190)
+    sums.add(1, 16, 250)
+    expect([sums.sum(1, 250), sums.sum(0, 250), sums.sum(1, 1000)]).toEqual([24, 0, 0])
   })
 })
 

@@ -28,12 +28,12 @@ describe("llm-d-blend", () => {
 
 describe("llm-d-blend-lru", () => {
   test("adds 2 for the pod whose last cold request is longest ago", () => {
-    // Kv 1 − 0.4 against 1 − 0.1: 2 · 0.3 = 0.6 behind. Both never used: 2 · 1 against 2 · 0 puts the first ahead;
+    // Kv 1 − 0.9 against 1 − 0.1: 2 · 0.8 = 1.6 behind. Both never used: 2 · 1 against 2 · 0 puts the first ahead;
     // after it, the second was never used and scores 1; then the first is the longer ago.
     const policy = policyOf({ type: "llm-d-blend-lru" })
-    const context = contextOf([{ kvUsage: 0.4 }, { kvUsage: 0.1 }], 1000)
+    const context = contextOf([{ kvUsage: 0.9 }, { kvUsage: 0.1 }], 1000)
     expect([policy.pick(context), policy.pick(context), policy.pick(context)]).toEqual([0, 1, 0])
-    // A hit of 0.1 adds 0.3 and takes the LRU out: 0.6 is more.
+    // A hit of 0.1 adds 0.3 and takes the LRU out: 1.6 is more.
     context.hitTokens[0] = 100
     expect(policy.pick(context)).toBe(1)
   })
@@ -115,10 +115,13 @@ describe("no-hit-lru-scorer", () => {
     const policy = alone("no-hit-lru-scorer")
     const context = contextOf([{}, {}, {}], 1000)
     expect(policy.pick(context)).toBe(0)
-    context.hitTokens[2] = 1
-    const warm = Array.from({ length: 60 }, () => policy.pick(context))
-    expect(new Set(warm).size).toBe(3)
-    context.hitTokens[2] = 0
+    context.hitTokens[1] = 1
+    context.candidates[0] = 1
+    context.candidateCount = 1
+    expect(policy.pick(context)).toBe(1)
+    context.hitTokens[1] = 0
+    context.candidates[0] = 0
+    context.candidateCount = 3
     expect([policy.pick(context), policy.pick(context)]).toEqual([1, 2])
   })
 
