@@ -1,6 +1,8 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodId } from "../src/core/Pod.ts"
+import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
 import { type GatewayError, InternalError, NoPodAvailable, Overloaded, TimedOut, UnknownModel } from "../src/errors.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
@@ -29,6 +31,8 @@ const FACTS_PER_POD = 4
 export interface SchedulerHandle {
   readonly ref: ActorRef<SchedulerMessage>
   readonly pick: SchedulerPort["pick"]
+  /** What `pick` would do now and why. Reserves nothing; rejects as `pick` does when the actor does not answer. */
+  readonly explain: (request: RequestFeatures) => Promise<PickExplanation>
   readonly firstToken: SchedulerPort["firstToken"]
   readonly end: SchedulerPort["end"]
   /** The live scheduler, to be read only. */
@@ -59,6 +63,12 @@ export const makeSchedulerActor = (
           options.askDeadlineMs
         )
           .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
+      explain: (request) =>
+        ref.unsafeAsk<PickExplanation, never>(
+          (reply) => ({ _tag: "ExplainPick", request, reply }),
+          options.askDeadlineMs
+        )
+          .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
       end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end })
     }
@@ -83,6 +93,9 @@ const receive = (
   switch (message._tag) {
     case "PickPod":
       answerPick(scheduler, message, nowS, options)
+      return scheduler
+    case "ExplainPick":
+      message.reply.succeed(scheduler.explain(message.request, nowS))
       return scheduler
     case "FirstTokenSeen":
       scheduler.firstToken(message.reservation, nowS)

@@ -1,4 +1,5 @@
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
@@ -20,6 +21,13 @@ export interface PickPod {
   readonly request: RequestFeatures
   readonly excluded: ReadonlyArray<string>
   readonly reply: Reply<Decision, GatewayError>
+}
+
+/** Ask: what a pick would do now and why; reserves nothing. */
+export interface ExplainPick {
+  readonly _tag: "ExplainPick"
+  readonly request: RequestFeatures
+  readonly reply: Reply<PickExplanation, never>
 }
 
 /** Facts from the front ends. */
@@ -83,6 +91,7 @@ export interface ExportOutputLengths {
 
 export type SchedulerMessage =
   | PickPod
+  | ExplainPick
   | FirstTokenSeen
   | RequestEnded
   | PodJoined

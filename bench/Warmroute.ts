@@ -34,6 +34,7 @@ export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> =>
     file,
     JSON.stringify({
       listen: { hostname: "127.0.0.1", port: settings.port },
+      admin: { enabled: false },
       pods: settings.podPorts.map((port) => ({ url: `http://127.0.0.1:${port}` })),
       policy: { type: "marginal-cost" },
       hardware: { preset: settings.preset },

@@ -5,7 +5,9 @@ import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
 import type { Scheduler } from "../src/core/Scheduler.ts"
+import type { AdminDeps } from "../src/http/adminRoutes.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
+import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
@@ -29,6 +31,8 @@ import * as telemetry from "./layers/telemetry.ts"
 export interface GatewayHandle {
   readonly url: string
   readonly port: number
+  /** Where operators ask; undefined when that is off. */
+  readonly adminUrl: string | undefined
   readonly poolView: PoolView
   /** Pods whose sketch came back from the snapshot. */
   readonly restoredPods: number
@@ -49,12 +53,13 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
-  const { ref, view, ...port } = yield* Scheduling
+  const { explain, ref, view, ...port } = yield* Scheduling
   const { podFailed, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   watchPool(telemetry, view, poolView, [ref, poolRef])
   const runtime = yield* Effect.runtime()
+  const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
   yield* makeSnapshotActor({
     scheduler: ref,
@@ -72,11 +77,22 @@ const start = Effect.gen(function*() {
     metrics: telemetry.front,
     metricsText: () => telemetry.registry.render(),
     version: packageJson.version,
-    log: (message, cause) => Runtime.runFork(runtime)(Effect.logError(message, cause))
+    log
   })
+  const admin = config.admin.enabled
+    ? yield* listenForOperators(config.admin, {
+      explain,
+      readFeatures: front.readFeatures,
+      pool: poolView,
+      bodyBytesMax: config.limits.bodyBytesMax,
+      openMax: OPERATORS_MAX,
+      log
+    })
+    : undefined
   return {
     url: front.url,
     port: front.port,
+    adminUrl: admin?.url,
     poolView,
     restoredPods: restoredPods.length,
     openRequests: () => view.openRequests,
@@ -135,11 +151,29 @@ const listen = (config: GatewayConfig, deps: FrontDeps) =>
     (server) => Effect.promise(() => server.stop(0))
   )
 
+/** Operators' questions in hand at once. */
+const OPERATORS_MAX = 16
+
+const listenForOperators = (listen: GatewayConfig["admin"], deps: AdminDeps) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => serveAdmin(listen, deps),
+      catch: (cause) =>
+        new GatewayStartError({
+          message: `can't listen for operators on ${listen.hostname}:${listen.port} (${whyOf(cause)}); ` +
+            "take another port with admin.port (WARMROUTE_ADMIN_PORT; 0: any free one), or set admin.enabled to false"
+        })
+    }),
+    (server) => Effect.promise(() => server.stop())
+  )
+
+const whyOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
 const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
-  const why = cause instanceof Error ? cause.message : String(cause)
   return new GatewayStartError({
-    message:
-      `can't listen on ${hostname}:${port} (${why}); stop what has the port, or take another: --port, listen.port`
+    message: `can't listen on ${hostname}:${port} (${
+      whyOf(cause)
+    }); stop what has the port, or take another: --port, listen.port`
   })
 }
 

@@ -26,6 +26,15 @@ const Listen = Schema.Struct({
   port: setting(Port, 8080)
 })
 
+const Admin = Schema.Struct({
+  /** Listen for operators' questions, such as `warmroute explain`. Default true. */
+  enabled: setting(Schema.Boolean, true),
+  /** Address of the interface; nobody has to log in there, so keep it to machines you trust. Default `127.0.0.1`. */
+  hostname: setting(Name, "127.0.0.1"),
+  /** TCP port; 0 takes any free one. Default 9091. */
+  port: setting(Port, 9091)
+})
+
 const FileDiscovery = Schema.Struct({
   /** YAML or JSON list of pods, watched for changes; a relative path written in a file starts at that file. */
   path: Name,
@@ -156,6 +165,8 @@ const Emulator = Schema.Struct({
 export const GatewayConfigSchema = Schema.Struct({
   /** Where clients reach the gateway. */
   listen: section(Listen),
+  /** Where operators ask why. */
+  admin: section(Admin),
   /** Pods that are always there: URLs, or `{ url, preset }`. Default none. */
   pods: setting(PodList, []),
   /** Pods that come and go; they add to `pods`. */

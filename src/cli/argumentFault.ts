@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, KnownFlags>> = {
     plain: []
   },
   emulate: { valued: ["--pods", "--port", "--host", "--hardware", "--speed", "--model"], plain: [] },
+  explain: { valued: ["--admin", "--file", "--prompt", "--model"], plain: ["--json"] },
   check: { valued: [], plain: ["--offline"] },
   simulate: {
     valued: [

@@ -18,6 +18,9 @@ export const startText = (config: GatewayConfig, gateway: GatewayHandle, emulate
     "",
     ...podLines(config, emulated),
     `  policy    ${config.policy.type}, engine constants ${config.hardware.preset}`,
+    `  operators ${
+      gateway.adminUrl === undefined ? "off" : `warmroute explain --admin ${gateway.adminUrl} --prompt "Hello!"`
+    }`,
     `  snapshot  ${snapshotText(config, gateway, emulated)}`,
     ""
   ].join("\n")

@@ -34,10 +34,11 @@ const askPod = (timeoutMs: number) => (pod: PodAddress): Effect.Effect<ReadonlyA
   )
 
 const summary = (config: GatewayConfig): ReadonlyArray<string> => {
-  const { discovery, hardware, limits, listen, models, policy, scrape, snapshot } = config
+  const { admin, discovery, hardware, limits, listen, models, policy, scrape, snapshot } = config
   const aliases = Object.entries(models.aliases).map(([alias, model]) => `${alias} = ${model}`)
   return [
     `  listen     ${listen.hostname}:${listen.port}`,
+    `  operators  ${admin.enabled ? `${admin.hostname}:${admin.port}` : "off"}`,
     ...podText(config),
     ...(discovery.file === undefined ? [] : [`  pods       from the file ${discovery.file.path}`]),
     ...(discovery.dns === undefined ? [] : [`  pods       from the DNS name ${discovery.dns.name}`]),

@@ -122,6 +122,22 @@ const simulate = Command.make("simulate", {
     "warmroute simulate --trace conversation.jsonl --format mooncake --load 1.5 --json"
   )))
 
+const explain = Command.make("explain", {
+  admin: word("admin", "URL", "http://127.0.0.1:9091", "Where the gateway listens for operators; serve prints it."),
+  file: flag("file", "FILE", "The request's body as JSON, or { path, body } for another route than chat completions."),
+  prompt: flag("prompt", "TEXT", "A chat request of one message, in place of a file."),
+  model: flag("model", "NAME", "The model, with --prompt. Default: any."),
+  json: Options.boolean("json").pipe(Options.withDescription("Print the gateway's JSON instead of a table."))
+}, (choice) =>
+  Effect.gen(function*() {
+    const { explain } = yield* Effect.promise(() => import("./explain.ts"))
+    yield* explain(choice)
+  })).pipe(Command.withDescription(help(
+    "Ask a running gateway which pod a request would go to and why, every cost in seconds. Nothing is sent to a pod.",
+    "warmroute explain --prompt \"Hello!\" --model qwen3-32b",
+    "warmroute explain --admin http://127.0.0.1:9091 --file body.json --json"
+  )))
+
 /** All of `warmroute`. */
 export const warmroute = Command.make("warmroute").pipe(
   Command.withDescription(help(
@@ -129,5 +145,5 @@ export const warmroute = Command.make("warmroute").pipe(
     "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
     "warmroute serve --help"
   )),
-  Command.withSubcommands([serve, emulate, check, simulate])
+  Command.withSubcommands([serve, emulate, check, explain, simulate])
 )

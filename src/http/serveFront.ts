@@ -1,11 +1,16 @@
+import type { RequestFeatures } from "../core/RequestFeatures.ts"
+import { readRequest } from "./features/readRequest.ts"
 import { Front } from "./Front.ts"
 import type { FrontDeps, ListenOptions } from "./FrontOptions.ts"
 import { makeFront } from "./makeFront.ts"
+import type { ProxyRoute } from "./routes.ts"
 
 /** A listening front end. */
 export interface FrontServer {
   readonly url: string
   readonly port: number
+  /** What a pick would need of a request with this body, read with what the front learned. Throws BadRequest. */
+  readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
   /** Proxied requests that have not ended. */
   readonly openRequests: () => number
   /** Refuses new connections, lets open requests end for `graceMs`, then breaks off what is left. */
@@ -34,6 +39,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
   return {
     url: server.url.origin,
     port,
+    readFeatures: (route, headers, bytes) => readRequest(route, headers, bytes, deps.options, front.workshop).features,
     openRequests: () => front.openRequests,
     stop: async (graceMs) => {
       front.draining = true

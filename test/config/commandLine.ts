@@ -2,13 +2,15 @@ import { repoDir } from "../lib/sourceFiles.ts"
 
 const bun = process.execPath
 
-/** Settings of whoever runs the tests must not leak into what is tested. */
-const cleanEnvironment = (): Record<string, string> =>
-  Object.fromEntries(
+/** Settings of whoever runs the tests must not leak into what is tested, and gateways must not meet on a port. */
+const cleanEnvironment = (): Record<string, string> => ({
+  ...Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) =>
       value === undefined || name.startsWith("WARMROUTE_") ? [] : [[name, value]]
     )
-  )
+  ),
+  WARMROUTE_ADMIN_PORT: "0"
+})
 
 const textOf = (stream: ReadableStream): Promise<string> => new Response(stream).text()
 

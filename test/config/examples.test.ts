@@ -62,6 +62,7 @@ test("gateway.ts composes a gateway that serves a request by its own policy", as
   const fleet = await startTestFleet(2)
   const layer = gateway({
     listen: { hostname: "127.0.0.1", port: 0 },
+    admin: { enabled: false },
     pods: fleet.urls,
     scrape: { interval: "100 millis" },
     log: { level: "none" }

@@ -30,6 +30,7 @@ export interface TestGateway {
 
 const configOf = (options: TestGatewayOptions): Record<string, unknown> => ({
   listen: { hostname: "127.0.0.1", port: 0 },
+  admin: { port: 0 },
   pods: options.pods ?? [],
   scrape: { interval: "100 millis" },
   log: { level: "none" },

@@ -1,0 +1,27 @@
+import { type AdminDeps, makeAdmin } from "./adminRoutes.ts"
+import type { ListenOptions } from "./FrontOptions.ts"
+
+/** A listening admin server. */
+export interface AdminServer {
+  readonly url: string
+  readonly stop: () => Promise<void>
+}
+
+/** Room above our own limit, so that an operator reads our error and not Bun's bare 413. */
+const bodyHeadroom = 2
+
+/** Starts to listen. Throws when the port is taken or the host is not ours. */
+export const serveAdmin = (
+  { hostname, port }: Pick<ListenOptions, "hostname" | "port">,
+  deps: AdminDeps
+): AdminServer => {
+  const app = makeAdmin(deps)
+  const server = Bun.serve({
+    hostname,
+    port,
+    development: false,
+    maxRequestBodySize: deps.bodyBytesMax * bodyHeadroom,
+    fetch: (request) => app.fetch(request)
+  })
+  return { url: server.url.origin, stop: () => server.stop(true) }
+}
