@@ -83,7 +83,7 @@ export class SnapshotFile {
   save(pods: ReadonlyArray<PodBlob>, meta: Uint8Array | undefined): void {
     this.changing((database) => {
       const put = database.query("INSERT OR REPLACE INTO pods (id, saved_at_ms, checksum, body) VALUES (?, ?, ?, ?)")
-      for (const { body, id, savedAtMs } of pods) put.run(id, savedAtMs, checksumOf(body), body)
+      for (const { body, id, savedAtMs } of pods) put.run(id, savedAtMs, podChecksum(id, savedAtMs, body), body)
       if (meta !== undefined) {
         database.query("INSERT OR REPLACE INTO meta (id, checksum, body) VALUES (1, ?, ?)").run(checksumOf(meta), meta)
       }
@@ -174,7 +174,7 @@ export class SnapshotFile {
     if (mark !== applicationId) throw new SnapshotFault(leftAlone.get("foreign"))
     if (version > schemaVersion) throw new SnapshotFault(leftAlone.get("newer"))
     const check = database.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get()?.quick_check
-    if (version < schemaVersion || check !== "ok") throw new Damaged()
+    if (version < schemaVersion || check !== "ok" || columnsOf(database) !== columns) throw new Damaged()
     database.run("PRAGMA journal_mode = WAL")
     database.run("PRAGMA synchronous = NORMAL")
     database.run("PRAGMA journal_size_limit = 16777216")
@@ -188,7 +188,7 @@ export class SnapshotFile {
     const pods: Array<PodBlob> = []
     const damagedIds: Array<string> = []
     for (const { body, checksum, id, savedAtMs } of rows.iterate(this.options.blobBytesMax, this.options.podsMax)) {
-      if (checksumOf(body) === checksum) pods.push({ id, savedAtMs, body })
+      if (podChecksum(id, savedAtMs, body) === checksum) pods.push({ id, savedAtMs, body })
       else damagedIds.push(id)
     }
     const meta = database.query<MetaRow, [number]>("SELECT checksum, body FROM meta WHERE length(body) <= ?")
@@ -208,6 +208,18 @@ export class SnapshotFile {
 
 /** A CRC is the same in every version of Bun, which `Bun.hash` itself doesn't promise. */
 const checksumOf = (bytes: Uint8Array): number => Bun.hash.crc32(bytes)
+
+/** Over the whole record: with a wrong id it would be another pod's. */
+const podChecksum = (id: string, savedAtMs: number, body: Uint8Array): number =>
+  Bun.hash.crc32(body, Bun.hash.crc32(`${savedAtMs} ${id}`))
+
+/** What `create` makes: SQLite's own check does not notice a table that is spelt otherwise. */
+const columns = "meta.body meta.checksum meta.id pods.body pods.checksum pods.id pods.saved_at_ms"
+
+const columnsOf = (database: Database): string =>
+  database.query<{ name: string }, []>(
+    "SELECT t.name || '.' || c.name AS name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1"
+  ).all().map(({ name }) => name).join(" ")
 
 /** Before the switch to WAL and in one transaction, so that the mark is in the first page that ever reaches the file. */
 const create = (database: Database): void => {

@@ -11,6 +11,9 @@ export const schemaVersion = 1
 export type FileKind = "absent" | "ours" | "newer" | "foreign" | "damaged" | "not a file"
 
 const headerBytes = 100
+const writeVersionAt = 18
+const readVersionAt = 19
+const formatAt = 44
 const userVersionAt = 60
 const applicationIdAt = 68
 
@@ -35,8 +38,16 @@ export const fileKind = (path: string): FileKind => {
   if (header.every((byte) => byte === 0)) return "damaged"
   // A header that is broken elsewhere but carries our mark is still ours to set aside.
   if (header.length < headerBytes || header.readUInt32BE(applicationIdAt) !== applicationId) return "foreign"
+  if (!isReadable(header)) return "damaged"
   return header.readUInt32BE(userVersionAt) > schemaVersion ? "newer" : "ours"
 }
+
+/** SQLite calls other values a read-only file or one from the future. https://www.sqlite.org/fileformat2.html */
+const isReadable = (header: Buffer): boolean =>
+  isJournalVersion(header[writeVersionAt]) && isJournalVersion(header[readVersionAt]) &&
+  header.readUInt32BE(formatAt) <= 4
+
+const isJournalVersion = (version: number | undefined): boolean => version === 1 || version === 2
 
 const mark = ".damaged-"
 

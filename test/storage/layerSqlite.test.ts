@@ -162,6 +162,14 @@ describe("a damaged file", () => {
     await setsAside(path)
   })
 
+  for (const at of [18, 19, 47]) {
+    inDirectory(`with a version of the format at byte ${at} that SQLite does not know is set aside`, async (path) => {
+      await saved(path)
+      writeFileSync(path, readFileSync(path).fill(0xee, at, at + 1))
+      await setsAside(path)
+    })
+  }
+
   inDirectory("that was emptied is a new one", async (path) => {
     await saved(path)
     truncateSync(path, 0)
@@ -207,11 +215,29 @@ describe("a damaged file", () => {
     expect((await loaded(path)).log).toEqual([])
   })
 
+  inDirectory("with a record under another pod's id loses that one only", async (path) => {
+    await saved(path)
+    const database = new Database(path)
+    database.run("UPDATE pods SET id = 'd:1' WHERE id = 'c:1'")
+    database.close()
+    expect(ids((await loaded(path)).result.pods)).toEqual(["a:1", "b:1"])
+  })
+
+  inDirectory("with a misspelt column is set aside", async (path) => {
+    await saved(path)
+    const bytes = readFileSync(path)
+    bytes.write("ie TEXT", bytes.indexOf("id TEXT"))
+    writeFileSync(path, bytes)
+    await setsAside(path)
+  })
+
   inDirectory("with a sound record of the wrong shape loses that one only", async (path) => {
     await saved(path)
     const database = new Database(path)
     const strange = new Uint8Array([0x81, 0xa1, 0x61, 0x01])
-    database.query("UPDATE pods SET body = ?, checksum = ? WHERE id = 'c:1'").run(strange, Bun.hash.crc32(strange))
+    const { at } = database.query<{ at: number }, []>("SELECT saved_at_ms AS at FROM pods WHERE id = 'c:1'").get()!
+    const checksum = Bun.hash.crc32(strange, Bun.hash.crc32(`${at} c:1`))
+    database.query("UPDATE pods SET body = ?, checksum = ? WHERE id = 'c:1'").run(strange, checksum)
     database.close()
     const { log, result } = await loaded(path)
     expect(ids(result.pods)).toEqual(["a:1", "b:1"])
