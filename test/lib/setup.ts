@@ -1,4 +1,16 @@
-import { setDefaultTimeout } from "bun:test"
+import { plugin } from "bun"
 
-/** Loaded before every test file; Bun's own 5 s are too few for a busy machine. */
-setDefaultTimeout(20_000)
+/** Bun's own 5 s are too few for a busy machine. */
+const timeoutMs = 20_000
+
+// Loaded before all tests. Bun 1.4 forgets a default timeout with each new file and reads none from bunfig.toml.
+plugin({
+  name: "timeout of every test file",
+  setup: (build) => {
+    build.onLoad({ filter: /\.test\.ts$/ }, async ({ path }) => {
+      const text = await Bun.file(path).text()
+      const first = `import { setDefaultTimeout as allow } from "bun:test"; allow(${timeoutMs}); `
+      return { contents: first + text, loader: "ts" }
+    })
+  }
+})
