@@ -13,23 +13,24 @@ export const PresetName: Schema.Schema<string> = Schema.String.pipe(
   Schema.filter((name) => presetNames.includes(name) || unknownName("hardware preset", name, presetNames))
 )
 
-const positiveS = perhaps(Schema.Positive)
+/** A calibrated pod can have 0 where the term is too small to be measured. */
+const notNegativeS = perhaps(Schema.NonNegative)
 
 const Written = Schema.Struct({
   /** The preset that the other fields correct. Default `qwen3-32b-2xh100`. */
   preset: setting(PresetName, DEFAULT_PRESET),
   /** Prefill compute of one token, in seconds. Default: the preset's, as below. */
-  prefillTokenS: positiveS,
+  prefillTokenS: perhaps(Schema.Positive),
   /** Attention of one prefilled token to one token before it, in seconds. */
-  attentionPairS: positiveS,
+  attentionPairS: notNegativeS,
   /** Reading the weights once, in seconds. */
-  weightReadS: positiveS,
+  weightReadS: notNegativeS,
   /** Fixed time of an engine step, in seconds. */
-  stepFixedS: positiveS,
+  stepFixedS: notNegativeS,
   /** One more decoding request in a step, in seconds. */
-  decodeRequestS: positiveS,
+  decodeRequestS: notNegativeS,
   /** One more context token read in a decode step, in seconds. */
-  contextTokenS: positiveS,
+  contextTokenS: notNegativeS,
   /** Tokens that one engine step may prefill. */
   batchedTokensMax: perhaps(count(1, 1 << 24)),
   /** KV capacity in tokens, until the pod reports its own. */

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, KnownFlags>> = {
   emulate: { valued: ["--pods", "--port", "--host", "--hardware", "--speed", "--model"], plain: [] },
   explain: { valued: ["--admin", "--file", "--prompt", "--model"], plain: ["--json"] },
   check: { valued: [], plain: ["--offline"] },
+  calibrate: { valued: ["--pod", "--model", "--out", "--within"], plain: ["--force", "--json"] },
   simulate: {
     valued: [
       "--workload",

@@ -122,6 +122,23 @@ const simulate = Command.make("simulate", {
     "warmroute simulate --trace conversation.jsonl --format mooncake --load 1.5 --json"
   )))
 
+const calibrate = Command.make("calibrate", {
+  pod: Options.text("pod").pipe(Options.withPseudoName("URL"), Options.withDescription("The vLLM pod to measure.")),
+  model: flag("model", "NAME", "Model to ask for. Default: the first that the pod serves."),
+  out: flag("out", "FILE", "Where to write the YAML. Default: the standard output."),
+  within: word("within", "DURATION", "100s", "Time that the measuring may take."),
+  force: Options.boolean("force").pipe(Options.withDescription("Measure a pod that has other work, too.")),
+  json: Options.boolean("json").pipe(Options.withDescription("Print JSON with every sample instead of the YAML."))
+}, (choice) =>
+  Effect.gen(function*() {
+    const { calibrate } = yield* Effect.promise(() => import("./calibrate.ts"))
+    yield* calibrate(choice)
+  })).pipe(Command.withDescription(help(
+    "Measure an idle pod and write the engine constants for the setting hardware.",
+    "warmroute calibrate --pod http://10.0.0.7:8000 --out hardware.yaml",
+    "warmroute calibrate --pod http://10.0.0.7:8000 --within 30s --json"
+  )))
+
 const explain = Command.make("explain", {
   admin: word("admin", "URL", "http://127.0.0.1:9091", "Where the gateway listens for operators; serve prints it."),
   file: flag("file", "FILE", "The request's body as JSON, or { path, body } for another route than chat completions."),
@@ -145,5 +162,5 @@ export const warmroute = Command.make("warmroute").pipe(
     "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
     "warmroute serve --help"
   )),
-  Command.withSubcommands([serve, emulate, check, explain, simulate])
+  Command.withSubcommands([serve, emulate, check, explain, calibrate, simulate])
 )

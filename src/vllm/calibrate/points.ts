@@ -1,0 +1,98 @@
+import type { DecodePoint } from "./decodeWindow.ts"
+
+/** What bounds the requests that a pod can take. */
+export interface PodLimits {
+  /** Longest prompt and answer together. */
+  readonly maxModelLen: number
+  /** undefined when the pod does not say. */
+  readonly kvCapacityTokens: number | undefined
+}
+
+/** Longer prompts add nothing to the fit but time. */
+const PROMPT_TOKENS_MOST = 32_768
+const SHORT_PROMPT_TOKENS = 256
+/** So many lengths are wanted even of a short context. */
+const LENGTH_FACTOR = 16
+const PROMPT_TOKENS_LEAST = 16
+/** Share of the KV capacity that one point may take, so that nothing is preempted. */
+const KV_SHARE_MOST = 0.8
+/** Output tokens left room for beside each prompt. */
+export const OUTPUT_TOKENS = 1024
+
+const promptTokensMost = ({ kvCapacityTokens, maxModelLen }: PodLimits): number =>
+  Math.floor(Math.min(PROMPT_TOKENS_MOST, maxModelLen - 8, (kvCapacityTokens ?? Infinity) * KV_SHARE_MOST))
+
+const shortPromptTokens = (limits: PodLimits): number =>
+  Math.max(PROMPT_TOKENS_LEAST, Math.min(SHORT_PROMPT_TOKENS, Math.floor(promptTokensMost(limits) / LENGTH_FACTOR)))
+
+/** Prompt lengths to time prefill at, each twice the one before, ending with the longest that the pod takes. */
+export const prefillLengths = (limits: PodLimits): ReadonlyArray<number> => {
+  const most = promptTokensMost(limits)
+  const lengths: Array<number> = []
+  for (let length = shortPromptTokens(limits); length * 1.5 <= most; length *= 2) lengths.push(length)
+  return most < PROMPT_TOKENS_LEAST ? [] : [...lengths, most]
+}
+
+/** Output tokens that a request of this point may ask for. */
+export const outputTokensFor = ({ maxModelLen }: PodLimits, promptTokens: number): number =>
+  Math.max(1, Math.min(OUTPUT_TOKENS, maxModelLen - promptTokens))
+
+const BATCHES = [1, 2, 4, 8, 16, 32, 64]
+/** Many tokens of context in all, in few requests and in many, most telling first. */
+const CONTEXTS: ReadonlyArray<DecodePoint> = [
+  { requests: 8, promptTokens: 8192 },
+  { requests: 8, promptTokens: 2048 },
+  { requests: 16, promptTokens: 2048 },
+  { requests: 4, promptTokens: 8192 },
+  { requests: 2, promptTokens: 8192 },
+  { requests: 1, promptTokens: 16_384 },
+  { requests: 32, promptTokens: 1024 }
+]
+const LARGEST_BATCH = 128
+const CONTEXT_POINTS_MOST = 5
+/** Too short a context for these says nothing of it. */
+const CONTEXT_FACTOR = 4
+
+/** Batch sizes with short prompts, then long contexts, then the largest batch: in order of worth. */
+export const decodePoints = (limits: PodLimits): ReadonlyArray<DecodePoint> => {
+  const promptTokens = shortPromptTokens(limits)
+  const most = promptTokensMost(limits)
+  const fits = ({ promptTokens, requests }: DecodePoint): boolean =>
+    promptTokens <= most &&
+    requests * (promptTokens + outputTokensFor(limits, promptTokens)) <=
+      (limits.kvCapacityTokens ?? Infinity) * KV_SHARE_MOST
+  const longest = CONTEXTS.map(({ promptTokens, requests }) => ({
+    requests,
+    promptTokens: Math.min(promptTokens, most - most % PROMPT_TOKENS_LEAST)
+  })).filter((point) => point.promptTokens >= promptTokens * CONTEXT_FACTOR && fits(point))
+  const different = longest.filter((point, index) =>
+    longest.findIndex((other) => other.requests === point.requests && other.promptTokens === point.promptTokens) ===
+      index
+  )
+  return [
+    ...BATCHES.map((requests) => ({ requests, promptTokens })),
+    ...different.slice(0, CONTEXT_POINTS_MOST),
+    { requests: LARGEST_BATCH, promptTokens }
+  ].filter(fits)
+}
+
+/** Steps that one prompt of so many tokens took. */
+export interface StepCount {
+  readonly promptTokens: number
+  readonly steps: number
+}
+
+/**
+ * The engine's `max_num_batched_tokens`, from how many steps prompts took: the largest power of two that explains all
+ * counts, or the least number if none does. undefined when no prompt was split or the counts contradict one another.
+ */
+export const batchedTokensFrom = (counts: ReadonlyArray<StepCount>): number | undefined => {
+  if (!counts.some(({ steps }) => steps > 1)) return undefined
+  const least = Math.max(...counts.map(({ promptTokens, steps }) => Math.ceil(promptTokens / Math.max(1, steps))))
+  const most = Math.min(
+    ...counts.map(({ promptTokens, steps }) => steps > 1 ? Math.ceil(promptTokens / (steps - 1)) - 1 : Infinity)
+  )
+  if (least > most) return undefined
+  const power = 2 ** Math.floor(Math.log2(most))
+  return power >= least ? power : least
+}

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "bun:test"
+import { FastCheck as fc } from "effect"
+import { batchedTokensFrom, decodePoints, OUTPUT_TOKENS, prefillLengths } from "../../../src/vllm/calibrate/points.ts"
+
+const limits = fc.record({
+  maxModelLen: fc.integer({ min: 512, max: 1_000_000 }),
+  kvCapacityTokens: fc.option(fc.integer({ min: 2048, max: 4_000_000 }), { nil: undefined })
+})
+
+describe("points", () => {
+  test("prompt lengths rise and fit the model and the KV cache", () => {
+    fc.assert(fc.property(limits, (pod) => {
+      const lengths = prefillLengths(pod)
+      expect(lengths.length).toBeGreaterThanOrEqual(4)
+      expect(lengths).toEqual([...new Set(lengths)].toSorted((a, b) => a - b))
+      expect(lengths.at(-1)).toBeLessThan(Math.min(pod.maxModelLen, pod.kvCapacityTokens ?? Infinity))
+    }))
+  })
+
+  test("no decode point could make the pod preempt", () => {
+    fc.assert(fc.property(limits, (pod) => {
+      for (const { promptTokens, requests } of decodePoints(pod)) {
+        const outputTokens = Math.min(OUTPUT_TOKENS, pod.maxModelLen - promptTokens)
+        expect(outputTokens).toBeGreaterThan(0)
+        expect(requests * (promptTokens + outputTokens)).toBeLessThan(pod.kvCapacityTokens ?? Infinity)
+      }
+    }))
+  })
+
+  test("a large pod is measured at every batch size and at long contexts", () => {
+    const points = decodePoints({ maxModelLen: 32_768, kvCapacityTokens: 335_000 })
+    expect([...new Set(points.map(({ requests }) => requests))].toSorted((a, b) => a - b)).toEqual(
+      [1, 2, 4, 8, 16, 32, 64, 128]
+    )
+    expect(Math.max(...points.map(({ promptTokens }) => promptTokens))).toBe(8192)
+  })
+
+  test("a pod that holds next to nothing has no lengths", () => {
+    expect(prefillLengths({ maxModelLen: 20, kvCapacityTokens: 1000 })).toEqual([])
+  })
+})
+
+describe("the tokens that a step may prefill", () => {
+  test("are found from the steps that prompts took", () => {
+    fc.assert(fc.property(fc.constantFrom(512, 2048, 8192, 16_384), (batchedTokens) => {
+      const counts = [256, 1024, 4096, 16_384, 32_760].map((promptTokens) => ({
+        promptTokens,
+        steps: Math.ceil(promptTokens / batchedTokens)
+      }))
+      expect(batchedTokensFrom(counts)).toBe(batchedTokens)
+    }))
+  })
+
+  test("that are no power of two are the least that explains the steps", () => {
+    expect(batchedTokensFrom([{ promptTokens: 6000, steps: 2 }, { promptTokens: 32_000, steps: 7 }])).toBe(4572)
+  })
+
+  test("stay unknown when no prompt was split", () => {
+    expect(batchedTokensFrom([{ promptTokens: 4096, steps: 1 }])).toBeUndefined()
+  })
+
+  test("stay unknown when the counts contradict one another", () => {
+    expect(batchedTokensFrom([{ promptTokens: 256, steps: 3 }, { promptTokens: 4096, steps: 1 }])).toBeUndefined()
+  })
+})
