@@ -168,8 +168,8 @@ export class Scheduler {
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
     const address = this.table.addresses[row]
-    const slot = this.reservations.take()
     if (address === undefined) throw new Error(`policy ${this.policy.type} picked row ${row}, which is no pod`)
+    const slot = this.reservations.take()
     if (slot < 0) return "too-many-open"
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
     this.reserve(slot, row, request, nowS)

@@ -137,6 +137,12 @@ describe("a reservation", () => {
     expect(load(scheduler, 0)).toMatchObject({ prefilling: 2, decoding: 1 })
   })
 
+  test("is not taken for a pick whose policy names what is no pod", () => {
+    const scheduler = schedulerWith(1, { policy: { type: "astray", pick: () => 5 }, openRequestsMax: 1 })
+    for (let i = 0; i < 3; i++) expect(() => scheduler.pick(request(1), [], 0)).toThrow("which is no pod")
+    expect(scheduler.openRequests).toBe(0)
+  })
+
   test("is forgotten when its pod restarts, and its end then changes nothing", () => {
     const scheduler = schedulerWith(1)
     const before = placed(scheduler, request(1), 0)
