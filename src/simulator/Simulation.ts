@@ -89,6 +89,7 @@ export class Simulation {
     pods.forEach((_, pod) => this.events.push(path.scrapeIntervalS * pod / pods.length, SCRAPE, pod))
     this.startStage(0)
     while (this.stage !== undefined && this.events.pop()) {
+      if (this.events.timeS < this.nowS) throw new Error(`${this.options.workload.name} asks for the past`)
       this.nowS = this.events.timeS
       this.handle(this.events.kind, this.events.subject, this.events.version)
     }

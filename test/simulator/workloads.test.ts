@@ -19,6 +19,15 @@ const plannedOf = (name: string, load: number, durationS: number | undefined, st
 
 const meanOf = (values: ReadonlyArray<number>) => values.reduce((sum, value) => sum + value, 0) / values.length
 
+test.each([...workloads.keys()])("%s gives its arrivals in order of time", (name) => {
+  const { defaultLoad, make } = workloads.get(name)!
+  const { arrivals } = make({ load: defaultLoad, seed: 2 }).stages[0]!()
+  const times: Array<number> = []
+  for (let next = arrivals.next(); next.done !== true; next = arrivals.next()) times.push(next.value.afterS)
+  expect(times.length).toBeGreaterThan(30)
+  expect(times).toEqual(times.toSorted((one, other) => one - other))
+})
+
 describe("open workloads", () => {
   test.each([["b2b", 16], ["zipf", 30], ["burst", 20], ["chat", 40], ["mixed", 12]])(
     "%s asks as many requests a second as its load says",

@@ -23,7 +23,11 @@ export const make = ({ durationS = 600, load, seed }: WorkloadOptions): Workload
         const question = { id: id(), tokens: draw.logNormal(400, 0.8, 30, 4000) }
         const answer = { id: id(), tokens: draw.logNormal(4000, 0.9, 200, 20_000) }
         const thinkS = draw.exponential(2)
-        return session(afterS + thinkS, id(), [{ id: 0, tokens: SYSTEM_TOKENS }], [{ question, answer, thinkS }], after)
+        return session(round === 0 ? afterS : thinkS, id(), [{ id: 0, tokens: SYSTEM_TOKENS }], [{
+          question,
+          answer,
+          thinkS
+        }], after)
       })]
   }
 }
