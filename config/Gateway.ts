@@ -14,6 +14,7 @@ import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
+import { makeDecisionLog } from "./layers/decisionLog.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
 import * as podSources from "./layers/podSources.ts"
@@ -75,6 +76,7 @@ const start = Effect.gen(function*() {
     options: frontOptions(config),
     upstream: upstreamOptions(config),
     metrics: telemetry.front,
+    decisionLog: yield* makeDecisionLog(config.decisionLog),
     metricsText: () => telemetry.registry.render(),
     version: packageJson.version,
     log

@@ -138,6 +138,15 @@ const Snapshot = Schema.Struct({
   interval: setting(DurationText, Duration.seconds(10))
 })
 
+const DecisionLog = Schema.Struct({
+  /** Share of the decisions that are logged, from 0 to 1. Default 0: no log. */
+  sampleRate: setting(Schema.Number.pipe(Schema.between(0, 1)), 0),
+  /** The file, JSON lines; a relative path written in a file starts at that file. Default `warmroute-decisions.jsonl`. */
+  path: setting(Name, "warmroute-decisions.jsonl"),
+  /** A file that would grow above this gets `.1` behind its name, and the one before it goes. Default 64 MiB. */
+  bytesMax: setting(BytesText, 64 * MIB)
+})
+
 const Answers = Schema.Struct({
   /** Name the pod in `x-warmroute-pod` on every answer. Default true. */
   podHeader: setting(Schema.Boolean, true)
@@ -185,6 +194,8 @@ export const GatewayConfigSchema = Schema.Struct({
   limits: section(Limits),
   /** What survives a restart. */
   snapshot: section(Snapshot),
+  /** Decisions, predicted against observed TTFT; never a word of a prompt. */
+  decisionLog: section(DecisionLog),
   /** What is added to answers. */
   answers: section(Answers),
   /** The gateway's own log. */

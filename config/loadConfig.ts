@@ -83,10 +83,11 @@ const fromDirectory = (values: ConfigSource["values"], directory: string): Confi
     isTree(tree) && typeof tree["path"] === "string" && tree["path"] !== "" && !isAbsolute(tree["path"])
       ? { ...tree, path: join(directory, tree["path"]) }
       : tree
-  const { snapshot, discovery } = values
+  const { decisionLog, discovery, snapshot } = values
   return {
     ...values,
     ...("snapshot" in values ? { snapshot: rebase(snapshot) } : {}),
+    ...("decisionLog" in values ? { decisionLog: rebase(decisionLog) } : {}),
     ...(isTree(discovery) && "file" in discovery
       ? { discovery: { ...discovery, file: rebase(discovery["file"]) } }
       : {})

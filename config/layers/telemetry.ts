@@ -27,7 +27,11 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig | PlacementPolic
     yield* watchEventLoop(registry, LAG_PROBE_MS)
     return {
       registry,
-      front: makeFrontMetrics(registry, { routesMax: proxyRoutes.length, modelsMax: limits.modelsMax }),
+      front: makeFrontMetrics(registry, {
+        routesMax: proxyRoutes.length,
+        modelsMax: limits.modelsMax,
+        podsMax: limits.podsMax
+      }),
       picks: makePickMetrics(registry, policy.type),
       snapshots: makeSnapshotMetrics(registry, Date.now)
     }

@@ -13,6 +13,8 @@ export interface FrontMetrics {
   readonly requestEnded: (route: string, status: number, outcome: RequestEnd["outcome"], durationS: number) => void
   /** From the request's arrival to the first body byte of a 2xx answer. */
   readonly firstByte: (route: string, ttftS: number) => void
+  /** The first token of a streamed answer, in seconds from the pick; `predictedS` as the decision had it. */
+  readonly ttft: (pod: string, predictedS: number, observedS: number) => void
   /** From the pick's ask to its answer. */
   readonly picked: (route: string, waitS: number) => void
   readonly retried: (reason: RetryReason) => void

@@ -1,5 +1,6 @@
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
+import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { FrontMetrics } from "./FrontMetrics.ts"
 import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
@@ -45,6 +46,12 @@ export interface ListenOptions {
   readonly reusePort?: boolean | undefined
 }
 
+/** Where a sample of the decisions is written, with how they turned out. Neither call blocks or throws. */
+export interface DecisionSink {
+  readonly samples: () => boolean
+  readonly write: (entry: DecisionEntry) => void
+}
+
 /** What the front end needs from the rest of the gateway. */
 export interface FrontDeps {
   readonly scheduler: SchedulerPort
@@ -52,6 +59,8 @@ export interface FrontDeps {
   readonly options: FrontOptions
   readonly upstream: UpstreamOptions
   readonly metrics: FrontMetrics
+  /** Undefined: decisions are not logged. */
+  readonly decisionLog?: DecisionSink | undefined
   /** The body of `GET /metrics`, Prometheus text 0.0.4. */
   readonly metricsText: () => string
   /** For `GET /version`. */

@@ -59,6 +59,9 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private responded = false
   private isEventStream = false
   private firstTokenSeen = false
+  private pickedMs = 0
+  /** From the pick to the first token; only a stream shows it. */
+  private observedTtftMs: number | undefined
   private controller: ReadableStreamDirectController | undefined
   private sending: PromiseWithResolvers<void> | undefined
   /** Body pieces that came before the controller did, or all of them when `whole`. */
@@ -106,7 +109,9 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
       // When no pod is left to try, what went wrong with the last one says more.
       return this.refuse(error instanceof NoPodAvailable && this.failure !== undefined ? this.failure : error)
     }
-    metrics.picked(this.route.path, (performance.now() - askedMs) / 1000)
+    this.pickedMs = performance.now()
+    this.observedTtftMs = undefined
+    metrics.picked(this.route.path, (this.pickedMs - askedMs) / 1000)
     if (this.settled) return scheduler.end(decision.reservation, aborted)
     this.decision = decision
     this.call = this.front.client.request(
@@ -203,6 +208,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const { decision, features } = this
     if (decision === undefined || features === undefined) return
     scheduler.end(decision.reservation, failed)
+    this.logDecision(decision, "failed", undefined)
     this.decision = undefined
     this.call = undefined
     this.failure = upstreamGatewayError(error)
@@ -239,8 +245,14 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (mark !== undefined && !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark)) return
     this.firstTokenSeen = true
     const { scheduler, metrics } = this.front.deps
-    if (this.decision !== undefined) scheduler.firstToken(this.decision.reservation)
-    metrics.firstByte(this.route.path, (performance.now() - this.startedMs) / 1000)
+    const nowMs = performance.now()
+    metrics.firstByte(this.route.path, (nowMs - this.startedMs) / 1000)
+    const { decision } = this
+    if (decision === undefined) return
+    scheduler.firstToken(decision.reservation)
+    if (!this.isEventStream || !this.route.generates) return
+    this.observedTtftMs = nowMs - this.pickedMs
+    metrics.ttft(decision.address.id, decision.predictedTtftS, this.observedTtftMs / 1000)
   }
 
   private finishSending(): void {
@@ -266,6 +278,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
         ? bareEnds[outcome]
         : { outcome, ...usage, outputTokens }
       scheduler.end(decision.reservation, end)
+      this.logDecision(decision, outcome, outputTokens)
       metrics.tokens(features?.model ?? "", usage?.promptTokens, usage?.cachedTokens, outputTokens)
     }
     if (usage?.promptTokens !== undefined && features !== undefined && this.route.generates) {
@@ -275,6 +288,23 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.server.timeout?.(this.request, options.clientIdleTimeoutS)
     metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
     this.front.left()
+  }
+
+  private logDecision(decision: Decision, outcome: RequestEnd["outcome"], outputTokens: number | undefined): void {
+    const { decisionLog } = this.front.deps
+    if (decisionLog === undefined || !decisionLog.samples()) return
+    decisionLog.write({
+      requestId: this.requestId ?? "",
+      model: this.features?.model ?? "",
+      policy: decision.policy,
+      pod: decision.address.id,
+      promptTokens: decision.promptTokens,
+      hitTokens: decision.hitTokens,
+      predictedTtftMs: decision.predictedTtftS * 1000,
+      observedTtftMs: this.observedTtftMs,
+      outcome,
+      outputTokens
+    })
   }
 
   /** vLLM sends an event a token; the first and the last carry none. */

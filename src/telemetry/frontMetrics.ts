@@ -1,5 +1,6 @@
 import type { Counter, Histogram } from "./instruments.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
+import { makeTtftMetrics } from "./ttftMetrics.ts"
 
 const latencyBoundsS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600]
 const waitBoundsS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
@@ -76,6 +77,8 @@ export interface FrontMetricsLimits {
   readonly routesMax: number
   /** Tokens of further models count for `other`. */
   readonly modelsMax: number
+  /** Pods whose TTFT is added up. */
+  readonly podsMax: number
 }
 
 /** What the HTTP front counts; each call adds to a few numbers. The shape is the front's own `FrontMetrics`. */
@@ -101,6 +104,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
   const retries = registry.counter("warmroute_retries_total", "Requests sent to a second pod.", ["reason"])
   const retriesFor = memoized((reason) => retries.child(reason), 16)
   const models = modelInstruments(registry, limits.modelsMax)
+  const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
     requestStarted: (_route: string): void => open.add(1),
     requestEnded: (
@@ -116,6 +120,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
       if (outcome === "aborted") aborts.add()
     },
     firstByte: (route: string, ttftS: number): void => routes.of(route).ttft.observe(ttftS),
+    ttft,
     picked: (_route: string, waitS: number): void => pickWait.observe(waitS),
     retried: (reason: string): void => retriesFor(reason).add(),
     tokens: (

@@ -34,11 +34,19 @@ describe("gateway.yaml", () => {
     const value = await loaded({ configPath: join(examples, "gateway.yaml") })
     const plain = await loaded({})
     if (typeof value === "string" || typeof plain === "string") throw new Error("not decoded")
-    const { discovery: _, models, pods: _pods, policy, snapshot, ...same } = value.config
-    const { discovery: _none, models: noModels, pods: _noPods, policy: _policy, snapshot: inPlace, ...defaults } =
-      plain.config
+    const { decisionLog, discovery: _, models, pods: _pods, policy, snapshot, ...same } = value.config
+    const {
+      decisionLog: noLog,
+      discovery: _none,
+      models: noModels,
+      pods: _noPods,
+      policy: _policy,
+      snapshot: inPlace,
+      ...defaults
+    } = plain.config
     expect(same).toEqual(defaults)
     expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
+    expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
     expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)
     expect(policy.type).toBe("marginal-cost")
   })

@@ -69,6 +69,7 @@ export class TestFront implements AsyncDisposable {
       requestStarted: book("started"),
       requestEnded: (route, status, outcome) => void this.booked.push(`ended ${route} ${status} ${outcome}`),
       firstByte: (route) => void this.booked.push(`first byte ${route}`),
+      ttft: (pod) => void this.booked.push(`ttft ${pod}`),
       picked: () => {},
       retried: book("retried"),
       tokens: book("tokens")

@@ -12,7 +12,7 @@ import { breachesOf, valueOf } from "./page.ts"
 
 const chat = "/v1/chat/completions"
 
-const front = (limits = { routesMax: 50, modelsMax: 10 }) => {
+const front = (limits = { routesMax: 50, modelsMax: 10, podsMax: 4 }) => {
   const registry = new MetricRegistry(1000)
   const metrics: FrontMetrics = makeFrontMetrics(registry, limits)
   return { metrics, value: (name: string, labels = {}) => valueOf(registry.render(), `warmroute_${name}`, labels) }
@@ -54,8 +54,27 @@ describe("the front's metrics", () => {
     expect(value("output_tokens_total", { model: "qwen" })).toBe(25)
   })
 
+  test("hold predicted against observed TTFT, added up by pod", () => {
+    const { metrics, value } = front()
+    metrics.ttft("a:1", 0.3, 0.2)
+    metrics.ttft("a:1", 0.1, 0.2)
+    metrics.ttft("a:1", Number.NaN, 0.2)
+    expect(value("ttft_prediction_error_ratio_count")).toBe(2)
+    expect(value("ttft_prediction_error_ratio_sum")).toBeCloseTo(1, 9)
+    expect(value("pod_ttft_predicted_seconds_total", { pod: "a:1" })).toBeCloseTo(0.4, 9)
+    expect(value("pod_ttft_observed_seconds_total", { pod: "a:1" })).toBeCloseTo(0.4, 9)
+    expect(value("pod_ttft_observations_total", { pod: "a:1" })).toBe(2)
+  })
+
+  test("forget the TTFT of the pod known longest when a further one comes", () => {
+    const { metrics, value } = front()
+    for (let pod = 0; pod < 5; pod++) metrics.ttft(`a:${pod}`, 1, 1)
+    expect(value("pod_ttft_observations_total", { pod: "a:0" })).toBeUndefined()
+    for (let pod = 1; pod < 5; pod++) expect(value("pod_ttft_observations_total", { pod: `a:${pod}` })).toBe(1)
+  })
+
   test("put models beyond the limit under other", () => {
-    const { metrics, value } = front({ routesMax: 50, modelsMax: 2 })
+    const { metrics, value } = front({ routesMax: 50, modelsMax: 2, podsMax: 4 })
     for (let model = 0; model < 1000; model++) metrics.tokens(`model-${model}`, 1, 0, 0)
     expect(value("prompt_tokens_total", { model: "model-1" })).toBe(1)
     expect(value("prompt_tokens_total", { model: "model-2" })).toBeUndefined()
@@ -145,7 +164,7 @@ describe("the process's metrics", () => {
 
 test("the page of everything together keeps to the format", () => {
   const registry = new MetricRegistry(1000)
-  const metrics = makeFrontMetrics(registry, { routesMax: 50, modelsMax: 10 })
+  const metrics = makeFrontMetrics(registry, { routesMax: 50, modelsMax: 10, podsMax: 4 })
   makePickMetrics(registry, "random").onRefusal("unknown-model")
   watchPodTable(registry, new PodTable(4))
   watchPodHealth(registry, () => [])
