@@ -26,7 +26,9 @@ const CHILD = 3
 const othersBit = 1 << 31
 /** 0: nobody. 1..65535: the only holder's row + 1. Above: a mask of rows + 65536. */
 const HOLDER = 4
-const nodeWords = 5
+/** Blocks before it in its chain. */
+const POSITION = 5
+const nodeWords = 6
 
 /**
  * Which pods hold a block: one trie over the shadows of all pods, so that a pick asks once a block and not once a pod.
@@ -34,7 +36,9 @@ const nodeWords = 5
  * `anchorBlocks`, are found by hash. So a prompt of 500 new blocks costs some 32 hash table entries, not 500, and the
  * rest are writes to neighbouring memory.
  *
- * Relies on the shadows being prefix-closed: a pod that holds a block holds its ancestors.
+ * Relies on the shadows being prefix-closed: a pod that holds a block holds its ancestors. Hashes may collide, by
+ * chance or because a client made them: a node counts only below the parent and at the position that it was made for,
+ * and a second block of the same hash is refused, so the trie stays a trie and the worst is a wrong guess.
  */
 export class PrefixIndex {
   readonly rowsMax: number
@@ -72,9 +76,10 @@ export class PrefixIndex {
     return this.directory.byteLength + this.masks.byteLength + this.chunks.length * nodesPerChunk * nodeWords * 4
   }
 
-  /** The node of the block at a position that is a multiple of `anchorBlocks`, or -1. */
-  anchor(low: number, high: number): number {
-    return this.directory.find(low, high)
+  /** The node of the block at `position`, a multiple of `anchorBlocks`, or -1. */
+  anchor(position: number, low: number, high: number): number {
+    const node = this.directory.find(low, high)
+    return node >= 0 && this.read(node, POSITION) === position ? node : -1
   }
 
   /** The node of the block that follows `node` in a chain, or -1. */
@@ -86,7 +91,9 @@ export class PrefixIndex {
       const at = (linked & inChunk) * nodeWords
       if (words[at] === (low | 0) && words[at + HIGH] === (high | 0)) return linked
     }
-    return children < 0 ? this.directory.find(low, high) : -1
+    if (children >= 0) return -1
+    const found = this.directory.find(low, high)
+    return found >= 0 && this.parent(found) === node ? found : -1
   }
 
   low(node: number): number {
@@ -104,12 +111,14 @@ export class PrefixIndex {
 
   /**
    * A row holds the block at `position` below the node `parent` (-1 at position 0), which the row must hold. Returns
-   * the node; -1 when the index is full: the block must not count as cached then. Adding twice is harmless.
+   * the node; -1 when the index is full or has the hash elsewhere: the block must not count as cached then. Adding
+   * twice is harmless.
    */
   add(parent: number, position: number, low: number, high: number, row: number): number {
     const anchored = position % anchorBlocks === 0
     const node = anchored ? this.directory.find(low, high) : this.child(parent, low, high)
-    if (node < 0) return this.create(parent, anchored, low, high, row)
+    if (node < 0) return this.create(parent, position, low, high, row)
+    if (this.parent(node) !== parent) return this.refuse()
     const holder = this.read(node, HOLDER)
     if (holder >= singleHoldersEnd) {
       this.masks.set(holder - singleHoldersEnd, row)
@@ -146,7 +155,7 @@ export class PrefixIndex {
     while (this.aliveCount > 0 && depth < length) {
       // Every live row holds the blocks before `depth`, a multiple of `anchorBlocks`.
       depth = this.lastSharedAnchor(chain, depth)
-      let node = this.directory.find(chain.low[depth]!, chain.high[depth]!)
+      let node = this.anchor(depth, chain.low[depth]!, chain.high[depth]!)
       const end = Math.min(depth + anchorBlocks, length)
       for (;;) {
         const holder = node < 0 ? 0 : this.read(node, HOLDER)
@@ -166,7 +175,7 @@ export class PrefixIndex {
     let lacking = from + anchorBlocks * Math.ceil((length - from) / anchorBlocks)
     let probe = from
     for (let step = anchorBlocks; probe < lacking; step += step) {
-      if (!this.anchorHeldByAllAlive(low[probe]!, high[probe]!)) {
+      if (!this.anchorHeldByAllAlive(probe, low[probe]!, high[probe]!)) {
         lacking = probe
         break
       }
@@ -175,7 +184,7 @@ export class PrefixIndex {
     }
     while (lacking - shared > anchorBlocks) {
       probe = shared + anchorBlocks * (((lacking - shared) / anchorBlocks) >>> 1)
-      if (this.anchorHeldByAllAlive(low[probe]!, high[probe]!)) shared = probe
+      if (this.anchorHeldByAllAlive(probe, low[probe]!, high[probe]!)) shared = probe
       else lacking = probe
     }
     return shared
@@ -192,8 +201,8 @@ export class PrefixIndex {
     if (count === 1) this.findAliveRow()
   }
 
-  private anchorHeldByAllAlive(low: number, high: number): boolean {
-    const node = this.directory.find(low, high)
+  private anchorHeldByAllAlive(position: number, low: number, high: number): boolean {
+    const node = this.anchor(position, low, high)
     return node >= 0 && this.heldByAllAlive(this.read(node, HOLDER))
   }
 
@@ -236,12 +245,13 @@ export class PrefixIndex {
     this.aliveRow = w * 32 + (31 - Math.clz32(this.alive[w]!))
   }
 
-  private create(parent: number, anchored: boolean, low: number, high: number, row: number): number {
+  private create(parent: number, position: number, low: number, high: number, row: number): number {
     if (this.entryCount >= this.entriesMax) return this.refuse()
+    const anchored = position % anchorBlocks === 0
     const node = this.free > 0 ? this.free - 1 : this.nodesUsed
     const siblings = anchored ? 0 : this.read(parent, CHILD)
     if (!anchored && (siblings & ~othersBit) === 0) this.write(parent, CHILD, siblings | (node + 1))
-    else if (!this.directory.insert(low, high, node)) return this.refuse()
+    else if (this.directory.find(low, high) >= 0 || !this.directory.insert(low, high, node)) return this.refuse()
     else if (!anchored) this.write(parent, CHILD, siblings | othersBit)
     if (this.free > 0) this.free = this.read(node, PARENT)
     else this.nodesUsed++
@@ -253,6 +263,7 @@ export class PrefixIndex {
     words[at + PARENT] = parent + 1
     words[at + CHILD] = 0
     words[at + HOLDER] = row + 1
+    words[at + POSITION] = position
     this.entryCount++
     return node
   }

@@ -89,7 +89,8 @@ export class ShadowKv {
     let lacking = Math.ceil(length / anchorBlocks)
     for (let step = 1, probe = 0; matched < lacking; step += step) {
       if (probe >= lacking) probe = (matched + lacking) >>> 1
-      const node = this.index.anchor(low[probe * anchorBlocks]!, high[probe * anchorBlocks]!)
+      const position = probe * anchorBlocks
+      const node = this.index.anchor(position, low[position]!, high[position]!)
       const block = node < 0 ? -1 : this.pool.anchor(node)
       if (block >= 0) {
         this.matchedNode = node

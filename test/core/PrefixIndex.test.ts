@@ -33,7 +33,7 @@ const cut = (index: PrefixIndex, row: number, chain: BlockChain, depth: number):
   const nodes: Array<number> = []
   for (let i = 0, node = -1; i < chain.length; i++) {
     node = i % anchorBlocks === 0
-      ? index.anchor(chain.low[i]!, chain.high[i]!)
+      ? index.anchor(i, chain.low[i]!, chain.high[i]!)
       : index.child(node, chain.low[i]!, chain.high[i]!)
     if (node < 0) break
     nodes.push(node)
