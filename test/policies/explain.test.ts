@@ -7,6 +7,7 @@ import { Scheduler } from "../../src/core/Scheduler.ts"
 import { makePolicy, policyNames } from "../../src/policies/registry.ts"
 import { contextOf, requestOf, roundConstants, seededRandom } from "./fleet.ts"
 
+/** All of them; what a weighted profile says does not depend on which one it is. */
 const explaining = policyNames.filter((name) => name !== "weighted")
 
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
