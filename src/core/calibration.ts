@@ -45,6 +45,9 @@ const TIME_FLOOR_S = 0.5e-3
 const FIXED_SHARE = 0.15
 const FIXED_SHARE_SPREAD = 0.1
 
+/** Where attention hides the rest, as in toy models: the cost divides by a, which must not be zero. */
+const PREFILL_LEAST_SHARE = 0.01
+
 /** Relative error that even perfect samples are assumed to have. */
 const ERROR_LEAST = 1e-7
 
@@ -65,11 +68,13 @@ export const fitEngine = (samples: CalibrationSamples): Calibration | string => 
   const emptyStepS = step.stepFixedS + step.weightReadS
   const extraSteps = (promptTokens: number): number => Math.ceil(promptTokens / samples.batchedTokensMax) - 1
   const prefill = fitPrefill(samples.prefill, (promptTokens) => extraSteps(promptTokens) * emptyStepS)
-  if (prefill.prefillTokenS <= 0) {
+  if (prefill.prefillTokenS + prefill.attentionPairS <= 0) {
     return "TTFT does not grow with the prompt's length; are these prompts cached somewhere?"
   }
   const { batchedTokensMax, kvCapacityTokens } = samples
-  const { attentionPairS, prefillTokenS } = prefill
+  const { attentionPairS } = prefill
+  const leastTokenS = Math.min(...samples.prefill.map(({ promptTokens, ttftS }) => ttftS / promptTokens))
+  const prefillTokenS = Math.max(prefill.prefillTokenS, leastTokenS * PREFILL_LEAST_SHARE)
   const decode = fitDecode(samples.decode, prefillTokenS)
   const constants = { prefillTokenS, attentionPairS, ...decode, batchedTokensMax, kvCapacityTokens }
   return { constants, pathS: Math.max(0, prefill.interceptS - decode.stepFixedS - decode.weightReadS) }

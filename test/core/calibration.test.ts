@@ -115,6 +115,14 @@ describe("the fit", () => {
   })
 })
 
+test("a prompt that takes only attention still has a positive time a token", () => {
+  const samples = samplesOf(engineOf("small"), 0, () => 1)
+  const prefill = samples.prefill.map(({ promptTokens }) => ({ promptTokens, ttftS: 1e-8 * promptTokens ** 2 + 1e-3 }))
+  const { constants } = fitted({ ...samples, prefill })
+  expect(constants.prefillTokenS).toBeGreaterThan(0)
+  within(0.05, constants.attentionPairS, 2e-8)
+})
+
 const engineOf = (preset: string): EngineConstants => {
   const engine = hardwarePresets[preset]
   if (engine === undefined) throw new Error(`no preset ${preset}`)

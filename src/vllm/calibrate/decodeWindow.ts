@@ -7,6 +7,9 @@ export interface DecodePoint {
   readonly promptTokens: number
 }
 
+/** Why a point has no sample: not all streams decoded at once, or not for long enough. */
+export type NoSample = "not at once" | "too short"
+
 interface WindowOptions {
   readonly url: string
   readonly model: string
@@ -36,10 +39,9 @@ const WINDOW_LEAST_SHARE = 0.25
 const STEPS_LEAST = 6
 
 /**
- * Runs equal streams at once and times the steps while all of them decode, then ends them. Resolves with undefined when
- * the pod does not run so many at once; rejects as `streamCompletion` does.
+ * Runs equal streams at once and times the steps while all of them decode, then ends them. Rejects as `streamCompletion` does.
  */
-export const timeDecodeSteps = async (options: WindowOptions): Promise<DecodeSample | undefined> => {
+export const timeDecodeSteps = async (options: WindowOptions): Promise<DecodeSample | NoSample> => {
   const { model, outputTokens, point, url, windowMs } = options
   const bodies = Array.from({ length: point.requests }, () => completionBody(model, point.promptTokens, outputTokens))
   const streams = bodies.map((): Stream => ({ tokens: 0, atMs: 0, startTokens: 0, startAtMs: 0 }))
@@ -84,13 +86,13 @@ export const timeDecodeSteps = async (options: WindowOptions): Promise<DecodeSam
     stop.abort()
     await Promise.allSettled(running)
   }
-  return steadyAtMs === undefined ? undefined : sampleOf(point, streams)
+  return steadyAtMs === undefined ? "not at once" : sampleOf(point, streams)
 }
 
 /** The median stream's time a step; the context is what all streams had in the middle of the window. */
-const sampleOf = (point: DecodePoint, streams: ReadonlyArray<Stream>): DecodeSample | undefined => {
+const sampleOf = (point: DecodePoint, streams: ReadonlyArray<Stream>): DecodeSample | NoSample => {
   const steps = streams.map(({ startTokens, tokens }) => tokens - startTokens)
-  if (Math.min(...steps) < STEPS_LEAST) return undefined
+  if (Math.min(...steps) < STEPS_LEAST) return "too short"
   const timesMs = streams.map(({ atMs, startAtMs }, index) => (atMs - startAtMs) / (steps[index] ?? 1)).sort((a, b) =>
     a - b
   )

@@ -4,7 +4,7 @@ import { makePodProbe } from "../PodProbe.ts"
 import type { PodMetrics } from "../MetricsText.ts"
 import { CalibrationProblem, RequestRefused } from "./CalibrationProblem.ts"
 import { completionBody, streamCompletion } from "./completionStream.ts"
-import { type DecodePoint, timeDecodeSteps } from "./decodeWindow.ts"
+import { type DecodePoint, type NoSample, timeDecodeSteps } from "./decodeWindow.ts"
 import { type OpenPod, openPod } from "./openPod.ts"
 import { batchedTokensFrom, decodePoints, outputTokensFor, prefillLengths, type StepCount } from "./points.ts"
 
@@ -235,17 +235,17 @@ class Measuring {
       this.report(`decode of ${requests} x ${promptTokens} tokens, round ${round} of ${ROUNDS}`, 1)
       if (requests > this.batchMost || samples.length < round - 1 || !this.affords(prefillS + this.windowS, 1)) continue
       const sample = await this.timeDecode(point, prefillS)
-      if (sample === undefined) {
+      if (sample === "not at once") {
         this.batchMost = requests - 1
         this.notes.push(`The pod did not decode ${requests} requests at once; smaller batches were measured.`)
         continue
       }
       this.sentTokens += requests * promptTokens
-      this.steps.set(point, [...samples, sample])
+      if (sample !== "too short") this.steps.set(point, [...samples, sample])
     }
   }
 
-  private async timeDecode(point: DecodePoint, prefillS: number): Promise<DecodeSample | undefined> {
+  private async timeDecode(point: DecodePoint, prefillS: number): Promise<DecodeSample | NoSample> {
     try {
       return await timeDecodeSteps({
         url: this.url,
@@ -258,7 +258,7 @@ class Measuring {
       })
     } catch (error) {
       // A queue that is full is a limit of the batch, not a fault.
-      if (error instanceof RequestRefused && (error.status === 429 || error.status === 503)) return undefined
+      if (error instanceof RequestRefused && (error.status === 429 || error.status === 503)) return "not at once"
       throw error
     } finally {
       await this.idle()

@@ -37,6 +37,12 @@ export const prefillLengths = (limits: PodLimits): ReadonlyArray<number> => {
 export const outputTokensFor = ({ maxModelLen }: PodLimits, promptTokens: number): number =>
   Math.max(1, Math.min(OUTPUT_TOKENS, maxModelLen - promptTokens))
 
+/** Longest prompt beside which a stream can decode for a while. */
+const decodePromptMost = (limits: PodLimits): number => {
+  const most = Math.min(promptTokensMost(limits), limits.maxModelLen - Math.min(OUTPUT_TOKENS, limits.maxModelLen / 4))
+  return Math.floor(most / PROMPT_TOKENS_LEAST) * PROMPT_TOKENS_LEAST
+}
+
 const BATCHES = [1, 2, 4, 8, 16, 32, 64]
 /** Many tokens of context in all, in few requests and in many, most telling first. */
 const CONTEXTS: ReadonlyArray<DecodePoint> = [
@@ -56,14 +62,14 @@ const CONTEXT_FACTOR = 4
 /** Batch sizes with short prompts, then long contexts, then the largest batch: in order of worth. */
 export const decodePoints = (limits: PodLimits): ReadonlyArray<DecodePoint> => {
   const promptTokens = shortPromptTokens(limits)
-  const most = promptTokensMost(limits)
+  const most = decodePromptMost(limits)
   const fits = ({ promptTokens, requests }: DecodePoint): boolean =>
     promptTokens <= most &&
     requests * (promptTokens + outputTokensFor(limits, promptTokens)) <=
       (limits.kvCapacityTokens ?? Infinity) * KV_SHARE_MOST
   const longest = CONTEXTS.map(({ promptTokens, requests }) => ({
     requests,
-    promptTokens: Math.min(promptTokens, most - most % PROMPT_TOKENS_LEAST)
+    promptTokens: Math.min(promptTokens, most)
   })).filter((point) => point.promptTokens >= promptTokens * CONTEXT_FACTOR && fits(point))
   const different = longest.filter((point, index) =>
     longest.findIndex((other) => other.requests === point.requests && other.promptTokens === point.promptTokens) ===
