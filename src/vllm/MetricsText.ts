@@ -18,8 +18,6 @@ export interface PodMetrics {
   /** Prompt tokens looked up in the prefix cache, and those found. */
   readonly prefixQueriesTotal?: number | undefined
   readonly prefixHitsTotal?: number | undefined
-  /** Engine steps taken. */
-  readonly stepsTotal?: number | undefined
   /** False while any rank sleeps. */
   readonly awake: boolean
   /** Absent when no LoRA adapter was ever asked for; wrong under data parallelism, where vLLM shows one rank's. */
@@ -63,8 +61,7 @@ const rankFamilies: ReadonlyMap<string, keyof RankNumbers> = new Map([
   ["vllm:prefix_cache_queries_total", "prefixQueries"],
   ["vllm:gpu_prefix_cache_queries_total", "prefixQueries"],
   ["vllm:prefix_cache_hits_total", "prefixHits"],
-  ["vllm:gpu_prefix_cache_hits_total", "prefixHits"],
-  ["vllm:iteration_tokens_total_count", "steps"]
+  ["vllm:gpu_prefix_cache_hits_total", "prefixHits"]
 ])
 
 const cacheConfig = "vllm:cache_config_info"
@@ -82,7 +79,6 @@ interface RankNumbers {
   generationTokens?: number
   prefixQueries?: number
   prefixHits?: number
-  steps?: number
   blockSizeTokens?: number
   gpuBlocks?: number
 }
@@ -201,7 +197,6 @@ export const readPodMetrics = (
     generationTokensTotal: sumOf(ranks, "generationTokens"),
     prefixQueriesTotal: sumOf(ranks, "prefixQueries"),
     prefixHitsTotal: sumOf(ranks, "prefixHits"),
-    stepsTotal: sumOf(ranks, "steps"),
     awake: page.awake,
     lora: loraOf(page, limits)
   }

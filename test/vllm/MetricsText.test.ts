@@ -27,7 +27,6 @@ describe("recorded pages", () => {
       generationTokensTotal: 0,
       prefixQueriesTotal: 0,
       prefixHitsTotal: 0,
-      stepsTotal: 0,
       awake: true,
       lora: undefined
     })
@@ -45,7 +44,6 @@ describe("recorded pages", () => {
       generationTokensTotal: 1164,
       prefixQueriesTotal: 2726,
       prefixHitsTotal: 704,
-      stepsTotal: 1160,
       awake: true,
       lora: { adaptersMax: 2, running: [], waiting: [] }
     })

@@ -1,12 +1,12 @@
 import type { CalibrationSamples, DecodeSample, PrefillSample } from "../../core/calibration.ts"
 import { type PodAddress, podUrl } from "../../core/Pod.ts"
 import { makePodProbe } from "../PodProbe.ts"
-import type { PodMetrics } from "../MetricsText.ts"
 import { CalibrationProblem, RequestRefused } from "./CalibrationProblem.ts"
 import { completionBody, streamCompletion } from "./completionStream.ts"
 import { type DecodePoint, type NoSample, timeDecodeSteps } from "./decodeWindow.ts"
 import { type OpenPod, openPod } from "./openPod.ts"
-import { batchedTokensFrom, decodePoints, outputTokensFor, prefillLengths, type StepCount } from "./points.ts"
+import { batchedTokensFrom, decodePoints, outputTokensFor, prefillLengths } from "./points.ts"
+import { countPrefillSteps } from "./splitSteps.ts"
 
 export interface MeasureOptions {
   readonly address: PodAddress
@@ -89,11 +89,11 @@ class Measuring {
   private readonly points: ReadonlyArray<DecodePoint>
   private readonly ttftS = new Map<number, Array<number>>()
   private readonly steps = new Map<DecodePoint, Array<DecodeSample>>()
-  private readonly stepCounts: Array<StepCount> = []
   private readonly notes: Array<string> = []
   private done = 0
   private sentTokens = 0
   private batchMost = Infinity
+  private batchedTokensMax: number | undefined
 
   constructor(options: MeasureOptions, pod: OpenPod) {
     this.options = options
@@ -120,6 +120,7 @@ class Measuring {
     this.report("warm-up", 0)
     for (let round = 0; round < 2; round++) await this.timeFirstToken(shortest)
     for (let round = 1; round <= ROUNDS; round++) await this.prefillRound(round)
+    await this.findBatchedTokens()
     for (let round = 1; round <= ROUNDS; round++) await this.decodeRound(round)
   }
 
@@ -139,7 +140,7 @@ class Measuring {
       this.notes.push("Only short contexts were measured: contextTokenS is a part of decodeRequestS. More time helps.")
     }
     const { kvCapacityTokens } = this.pod.limits
-    const batchedTokensMax = batchedTokensFrom(this.stepCounts)
+    const { batchedTokensMax } = this
     return {
       model: this.pod.model,
       samples: {
@@ -189,13 +190,31 @@ class Measuring {
       const estimateS = this.prefillEstimateS(promptTokens)
       this.report(`prefill of ${promptTokens} tokens, round ${round} of ${ROUNDS}`, 1)
       if (!this.affords(estimateS, PREFILL_SHARE) || times.length < round - 1) continue
-      const before = round === 1 ? await this.idle() : undefined
       times.push(await this.timeFirstToken(promptTokens))
       this.ttftS.set(promptTokens, times)
-      if (before?.stepsTotal === undefined) continue
-      const steps = ((await this.idle())?.stepsTotal ?? 0) - before.stepsTotal
-      if (steps > 0) this.stepCounts.push({ promptTokens, steps })
     }
+  }
+
+  /** How the longest prompt is split says how many tokens a step takes; two counts have to agree. */
+  private async findBatchedTokens(): Promise<void> {
+    const [companionTokens = 0] = this.lengths
+    const promptTokens = Math.max(0, ...this.ttftS.keys())
+    const found: Array<number | undefined> = []
+    for (let count = 0; count < 2; count++) {
+      if (!this.affords(this.prefillEstimateS(promptTokens), 2 * PREFILL_SHARE)) return
+      const steps = await countPrefillSteps({
+        url: this.url,
+        model: this.pod.model,
+        promptTokens,
+        companionTokens,
+        outputTokens: outputTokensFor(this.pod.limits, companionTokens),
+        signal: this.signal
+      })
+      this.sentTokens += promptTokens + companionTokens
+      found.push(batchedTokensFrom(promptTokens, steps))
+    }
+    if (found[0] === found[1]) this.batchedTokensMax = found[0]
+    await this.idle()
   }
 
   /** From the next longer prompt that was measured, or from the longest. */
@@ -265,14 +284,14 @@ class Measuring {
     }
   }
 
-  /** What the pod says once it has nothing to do, or after a while; undefined when it says nothing. */
-  private async idle(): Promise<PodMetrics | undefined> {
+  /** Until the pod has nothing to do, or for a while. */
+  private async idle(): Promise<void> {
     const untilMs = performance.now() + SETTLE_MS
     for (;;) {
-      if (this.signal.aborted) return undefined
+      if (this.signal.aborted) return
       const metrics = await makePodProbe().metrics(this.options.address, PROBE_TIMEOUT_MS).catch(() => undefined)
-      if (metrics === undefined || this.options.force || performance.now() > untilMs) return metrics
-      if (metrics.running + metrics.waiting === 0) return metrics
+      if (metrics === undefined || this.options.force || performance.now() > untilMs) return
+      if (metrics.running + metrics.waiting === 0) return
       await Bun.sleep(SETTLE_LOOK_MS)
     }
   }

@@ -82,23 +82,16 @@ export const decodePoints = (limits: PodLimits): ReadonlyArray<DecodePoint> => {
   ].filter(fits)
 }
 
-/** Steps that one prompt of so many tokens took. */
-export interface StepCount {
-  readonly promptTokens: number
-  readonly steps: number
-}
+/** A number of tokens this close to a power of two is meant to be one. */
+const POWER_TOLERANCE = 0.15
 
 /**
- * The engine's `max_num_batched_tokens`, from how many steps prompts took: the largest power of two that explains all
- * counts, or the least number if none does. undefined when no prompt was split or the counts contradict one another.
+ * The engine's `max_num_batched_tokens`, when a prompt was prefilled in so many steps, the last of them perhaps not
+ * counted; undefined when it was not split.
  */
-export const batchedTokensFrom = (counts: ReadonlyArray<StepCount>): number | undefined => {
-  if (!counts.some(({ steps }) => steps > 1)) return undefined
-  const least = Math.max(...counts.map(({ promptTokens, steps }) => Math.ceil(promptTokens / Math.max(1, steps))))
-  const most = Math.min(
-    ...counts.map(({ promptTokens, steps }) => steps > 1 ? Math.ceil(promptTokens / (steps - 1)) - 1 : Infinity)
-  )
-  if (least > most) return undefined
-  const power = 2 ** Math.floor(Math.log2(most))
-  return power >= least ? power : least
+export const batchedTokensFrom = (promptTokens: number, steps: number): number | undefined => {
+  if (steps < 2) return undefined
+  const perStep = Math.ceil(promptTokens / steps)
+  const power = 2 ** Math.round(Math.log2(perStep))
+  return Math.abs(perStep / power - 1) <= POWER_TOLERANCE ? power : perStep
 }

@@ -41,25 +41,19 @@ describe("points", () => {
 })
 
 describe("the tokens that a step may prefill", () => {
-  test("are found from the steps that prompts took", () => {
-    fc.assert(fc.property(fc.constantFrom(512, 2048, 8192, 16_384), (batchedTokens) => {
-      const counts = [256, 1024, 4096, 16_384, 32_760].map((promptTokens) => ({
-        promptTokens,
-        steps: Math.ceil(promptTokens / batchedTokens)
-      }))
-      expect(batchedTokensFrom(counts)).toBe(batchedTokens)
-    }))
+  test("are found from the steps that a long prompt took, beside one that decodes", () => {
+    for (const batchedTokens of [512, 1024, 2048, 4096, 8192, 16_384]) {
+      const perStep = batchedTokens - 1
+      expect(batchedTokensFrom(32_760, Math.round(32_760 / perStep))).toBe(batchedTokens)
+    }
   })
 
-  test("that are no power of two are the least that explains the steps", () => {
-    expect(batchedTokensFrom([{ promptTokens: 6000, steps: 2 }, { promptTokens: 32_000, steps: 7 }])).toBe(4572)
+  test("that are no power of two are said as they are", () => {
+    expect(batchedTokensFrom(32_000, 6)).toBe(5334)
   })
 
-  test("stay unknown when no prompt was split", () => {
-    expect(batchedTokensFrom([{ promptTokens: 4096, steps: 1 }])).toBeUndefined()
-  })
-
-  test("stay unknown when the counts contradict one another", () => {
-    expect(batchedTokensFrom([{ promptTokens: 256, steps: 3 }, { promptTokens: 4096, steps: 1 }])).toBeUndefined()
+  test("stay unknown when the prompt was not split", () => {
+    expect(batchedTokensFrom(4096, 1)).toBeUndefined()
+    expect(batchedTokensFrom(4096, 0)).toBeUndefined()
   })
 })
