@@ -1,6 +1,6 @@
 import { emptyChain } from "./BlockChain.ts"
-import { ownPrefillS, predictTtftS } from "./cost.ts"
-import { DueHeap } from "./DueHeap.ts"
+import { Charges } from "./Charges.ts"
+import { predictTtftS } from "./cost.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
 import { explainPick } from "./explainPick.ts"
 import type { Exclusion, PickExplanation } from "./Explanation.ts"
@@ -11,7 +11,6 @@ import { PodTable } from "./PodTable.ts"
 import type { PickContext, Policy } from "./Policy.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
-import { DECODING, PREFILLING, Reservations } from "./Reservations.ts"
 import { ShadowKv } from "./ShadowKv.ts"
 
 export interface SchedulerOptions {
@@ -44,8 +43,6 @@ export interface EndedRequest {
 
 /** Weight of a KV shortage in the predicted TTFT (κ, DESIGN 5). */
 const KV_SHORTAGE_WEIGHT = 0.25
-/** A shadow is resized when the text's tokens per block say that its capacity is off by more than this share. */
-const CAPACITY_DRIFT_MAX = 0.05
 
 /**
  * The scheduler without its actor: the fleet, the reservations and the prefix sketches, advanced by facts.
@@ -55,12 +52,12 @@ export class Scheduler {
   readonly table: PodTable
   readonly index: PrefixIndex
   readonly outputLengths: OutputLengths
-  private readonly reservations: Reservations
+  private readonly charges: Charges
   private readonly models: ModelRows
   private readonly shadows: Array<ShadowKv | undefined> = []
-  private readonly podLives: Uint32Array
+  /** By row: 1 once the pod has said what it serves. */
+  private readonly described: Uint8Array
   private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
-  private readonly unseenFirstTokens: DueHeap
   private readonly candidateMask: Uint32Array
   private readonly hitBlocks: Uint32Array
   private readonly context: PickContext
@@ -71,11 +68,10 @@ export class Scheduler {
     this.table = new PodTable(options.podsMax)
     this.index = new PrefixIndex({ rowsMax: options.podsMax, entriesMax: options.prefixEntriesMax })
     this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
-    this.reservations = new Reservations(options.openRequestsMax)
+    this.charges = new Charges(this.table, this.shadows, options.openRequestsMax)
     this.models = new ModelRows(options.podsMax, options.modelsMax)
-    this.podLives = new Uint32Array(options.podsMax)
+    this.described = new Uint8Array(options.podsMax)
     this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
-    this.unseenFirstTokens = new DueHeap(options.openRequestsMax)
     this.candidateMask = new Uint32Array(this.models.words)
     this.hitBlocks = new Uint32Array(options.podsMax)
     this.context = {
@@ -91,7 +87,7 @@ export class Scheduler {
   }
 
   get openRequests(): number {
-    return this.reservations.open
+    return this.charges.open
   }
 
   /** A pod joins, not accepting yet. False: the table is full. Joining twice changes nothing. */
@@ -120,6 +116,7 @@ export class Scheduler {
     this.table.blockSizeTokens[row] = blockSizeTokens
     this.table.kvCapacityTokens[row] = kvCapacityTokens
     this.models.set(row, models)
+    this.described[row] = 1
   }
 
   observe(id: PodId, accepting: boolean, running: number, waiting: number, kvUsage: number, nowS: number): void {
@@ -156,6 +153,7 @@ export class Scheduler {
     this.shadows[row]?.clear()
     this.shadows[row] = undefined
     this.models.clear(row)
+    this.described[row] = 0
     this.newLife(row)
     this.table.remove(row)
   }
@@ -169,13 +167,9 @@ export class Scheduler {
     if (row < 0) return "filtered"
     const address = this.table.addresses[row]
     if (address === undefined) throw new Error(`policy ${this.policy.type} picked row ${row}, which is no pod`)
-    const slot = this.reservations.take()
-    if (slot < 0) return "too-many-open"
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
-    this.reserve(slot, row, request, nowS)
-    const reservation = this.reservations.numberOf(slot)
-    // A plain answer never shows its first token; its prefill is taken as done when it was due.
-    if (!request.streams) this.unseenFirstTokens.push(nowS + predictedTtftS, reservation)
+    const reservation = this.charges.charge(context, row, predictedTtftS)
+    if (reservation < 0) return "too-many-open"
     return {
       reservation,
       address,
@@ -187,10 +181,9 @@ export class Scheduler {
 
   /** What `pick` would do now and why. Reserves nothing. */
   explain(request: RequestFeatures, nowS: number): PickExplanation {
-    const { context, reservations } = this
+    const { context } = this
     const hitTokens = this.hitsEverywhere(request)
-    const refusal = this.prepare(request, [], nowS) ??
-      (reservations.open >= reservations.slotsMax ? "too-many-open" : undefined)
+    const refusal = this.prepare(request, [], nowS) ?? (this.charges.isFull ? "too-many-open" : undefined)
     return explainPick({
       policy: this.policy,
       context,
@@ -203,50 +196,13 @@ export class Scheduler {
 
   /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
   firstToken(reservation: number, nowS: number): void {
-    const { reservations, table } = this
-    const slot = reservations.slotOf(reservation)
-    if (slot < 0 || reservations.state[slot] !== PREFILLING) return
-    reservations.state[slot] = DECODING
-    const row = this.rowOfSlot(slot)
-    if (row < 0) return
-    this.releasePrefill(slot, row)
-    table.prefillSinceS[row] = nowS
-    reservations.firstTokenS[slot] = nowS
-    table.decoding[row] = (table.decoding[row] ?? 0) + 1
-    table.decodingSinceS[row] = (table.decodingSinceS[row] ?? 0) + nowS
-    table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
-    this.shadows[row]?.prefilled(reservations.lease[slot] ?? -1, reservations.chain[slot] ?? emptyChain, nowS)
-    reservations.chain[slot] = emptyChain
+    this.charges.firstToken(reservation, nowS)
   }
 
   /** The whole charge is released. Unknown and repeated numbers are ignored. */
-  end(reservation: number, ended: EndedRequest, nowS: number): void {
-    const { reservations, table } = this
-    const slot = reservations.slotOf(reservation)
-    if (slot < 0) return
-    const model = reservations.model[slot] ?? ""
-    if (ended.outputTokens !== undefined && ended.outputTokens > 0) {
-      this.outputLengths.learn(model, ended.outputTokens)
-    }
-    const row = this.rowOfSlot(slot)
-    // Without a first token the prompt's KV may never have been computed, so none of it is believed cached.
-    const computed = reservations.state[slot] === DECODING
-    if (row >= 0) {
-      if (!computed) {
-        this.releasePrefill(slot, row)
-        table.prefillSinceS[row] = nowS
-      } else {
-        table.decoding[row] = Math.max(0, (table.decoding[row] ?? 0) - 1)
-        table.decodingSinceS[row] = table.decoding[row] === 0
-          ? 0
-          : (table.decodingSinceS[row] ?? 0) - (reservations.firstTokenS[slot] ?? 0)
-        table.decodingTokens[row] = table.decoding[row] === 0
-          ? 0
-          : Math.max(0, (table.decodingTokens[row] ?? 0) - (reservations.contextTokens[slot] ?? 0))
-      }
-      this.releaseBlocks(slot, row, computed, ended.outputTokens ?? 0, nowS)
-    }
-    reservations.giveBack(slot)
+  end(reservation: number, { outputTokens = 0 }: EndedRequest, nowS: number): void {
+    const model = this.charges.end(reservation, outputTokens, nowS)
+    if (model !== undefined && outputTokens > 0) this.outputLengths.learn(model, outputTokens)
   }
 
   /** The sketch of a pod for a snapshot; undefined when there is none. */
@@ -270,6 +226,7 @@ export class Scheduler {
     if (row < 0) return "the pod has not joined"
     if (!(sketch.blockSizeTokens > 0) || !(sketch.kvCapacityTokens > 0)) return "block size or capacity is not positive"
     this.describe(id, sketch.blockSizeTokens, sketch.kvCapacityTokens, [])
+    this.described[row] = 0
     return this.shadows[row]?.importBlocks(sketch.blocks)
   }
 
@@ -285,7 +242,7 @@ export class Scheduler {
 
   /** Fills the context for a decision over the pods that may take the request. */
   private prepare(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Refusal | undefined {
-    this.passUnseenFirstTokens(nowS)
+    this.charges.passUnseenFirstTokens(nowS)
     const { context } = this
     context.request = request
     context.nowS = nowS
@@ -312,11 +269,23 @@ export class Scheduler {
     return model !== "" && (word & (1 << (row & 31))) === 0 ? "other-model" : undefined
   }
 
+  /** A pod that has not said yet what it serves, after a restart of the gateway for example, may serve any model. */
+  private isEveryPodDescribed(): boolean {
+    const { described, table } = this
+    let pods = 0
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.live[row] === 0) continue
+      if (described[row] === 0) return false
+      pods++
+    }
+    return pods > 0
+  }
+
   private collectCandidates(request: RequestFeatures, excluded: ReadonlyArray<string>): Refusal | undefined {
     const { context, table } = this
     context.candidateCount = 0
     const mask = request.model === "" ? undefined : this.models.maskOf(request.model)
-    if (request.model !== "" && mask === undefined) return this.models.size === 0 ? "no-pod" : "unknown-model"
+    if (request.model !== "" && mask === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "no-pod"
     let count = 0
     for (let row = 0; row < table.rowCount; row++) {
       if (table.accepting[row] === 0) continue
@@ -359,93 +328,11 @@ export class Scheduler {
     }
   }
 
-  private reserve(slot: number, row: number, request: RequestFeatures, nowS: number): void {
-    const { context, reservations, table } = this
-    const hitTokens = context.hitTokens[row] ?? 0
-    const ownS = ownPrefillS(table, row, request.promptTokens, hitTokens)
-    const contextTokens = request.promptTokens + context.outputTokens / 2
-    reservations.row[slot] = row
-    reservations.podLife[slot] = this.podLives[row] ?? 0
-    reservations.ownS[slot] = ownS
-    reservations.uncachedTokens[slot] = request.promptTokens - hitTokens
-    reservations.contextTokens[slot] = contextTokens
-    reservations.promptTokens[slot] = request.promptTokens
-    reservations.model[slot] = request.model
-    if (table.prefilling[row] === 0) table.prefillSinceS[row] = nowS
-    table.prefilling[row] = (table.prefilling[row] ?? 0) + 1
-    table.prefillAheadS[row] = (table.prefillAheadS[row] ?? 0) + ownS
-    table.prefillAheadTokens[row] = (table.prefillAheadTokens[row] ?? 0) + request.promptTokens - hitTokens
-    table.prefillingTokens[row] = (table.prefillingTokens[row] ?? 0) + contextTokens
-    this.takeBlocks(slot, row, request, nowS)
-  }
-
-  private takeBlocks(slot: number, row: number, request: RequestFeatures, nowS: number): void {
-    const { reservations, table } = this
-    const shadow = this.shadows[row]
-    const blockSizeTokens = table.blockSizeTokens[row] ?? 0
-    reservations.lease[slot] = -1
-    reservations.tokensPerBlock[slot] = 0
-    if (shadow === undefined || blockSizeTokens === 0) return
-    const tokensPerBlock = request.tokensPerBlock(blockSizeTokens)
-    const capacityBlocks = Math.max(1, Math.floor((table.kvCapacityTokens[row] ?? 0) / tokensPerBlock))
-    if (Math.abs(capacityBlocks - shadow.capacityBlocks) > CAPACITY_DRIFT_MAX * shadow.capacityBlocks) {
-      shadow.resize(capacityBlocks)
-    }
-    reservations.tokensPerBlock[slot] = tokensPerBlock
-    const chain = request.chain(blockSizeTokens)
-    reservations.chain[slot] = chain
-    reservations.lease[slot] = shadow.admit(chain, EXTRA_BLOCKS, nowS)
-    table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
-  }
-
-  private releaseBlocks(slot: number, row: number, computed: boolean, outputTokens: number, nowS: number): void {
-    const { reservations, table } = this
-    const shadow = this.shadows[row]
-    const tokensPerBlock = reservations.tokensPerBlock[slot] ?? 0
-    if (shadow === undefined || tokensPerBlock === 0) return
-    // The answer begins in the prompt's last, partly filled block, and its last token has no KV.
-    const tailTokens = (reservations.promptTokens[slot] ?? 0) % tokensPerBlock
-    const outputBlocks = computed && outputTokens > 0 ? Math.ceil((tailTokens + outputTokens - 1) / tokensPerBlock) : 0
-    shadow.release(reservations.lease[slot] ?? -1, computed, outputBlocks, nowS)
-    table.usedTokens[row] = shadow.usedBlocks * tokensPerBlock
-  }
-
-  private releasePrefill(slot: number, row: number): void {
-    const { reservations, table } = this
-    const left = Math.max(0, (table.prefilling[row] ?? 0) - 1)
-    table.prefilling[row] = left
-    // Sums of floats drift; an empty queue is exactly zero.
-    table.prefillAheadS[row] = left === 0
-      ? 0
-      : Math.max(0, (table.prefillAheadS[row] ?? 0) - (reservations.ownS[slot] ?? 0))
-    table.prefillAheadTokens[row] = left === 0
-      ? 0
-      : Math.max(0, (table.prefillAheadTokens[row] ?? 0) - (reservations.uncachedTokens[slot] ?? 0))
-    table.prefillingTokens[row] = left === 0
-      ? 0
-      : Math.max(0, (table.prefillingTokens[row] ?? 0) - (reservations.contextTokens[slot] ?? 0))
-  }
-
-  private passUnseenFirstTokens(nowS: number): void {
-    for (;;) {
-      const reservation = this.unseenFirstTokens.popDue(nowS)
-      if (reservation < 0) return
-      this.firstToken(reservation, nowS)
-    }
-  }
-
-  /** The row that a slot's charge is on, or -1 when that life of the pod is over. */
-  private rowOfSlot(slot: number): number {
-    const row = this.reservations.row[slot] ?? -1
-    return this.podLives[row] === this.reservations.podLife[slot] ? row : -1
-  }
-
-  /** Charges of the former life no longer count: the pod restarted, left, or changed its geometry. */
+  /** The pod restarted, left, or changed its geometry: nothing that was known of its load counts. */
   private newLife(row: number): void {
-    this.podLives[row] = ((this.podLives[row] ?? 0) + 1) >>> 0
     this.foreignSeen.running[row] = 0
     this.foreignSeen.waiting[row] = 0
-    this.table.clearReservations(row)
+    this.charges.newLife(row)
   }
 }
 
@@ -455,9 +342,6 @@ const refusalWords: Readonly<Record<Refusal, string>> = {
   "too-many-open": "the gateway has as many requests open as it may (limits.openRequestsMax)",
   filtered: "the policy's filters refuse every pod"
 }
-
-/** Blocks beyond the hashed ones that a running request holds: the partial one at its end. */
-const EXTRA_BLOCKS = 1
 
 const nothing: RequestFeatures = {
   model: "",

@@ -246,6 +246,14 @@ describe("candidates", () => {
     expect(scheduler.pick(request(1), [], 0)).toBe("no-pod")
   })
 
+  test("missing: a pod that has not said yet what it serves may serve any model", () => {
+    const scheduler = schedulerWith(1)
+    scheduler.join(pod(1), constants)
+    expect(scheduler.pick(request(1, { model: "nope" }), [], 0)).toBe("no-pod")
+    scheduler.describe(pod(1).id, 16, 16_000, ["other"])
+    expect(scheduler.pick(request(1, { model: "nope" }), [], 0)).toBe("unknown-model")
+  })
+
   test("run out at the limit of open requests, and come back when one ends", () => {
     const scheduler = schedulerWith(1, { openRequestsMax: 1 })
     const { reservation } = placed(scheduler, request(1), 0)

@@ -60,7 +60,8 @@ describe("POST /warmroute/explain", () => {
     expect(out.map(({ id }) => id)).toEqual(["127.0.0.1:1"])
     expect(out[0]?.excluded).toMatch(/^(starting|unhealthy)/)
     const unknown = await explained(admin + explainPath, { ...chat("x"), model: "nope" })
-    expect([unknown.picked, unknown.why]).toEqual([null, "no pod serves this model"])
+    // The dead pod may serve it: it was never heard of.
+    expect([unknown.picked, unknown.why]).toEqual([null, "no pod that serves this model takes requests now"])
   })
 
   test("takes a route's path beside the body, inside an envelope or as a query", async () => {
