@@ -1,6 +1,6 @@
 import { SeededRandom } from "../SeededRandom.ts"
 import type { PlannedRequest, Workload, WorkloadOptions } from "../Workload.ts"
-import { idsFrom, poisson } from "./arrivals.ts"
+import { idsFrom, openLoopWorkload, poisson } from "./arrivals.ts"
 
 export const name = "b2b"
 
@@ -31,13 +31,5 @@ export const make = ({ durationS = 300, load, seed }: WorkloadOptions): Workload
       sessionHash: 0
     }
   }
-  return {
-    name,
-    pauseS: 0,
-    stages: [() => ({
-      arrivals: poisson(random.fork(1), load, durationS, request),
-      warmUpS: durationS / 5,
-      lastAskS: undefined
-    })]
-  }
+  return openLoopWorkload(name, durationS, () => poisson(random.fork(1), load, durationS, request))
 }

@@ -1,6 +1,6 @@
 import { SeededRandom } from "../SeededRandom.ts"
 import type { PlannedRequest, Workload, WorkloadOptions } from "../Workload.ts"
-import { idsFrom } from "./arrivals.ts"
+import { idsFrom, openLoopWorkload } from "./arrivals.ts"
 
 export const name = "burst"
 
@@ -36,15 +36,7 @@ export const make = ({ durationS = 300, load, seed }: WorkloadOptions): Workload
       sessionHash: 0
     }
   }
-  return {
-    name,
-    pauseS: 0,
-    stages: [() => ({
-      arrivals: waves(random.fork(1), load, durationS, request),
-      warmUpS: durationS / 5,
-      lastAskS: undefined
-    })]
-  }
+  return openLoopWorkload(name, durationS, () => waves(random.fork(1), load, durationS, request))
 }
 
 const inBurst = (atS: number): boolean => atS % PERIOD_S >= PERIOD_S - BURST_S

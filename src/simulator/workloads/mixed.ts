@@ -1,6 +1,6 @@
 import { SeededRandom } from "../SeededRandom.ts"
 import type { PlannedRequest, Workload, WorkloadOptions } from "../Workload.ts"
-import { idsFrom, poisson } from "./arrivals.ts"
+import { idsFrom, openLoopWorkload, poisson } from "./arrivals.ts"
 import { session, type Turn } from "./session.ts"
 
 export const name = "mixed"
@@ -34,13 +34,5 @@ export const make = ({ durationS = 300, load, seed }: WorkloadOptions): Workload
     return session(afterS, id(), [{ id: id(), tokens: draw.logNormal(20_000, 0.6, 6000, 80_000) }], turns)
   }
   const requestsPerClient = 1 + LONG_SHARE * (LONG_QUESTIONS - 1)
-  return {
-    name,
-    pauseS: 0,
-    stages: [() => ({
-      arrivals: poisson(random.fork(1), load / requestsPerClient, durationS, start),
-      warmUpS: durationS / 5,
-      lastAskS: undefined
-    })]
-  }
+  return openLoopWorkload(name, durationS, () => poisson(random.fork(1), load / requestsPerClient, durationS, start))
 }
