@@ -1,45 +1,38 @@
-/** Which rows serve which model, as bitmasks over the pod table. Models are bounded; one more is refused. */
+import { addRow, removeRow, type RowMask, rowMask } from "./rowMask.ts"
+
+/** Which rows serve which model. Models are bounded; what is beyond is not served. */
 export class ModelRows {
-  readonly words: number
-  private readonly masks = new Map<string, Uint32Array>()
+  private readonly masks = new Map<string, RowMask>()
+  private readonly rowsMax: number
   private readonly modelsMax: number
 
   constructor(rowsMax: number, modelsMax: number) {
-    this.words = Math.ceil(rowsMax / 32)
+    this.rowsMax = rowsMax
     this.modelsMax = modelsMax
   }
 
-  /** Replaces what `row` serves. Returns the models that did not fit. */
-  set(row: number, models: ReadonlyArray<string>): ReadonlyArray<string> {
+  /** Replaces what `row` serves. */
+  set(row: number, models: ReadonlyArray<string>): void {
     this.clear(row)
-    const refused: Array<string> = []
     for (const model of models) {
       let mask = this.masks.get(model)
       if (mask === undefined) {
-        if (this.masks.size >= this.modelsMax) {
-          refused.push(model)
-          continue
-        }
-        mask = new Uint32Array(this.words)
+        if (this.masks.size >= this.modelsMax) continue
+        mask = rowMask(this.rowsMax)
         this.masks.set(model, mask)
       }
-      mask[row >>> 5] = (mask[row >>> 5] ?? 0) | (1 << (row & 31))
+      addRow(mask, row)
     }
-    return refused
   }
 
   clear(row: number): void {
     for (const [model, mask] of this.masks) {
-      mask[row >>> 5] = (mask[row >>> 5] ?? 0) & ~(1 << (row & 31))
+      removeRow(mask, row)
       if (mask.every((word) => word === 0)) this.masks.delete(model)
     }
   }
 
-  maskOf(model: string): Uint32Array | undefined {
+  maskOf(model: string): RowMask | undefined {
     return this.masks.get(model)
-  }
-
-  get size(): number {
-    return this.masks.size
   }
 }

@@ -11,6 +11,7 @@ import { PodTable } from "./PodTable.ts"
 import type { PickContext, Policy } from "./Policy.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
+import { addRow, hasRow, type RowMask, rowMask } from "./rowMask.ts"
 import { ShadowKv } from "./ShadowKv.ts"
 
 export interface SchedulerOptions {
@@ -58,7 +59,7 @@ export class Scheduler {
   /** By row: 1 once the pod has said what it serves. */
   private readonly described: Uint8Array
   private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
-  private readonly candidateMask: Uint32Array
+  private readonly candidateMask: RowMask
   private readonly hitBlocks: Uint32Array
   private readonly context: PickContext
   private readonly policy: Policy
@@ -72,7 +73,7 @@ export class Scheduler {
     this.models = new ModelRows(options.podsMax, options.modelsMax)
     this.described = new Uint8Array(options.podsMax)
     this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
-    this.candidateMask = new Uint32Array(this.models.words)
+    this.candidateMask = rowMask(options.podsMax)
     this.hitBlocks = new Uint32Array(options.podsMax)
     this.context = {
       table: this.table,
@@ -265,8 +266,9 @@ export class Scheduler {
 
   private exclusionOf(row: number, model: string): Exclusion | undefined {
     if (this.table.accepting[row] === 0) return "not-accepting"
-    const word = this.models.maskOf(model)?.[row >>> 5] ?? 0
-    return model !== "" && (word & (1 << (row & 31))) === 0 ? "other-model" : undefined
+    if (model === "") return undefined
+    const mask = this.models.maskOf(model)
+    return mask !== undefined && hasRow(mask, row) ? undefined : "other-model"
   }
 
   /** A pod that has not said yet what it serves, after a restart of the gateway for example, may serve any model. */
@@ -289,7 +291,7 @@ export class Scheduler {
     let count = 0
     for (let row = 0; row < table.rowCount; row++) {
       if (table.accepting[row] === 0) continue
-      if (mask !== undefined && ((mask[row >>> 5] ?? 0) & (1 << (row & 31))) === 0) continue
+      if (mask !== undefined && !hasRow(mask, row)) continue
       if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
       context.candidates[count++] = row
     }
@@ -310,14 +312,14 @@ export class Scheduler {
         if ((context.hitTokens[row] ?? 0) >= 0) continue
         if (blockSizeTokens < 0) blockSizeTokens = table.blockSizeTokens[row] ?? 0
         if (table.blockSizeTokens[row] !== blockSizeTokens) continue
-        this.candidateMask[row >>> 5] = (this.candidateMask[row >>> 5] ?? 0) | (1 << (row & 31))
+        addRow(this.candidateMask, row)
       }
       const chain = blockSizeTokens > 0 ? request.chain(blockSizeTokens) : emptyChain
       const tokensPerBlock = blockSizeTokens > 0 ? request.tokensPerBlock(blockSizeTokens) : 0
       this.index.match(chain, this.candidateMask, this.hitBlocks)
       for (let i = 0; i < context.candidateCount; i++) {
         const row = context.candidates[i] ?? 0
-        if (((this.candidateMask[row >>> 5] ?? 0) & (1 << (row & 31))) === 0) continue
+        if (!hasRow(this.candidateMask, row)) continue
         // vLLM always computes at least the last prompt token.
         context.hitTokens[row] = Math.max(
           0,

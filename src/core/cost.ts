@@ -85,12 +85,18 @@ export const kvShortageS = (context: PickContext, row: number, uncachedTokens: n
   return (missing / Math.max(1, contextTokens)) * drainS
 }
 
+/** T out of its parts: everything before my first token, slowed down by decodes, half a running step, and KV to wait for. */
+export const ttftS = (queuedS: number, slowdown: number, runningStepS: number, kvWaitS: number): number =>
+  queuedS * slowdown + runningStepS / 2 + kvWaitS
+
 /** T: seconds until this request's first token on the pod, if it went there now. */
 export const predictTtftS = (context: PickContext, row: number, kvShortageWeight: number): number => {
   const { table, request, hitTokens, nowS } = context
   const hit = hitTokens[row] ?? 0
-  const queuedS = prefillAheadS(table, row, nowS) + ownPrefillS(table, row, request.promptTokens, hit)
-  const step = stepS(table, row, openRequests(table, row), openContextTokens(table, row))
-  return queuedS * prefillSlowdown(table, row) + step / 2 +
+  return ttftS(
+    prefillAheadS(table, row, nowS) + ownPrefillS(table, row, request.promptTokens, hit),
+    prefillSlowdown(table, row),
+    stepS(table, row, openRequests(table, row), openContextTokens(table, row)),
     kvShortageWeight * kvShortageS(context, row, request.promptTokens - hit)
+  )
 }

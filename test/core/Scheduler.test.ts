@@ -6,17 +6,9 @@ import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { type Placement, Scheduler } from "../../src/core/Scheduler.ts"
+import { roundConstants } from "../policies/fleet.ts"
 
-const constants: EngineConstants = {
-  prefillTokenS: 0.0001,
-  attentionPairS: 0,
-  weightReadS: 0.01,
-  stepFixedS: 0,
-  decodeRequestS: 0.001,
-  contextTokenS: 0,
-  batchedTokensMax: 1000,
-  kvCapacityTokens: 16_000
-}
+const constants: EngineConstants = { ...roundConstants, kvCapacityTokens: 16_000 }
 
 /** Picks the first candidate, so that a test says where a request goes by what it offers. */
 const firstCandidate: Policy = { type: "first", pick: (context) => context.candidates[0] ?? -1 }

@@ -7,7 +7,8 @@ import {
   ownPrefillS,
   prefillAheadS,
   prefillSlowdown,
-  stepS
+  stepS,
+  ttftS
 } from "../../core/cost.ts"
 import type { ReasonColumn } from "../../core/Explanation.ts"
 import type { PickContext, Policy } from "../../core/Policy.ts"
@@ -105,7 +106,7 @@ const placementCostS = (config: Config, context: PickContext, row: number, terms
   const ahead = prefillAheadS(table, row, nowS)
   const queueS = ahead * slowdown + own
   const shortageS = config.kvShortageWeight * kvShortageS(context, row, request.promptTokens - hit)
-  const ttftS = queueS + own * (slowdown - 1) + stepS(table, row, requests, contextTokens) / 2 + shortageS
+  const firstTokenS = ttftS(ahead + own, slowdown, stepS(table, row, requests, contextTokens), shortageS)
   const queuePenaltyS = (queueS * queueS) / config.queueToleranceS
   const decodeS = outputTokens *
     stepS(table, row, requests + 1, contextTokens + request.promptTokens + outputTokens / 2)
@@ -113,9 +114,9 @@ const placementCostS = (config: Config, context: PickContext, row: number, terms
   const myStepPartS = (table.contextTokenS[row] ?? 0) * (request.promptTokens + outputTokens / 2) +
     (table.decodeRequestS[row] ?? 0)
   const othersS = decodingRequests(table, row) * own + (requests * outputTokens * myStepPartS) / 2
-  const j = config.ttftWeight * (ttftS + queuePenaltyS) + decodeS + othersS
+  const j = config.ttftWeight * (firstTokenS + queuePenaltyS) + decodeS + othersS
   if (terms !== undefined) {
-    terms.set([own, ahead, slowdown, shortageS, ttftS, queuePenaltyS, decodeS, othersS, j])
+    terms.set([own, ahead, slowdown, shortageS, firstTokenS, queuePenaltyS, decodeS, othersS, j])
   }
   return j
 }
