@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { pulledPod } from "./pulledPod.ts"
 import { RawPod } from "./RawPod.ts"
 import { TestFront } from "./TestFront.ts"
 
@@ -46,23 +47,9 @@ describe("streaming", () => {
   test("a slow reader slows the pod down, and the gateway holds only a bounded part of the answer", async () => {
     const piece = "x".repeat(64 * 1024)
     const pieces = 1_000
-    let written = 0
-    const pod = Bun.serve({
-      port: 0,
-      idleTimeout: 0,
-      fetch: () =>
-        new Response(
-          new ReadableStream({
-            pull: (controller) => {
-              if (written === pieces) return controller.close()
-              written++
-              controller.enqueue(Buffer.from(piece))
-            }
-          })
-        )
-    })
+    const pod = pulledPod(piece, pieces)
     using address = new RawPod(() => {})
-    await using front = new TestFront([{ ...address.address, port: pod.port ?? 0 }])
+    await using front = new TestFront([{ ...address.address, port: pod.port }])
     const client = await rawClient(
       front.url,
       "POST /v1/chat/completions HTTP/1.1\r\nconnection: close",
@@ -70,20 +57,15 @@ describe("streaming", () => {
     )
     await client.until(() => client.received().length > 0)
     client.socket.pause()
-    // At rest: both kernels' buffers are full and nobody moves.
-    let before = -1
-    while (before !== written) {
-      before = written
-      await Bun.sleep(150)
-    }
-    const buffered = (written * piece.length - client.received().length) / (1024 * 1024)
+    await pod.atRest(150)
+    const buffered = (pod.written() * piece.length - client.received().length) / (1024 * 1024)
     expect(buffered).toBeLessThan(24)
     client.socket.resume()
     await client.until(() => false)
     expect(client.received().length).toBeGreaterThan(pieces * piece.length)
     expect(client.received()).toEndWith("0\r\n\r\n")
     expect(front.scheduler.outcomes()).toEqual(["finished"])
-    void pod.stop(true)
+    void pod.stop()
   })
 
   test("a client that stops reading and then leaves ends the request at the pod", async () => {

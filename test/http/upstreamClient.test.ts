@@ -5,6 +5,7 @@ import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
 import type { ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
+import { pulledPod } from "./pulledPod.ts"
 import { deadAddress, RawPod } from "./RawPod.ts"
 import { tlsPair } from "./tlsPair.ts"
 
@@ -224,22 +225,8 @@ describe("UpstreamClient", () => {
   test("a paused answer stops the pod, and resuming brings all of it", async () => {
     const piece = "x".repeat(1 << 16)
     const total = 400
-    let written = 0
-    const server = Bun.serve({
-      port: 0,
-      idleTimeout: 0,
-      fetch: () =>
-        new Response(
-          new ReadableStream({
-            pull: (controller) => {
-              if (written === total) return controller.close()
-              written++
-              controller.enqueue(Buffer.from(piece))
-            }
-          })
-        )
-    })
-    const address = { ...deadAddress(), port: server.port ?? 0 }
+    const pod = pulledPod(piece, total)
+    const address = { ...deadAddress(), port: pod.port }
     const { promise: paused, resolve } = Promise.withResolvers<UpstreamCall>()
     let first = true
     const { answer } = send(makeClient({ silenceTimeoutMs: 20 }), address, {
@@ -251,15 +238,11 @@ describe("UpstreamClient", () => {
       }
     })
     const call = await paused
-    let before = -1
-    while (before !== written) {
-      before = written
-      await Bun.sleep(100)
-    }
-    expect(written).toBeLessThan(total)
+    await pod.atRest(100)
+    expect(pod.written()).toBeLessThan(total)
     call.resume()
     expect((await answer).body.length).toBe(total * piece.length)
-    void server.stop(true)
+    void pod.stop()
   })
 
   test("an early answer to a request that is still being sent ends the socket", async () => {
