@@ -29,9 +29,15 @@ export interface RunSummary {
   readonly sloShare: number
 }
 
-/** A request is inside the objective when both hold. Source: DESIGN 5. */
-const SLO_TTFT_S = 2
-const SLO_TPOT_S = 0.05
+/** A request is inside the objective when both hold; a part that is infinite always does. */
+export interface Slo {
+  readonly ttftS: number
+  /** Mean over the request's own tokens. */
+  readonly tpotS: number
+}
+
+/** Source: DESIGN 5. */
+export const defaultSlo: Slo = { ttftS: 2, tpotS: 0.05 }
 
 interface StageSpan {
   firstS: number
@@ -42,6 +48,7 @@ interface StageSpan {
 /** Collects the measured requests of a run. */
 export class Measurements {
   refused = 0
+  private readonly slo: Slo
   private readonly ttftS: Array<number> = []
   private readonly stages = new Map<number, StageSpan>()
   private tpotSum = 0
@@ -51,14 +58,18 @@ export class Measurements {
   private cachedTokens = 0
   private inside = 0
 
+  constructor(slo: Slo = defaultSlo) {
+    this.slo = slo
+  }
+
   add(request: Measured): void {
     this.ttftS.push(request.ttftS)
-    const slow = request.tpotS > SLO_TPOT_S
+    const slow = request.tpotS > this.slo.tpotS
     if (!Number.isNaN(request.tpotS)) {
       this.tpotSum += request.tpotS
       this.tpotCount++
     }
-    if (request.ttftS <= SLO_TTFT_S && !slow) this.inside++
+    if (request.ttftS <= this.slo.ttftS && !slow) this.inside++
     this.e2eSum += request.endS - request.arrivedS
     this.promptTokens += request.promptTokens
     this.cachedTokens += request.cachedTokens

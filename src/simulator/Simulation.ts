@@ -2,7 +2,7 @@ import type { BlockChain } from "../core/BlockChain.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import type { Scheduler } from "../core/Scheduler.ts"
 import { EventHeap } from "./EventHeap.ts"
-import { Measurements } from "./Measurements.ts"
+import { Measurements, type Slo } from "./Measurements.ts"
 import { chainOf, prefixOf, tokensOf } from "./promptChain.ts"
 import type { PodReading, SimulatedPod } from "./SimulatedPod.ts"
 import type { PlannedRequest, Stage, Workload } from "./Workload.ts"
@@ -25,6 +25,8 @@ export interface SimulationOptions {
   readonly pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>
   readonly model: string
   readonly path: PathTimes
+  /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
+  readonly slo?: Slo | undefined
   /** Told now and then how many requests ended, and at which virtual time. */
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
 }
@@ -61,7 +63,7 @@ const PROGRESS_EVERY = 500
  * metrics when a scrape would bring them. Deterministic: no clock, no chance but what the options bring.
  */
 export class Simulation {
-  readonly measurements = new Measurements()
+  readonly measurements: Measurements
   /** Requests that ended, in one way or another. */
   ended = 0
   nowS = 0
@@ -80,6 +82,7 @@ export class Simulation {
 
   constructor(options: SimulationOptions) {
     this.options = options
+    this.measurements = new Measurements(options.slo)
     this.readings = options.pods.map(() => [])
   }
 

@@ -3,7 +3,7 @@ import type { EngineConstants } from "../core/EngineConstants.ts"
 import { podAddress } from "../core/Pod.ts"
 import { Scheduler } from "../core/Scheduler.ts"
 import { makePolicy, type PolicyDescription } from "../policies/registry.ts"
-import type { RunSummary } from "./Measurements.ts"
+import type { RunSummary, Slo } from "./Measurements.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedPod } from "./SimulatedPod.ts"
 import { type PathTimes, type SimulatedRequest, Simulation } from "./Simulation.ts"
@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly pods: number
   readonly constants: EngineConstants
   readonly path: PathTimes
+  /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
+  readonly slo?: Slo | undefined
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
 }
 
@@ -61,8 +63,12 @@ export const makeRun = (
       scheduler.observe(address.id, true, 0, 0, 0, 0)
       return pod
     })
-    const { path, progress, workload } = options
-    return { simulation: new Simulation({ workload, scheduler, pods, model: MODEL, path, progress }), scheduler, pods }
+    const { path, progress, slo, workload } = options
+    return {
+      simulation: new Simulation({ workload, scheduler, pods, model: MODEL, path, slo, progress }),
+      scheduler,
+      pods
+    }
   })
 
 /** Runs one policy through a workload. */
