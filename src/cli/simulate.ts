@@ -2,20 +2,12 @@ import { Console, Effect, Either } from "effect"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
 import type { RunSummary } from "../simulator/Measurements.ts"
 import { defaultPath, runPolicy } from "../simulator/runPolicy.ts"
-import { readTrace, traceFormats } from "../simulator/traces/formats.ts"
-import type { Workload } from "../simulator/Workload.ts"
-import { workloads } from "../simulator/workloads/catalog.ts"
 import { CommandFailure } from "./failure.ts"
+import { type WorkloadChoice, workloadMaker, workloadSource } from "./workloadChoice.ts"
 
 /** Flags of `warmroute simulate`; what may be undefined has a default that depends on the others. */
-export interface SimulateChoice {
-  readonly workload: string
-  readonly trace: string | undefined
-  readonly format: string
-  readonly load: string | undefined
-  readonly duration: string | undefined
+export interface SimulateChoice extends WorkloadChoice {
   readonly policy: string
-  readonly seed: number
   readonly pods: number
   readonly hardware: string
   readonly json: boolean
@@ -32,10 +24,13 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
     if (constants === undefined) {
       return yield* fail(`no hardware "${choice.hardware}"; there are: ${Object.keys(hardwarePresets).join(", ")}`)
     }
-    const { load, makeWorkload } = yield* workloadOf(choice)
+    const source = yield* workloadSource("simulate", choice)
+    const { load } = source.options
+    const makeWorkload = workloadMaker(source)
+    if (Either.isLeft(makeWorkload)) return yield* fail(makeWorkload.left)
     const results: Array<PolicyResult> = []
     for (const policy of choice.policy.split(",")) {
-      const workload = makeWorkload()
+      const workload = makeWorkload.right()
       const startedMs = performance.now()
       const report = progressOf(`${workload.name} ${load}, ${policy}`)
       const run = runPolicy({
@@ -55,64 +50,15 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
       results.push({ policy, ...run.right })
     }
     const { pods, seed } = choice
-    const workload = choice.trace === undefined ? choice.workload : choice.format
     yield* Console.log(
       choice.json
-        ? JSON.stringify({ workload, load: `${load}`, seed, pods, results }, rounded)
+        ? JSON.stringify({ workload: source.name, load: `${load}`, seed, pods, results }, rounded)
         : tableOf(results)
     )
   })
 
 const fail = (reason: string): Effect.Effect<never, CommandFailure> =>
   Effect.fail(new CommandFailure({ message: `warmroute simulate: ${reason}` }))
-
-const workloadOf = (
-  choice: SimulateChoice
-): Effect.Effect<{ readonly load: number; readonly makeWorkload: () => Workload }, CommandFailure> =>
-  Effect.gen(function*() {
-    const known = choice.trace === undefined ? workloads.get(choice.workload) : traceFormats.get(choice.format)
-    if (known === undefined) {
-      return yield* choice.trace === undefined
-        ? fail(`no workload "${choice.workload}"; there are: ${[...workloads.keys()].join(", ")}`)
-        : fail(`no trace format "${choice.format}"; there are: ${[...traceFormats.keys()].join(", ")}`)
-    }
-    const load = yield* positive("load", choice.load, known.defaultLoad)
-    const durationS = choice.duration === undefined ? undefined : yield* positive("duration", choice.duration, 0)
-    const options = { load, seed: choice.seed, durationS }
-    if ("make" in known) return { load, makeWorkload: () => known.make(options) }
-    const trace = choice.trace ?? ""
-    const text = yield* readText(trace)
-    const make = readTrace(choice.format, text)
-    if (Either.isLeft(make)) return yield* fail(`${trace} is no ${choice.format} trace: ${make.left}`)
-    return { load, makeWorkload: () => make.right(options) }
-  })
-
-const positive = (flag: string, text: string | undefined, fallback: number): Effect.Effect<number, CommandFailure> => {
-  const value = text === undefined ? fallback : Number(text)
-  return value > 0 && Number.isFinite(value)
-    ? Effect.succeed(value)
-    : fail(`--${flag} is "${text}" but must be a number above 0`)
-}
-
-/** The file as text; one that ends in `.xz` goes through the command of that name. */
-const readText = (path: string): Effect.Effect<string, CommandFailure> =>
-  Effect.tryPromise({
-    try: async () => {
-      if (!path.endsWith(".xz")) return await Bun.file(path).text()
-      const unpacking = Bun.spawn(["xz", "-dc", path], { stderr: "pipe" })
-      const [text, complaint, status] = await Promise.all([
-        new Response(unpacking.stdout).text(),
-        new Response(unpacking.stderr).text(),
-        unpacking.exited
-      ])
-      if (status !== 0) throw new Error(complaint.trim())
-      return text
-    },
-    catch: (cause) =>
-      new CommandFailure({
-        message: `warmroute simulate: can't read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
-      })
-  })
 
 /** On a terminal the line is written over and over, elsewhere only what is final. */
 const progressOf = (title: string) => (text: string, final = false): void => {
