@@ -42,7 +42,7 @@ export const poolView = (entries: ReadonlyMap<PodId, Entry>): PoolView => {
 }
 
 const statusOf = (entry: Entry): PodStatus => {
-  if (isLiving(entry)) return entry.pod.status()
+  if (isLiving(entry)) return { ...entry.pod.status(), address: entry.address }
   const { address, phase, reason } = entry
   return { address, health: phase === "down" ? "unhealthy" : "draining", reason, models: [], version: undefined }
 }

@@ -1,6 +1,6 @@
 import { Effect, Exit, Fiber, Scope } from "effect"
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
-import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import { type PodAddress, type PodId, samePodLabels } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodProbe } from "../src/vllm/PodProbe.ts"
 import { makePodActor, type PodActorOptions, type PodHandle } from "./PodActor.ts"
@@ -153,7 +153,10 @@ const reconcile = (pool: Pool): Effect.Effect<void> =>
         if (entry.phase === "running") yield* drain(pool, entry)
       } else if (!sameAddress(address, entry.address)) {
         yield* stopPod(pool, entry, "its address has changed")
-      } else if (entry.phase === "draining") yield* undrain(pool, entry)
+      } else {
+        if (entry.phase === "draining") yield* undrain(pool, entry)
+        if (!saidAlike(address, entry.address)) relabel(pool, address)
+      }
     }
     const refused: Array<PodId> = []
     for (const address of wanted.values()) {
@@ -166,6 +169,21 @@ const reconcile = (pool: Pool): Effect.Effect<void> =>
 
 const sameAddress = (a: PodAddress, b: PodAddress): boolean =>
   a.hostname === b.hostname && a.port === b.port && a.tls === b.tls && a.preset === b.preset
+
+const saidAlike = (a: PodAddress, b: PodAddress): boolean =>
+  a.name === b.name && a.rank === b.rank && samePodLabels(a.labels, b.labels)
+
+/** What discovery says of the pod has changed; its actor, its sketch and its requests stay. */
+const relabel = (pool: Pool, address: PodAddress): void => {
+  const entry = pool.entries.get(address.id)
+  if (!isLiving(entry)) return
+  pool.entries.set(address.id, { ...entry, address })
+  tellScheduler(pool, { _tag: "PodJoined", address, constants: pool.constantsFor(address), restored: undefined })
+}
+
+const tellScheduler = ({ scheduler }: Pool, message: SchedulerMessage): void => {
+  if (!scheduler.unsafeTell(message)) scheduler.unsafeTellReserved(message)
+}
 
 const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<void> => {
   const names = refused.join(", ")
@@ -237,9 +255,7 @@ const afterGivingUp = (pool: Pool, { id, pod, reason }: PodGaveUp): Effect.Effec
     const entry = pool.entries.get(id)
     if (!isLiving(entry) || entry.pod !== pod) return
     // Its actor did not stop in order, so it could not say so itself.
-    if (!pool.scheduler.unsafeTell({ _tag: "PodLeft", id })) {
-      pool.scheduler.unsafeTellReserved({ _tag: "PodLeft", id })
-    }
+    tellScheduler(pool, { _tag: "PodLeft", id })
     yield* Effect.forkDaemon(Scope.close(entry.scope, Exit.void))
     if (entry.phase === "draining") {
       pool.entries.delete(id)

@@ -41,7 +41,7 @@ export interface RequestEnded {
   readonly end: RequestEnd
 }
 
-/** Facts from pod actors. PodJoined comes first for a pod and PodLeft last. */
+/** Facts from pod actors. PodJoined comes first for a pod, and again when its labels change; PodLeft comes last. */
 export interface PodJoined {
   readonly _tag: "PodJoined"
   readonly address: PodAddress

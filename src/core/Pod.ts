@@ -9,7 +9,15 @@ export interface PodAddress {
   readonly tls: boolean
   /** Name of an engine-constants preset, when the operator gave one for this pod. */
   readonly preset?: string | undefined
+  /** `namespace/name` of the Kubernetes pod, where discovery knows it. */
+  readonly name?: string | undefined
+  /** What discovery says of it, such as `llm-d.ai/role`; undefined where it says nothing. */
+  readonly labels?: PodLabels | undefined
+  /** Data-parallel rank: which of the pod's ports this one is, from 0. */
+  readonly rank?: number | undefined
 }
+
+export type PodLabels = Readonly<Record<string, string>>
 
 /**
  * Reads `http://10.0.0.7:8000`. A path, query or user info is refused, since a pod is an origin.
@@ -46,3 +54,10 @@ export const podAddress = (hostname: string, port: number, tls: boolean, preset?
 
 /** The origin to print and to send requests to. */
 export const podUrl = (address: PodAddress): string => `${address.tls ? "https" : "http"}://${address.id}`
+
+/** True when both say the same; order does not count. */
+export const samePodLabels = (one: PodLabels | undefined, other: PodLabels | undefined): boolean => {
+  if (one === other) return true
+  const names = Object.keys(one ?? {})
+  return names.length === Object.keys(other ?? {}).length && names.every((name) => one?.[name] === other?.[name])
+}

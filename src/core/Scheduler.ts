@@ -91,9 +91,13 @@ export class Scheduler {
     return this.charges.open
   }
 
-  /** A pod joins, not accepting yet. False: the table is full. Joining twice changes nothing. */
+  /** A pod joins, not accepting yet. False: the table is full. Joining again changes nothing but what is said of it. */
   join(address: PodAddress, constants: EngineConstants): boolean {
-    if (this.table.rowOf(address.id) >= 0) return true
+    const known = this.table.rowOf(address.id)
+    if (known >= 0) {
+      this.table.addresses[known] = address
+      return true
+    }
     const row = this.table.add(address)
     if (row < 0) return false
     this.table.setConstants(row, constants)

@@ -1,4 +1,4 @@
-import { Duration, Effect, Stream } from "effect"
+import { Duration, Effect, Ref, Stream } from "effect"
 import { watch } from "node:fs"
 import { open, stat } from "node:fs/promises"
 import { basename, dirname } from "node:path"
@@ -53,13 +53,25 @@ const whyUnread = (cause: unknown): string => {
   return message
 }
 
-const readPods = (options: FileDiscoveryOptions): Effect.Effect<ReadonlyArray<PodAddress>, string> =>
+/** Reads the file; `skipped` holds what was last said of its entries that were left out, to say it once. */
+const readPods = (
+  options: FileDiscoveryOptions,
+  skipped: Ref.Ref<string>
+): Effect.Effect<ReadonlyArray<PodAddress>, string> =>
   Effect.gen(function*() {
     const text = yield* Effect.tryPromise({ try: () => readText(options.path, options.fileBytesMax), catch: whyUnread })
-    const pods = yield* parsePodFile(text, options.path.endsWith(".json"))
+    const read = yield* parsePodFile(text, options.path.endsWith(".json"))
+    const { pods } = read
+    const left = read.skipped.slice(0, SKIPPED_LOGGED_MAX).join("; ")
+    if (left !== (yield* Ref.getAndSet(skipped, left)) && left !== "") {
+      yield* Effect.logWarning(`discovery: ${options.path}: ${read.skipped.length} entries are left out: ${left}`)
+    }
     const fault = faultOfList(pods, options.podsMax)
     return fault === undefined ? pods : yield* Effect.fail(fault)
   })
+
+/** Entries that one line of the log names. */
+const SKIPPED_LOGGED_MAX = 8
 
 /**
  * A pulse when something in the file's directory changes: editors and Kubernetes replace the file by a rename or
@@ -90,6 +102,13 @@ export const fileDiscovery = (
   const options = { ...fileDiscoveryDefaults, ...given }
   return {
     name: `file ${options.path}`,
-    addresses: lastGood(options.path, Stream.merge(pulses(options.pollMs), changes(options)), readPods(options))
+    addresses: Stream.unwrap(
+      Effect.map(Ref.make(""), (skipped) =>
+        lastGood(
+          options.path,
+          Stream.merge(pulses(options.pollMs), changes(options)),
+          readPods(options, skipped)
+        ))
+    )
   }
 }

@@ -1,5 +1,5 @@
 import { Duration, Effect, Option, Ref, Schedule, Stream } from "effect"
-import type { PodAddress } from "../core/Pod.ts"
+import { type PodAddress, samePodLabels } from "../core/Pod.ts"
 import { DiscoveryError } from "./Discovery.ts"
 
 type PodList = ReadonlyArray<PodAddress>
@@ -14,7 +14,8 @@ const samePods = (one: PodList, other: PodList): boolean =>
   one.length === other.length &&
   one.every((pod, index) => {
     const twin = other[index]
-    return pod.id === twin?.id && pod.tls === twin.tls && pod.preset === twin.preset
+    return pod.id === twin?.id && pod.tls === twin.tls && pod.preset === twin.preset &&
+      pod.name === twin.name && samePodLabels(pod.labels, twin.labels)
   })
 
 /** First complaint about a list of pods, or undefined. Two entries of one id would count one pod twice. */

@@ -1,5 +1,6 @@
 import { Either } from "effect"
 import { type PodAddress, podAddressFromUrl } from "../core/Pod.ts"
+import { type FilePods, llmdPods } from "./llmdPods.ts"
 
 type Read<A> = Either.Either<A, string>
 
@@ -58,21 +59,34 @@ const entriesOf = (value: unknown): Read<ReadonlyArray<unknown>> => {
   if (value === null || value === undefined) return Either.left("holds nothing; write [] for no pods")
   if (typeof value !== "object") return Either.left("is neither a list of pods nor an object with the key pods")
   const stranger = strangerAmong(value, ["pods"])
-  if (stranger !== undefined) return Either.left(`unknown key "${stranger}"; the only key is pods`)
+  if (stranger !== undefined) return Either.left(`unknown key "${stranger}"; known are pods and llm-d's endpoints`)
   const pods = pick(value, "pods")
   return Array.isArray(pods) ? Either.right(pods) : Either.left("pods is not a list")
 }
 
+/** The list below `endpoints:`, the only key of a file for llm-d that matters. */
+const llmdEntriesOf = (value: unknown): ReadonlyArray<unknown> | undefined => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined
+  const entries = pick(value, "endpoints")
+  return Array.isArray(entries) ? entries : undefined
+}
+
 /**
- * Reads a list of pods as YAML or JSON: `- http://10.0.0.7:8000` or `- url: …` with `preset: …`,
- * alone or below `pods:`. Left is the reason, with line or entry. Never throws.
+ * Reads a list of pods as YAML or JSON: `- http://10.0.0.7:8000` or `- url: …` with `preset: …`, alone or below
+ * `pods:`; or llm-d's list below `endpoints:`, whose bad entries are `skipped`. Left is the reason, with line or entry.
+ * Never throws.
  */
-export const parsePodFile = (text: string, json: boolean): Either.Either<ReadonlyArray<PodAddress>, string> => {
+export const parsePodFile = (text: string, json: boolean): Either.Either<FilePods, string> => {
   let value: unknown
   try {
     value = parse(text, json)
   } catch (cause) {
     return Either.left(`is not ${json ? "JSON" : "YAML"}${placeOfSyntaxError(text)}: ${reasonOf(cause)}`)
   }
-  return Either.flatMap(entriesOf(value), (entries) => Either.all(entries.map(entryToPod)))
+  const llmd = llmdEntriesOf(value)
+  if (llmd !== undefined) return Either.right(llmdPods(llmd))
+  return entriesOf(value).pipe(
+    Either.flatMap((entries) => Either.all(entries.map(entryToPod))),
+    Either.map((pods) => ({ pods, skipped: [] }))
+  )
 }

@@ -131,6 +131,22 @@ describe("the set of pods", () => {
       expect(story.indexOf("PodLeft")).toBeLessThan(story.lastIndexOf("PodJoined"))
     })))
 
+  test("a pod whose labels change keeps its actor, and the scheduler hears of them", () =>
+    runScoped(Effect.gen(function*() {
+      const a = yield* webPod()
+      const { discover, healthy, inbox, pool } = yield* poolWorld()
+      yield* discover(a)
+      yield* healthy(a)
+      yield* discover({ ...a.address, labels: { tier: "gold" } })
+      yield* until(
+        "the labels arrived",
+        () =>
+          inbox.messages.some((message) => message._tag === "PodJoined" && message.address.labels?.["tier"] === "gold")
+      )
+      expect(inbox.story(a.address.id)).not.toContain("PodLeft")
+      expect(pool.view.pods()[0]?.address.labels).toEqual({ tier: "gold" })
+    })))
+
   test("pods beyond the limit are refused by name, and taken when there is room", async () => {
     const lines: Array<LogLine> = []
     await runScoped(

@@ -40,7 +40,7 @@ describe("the text of a pod file", () => {
     ["JSON in YAML", "{\"pods\": [\"http://a:1\"]}", "a:1"],
     ["an empty list", "[]", ""]
   ])("may be %s", (_, text, expected) => {
-    const pods = Either.getOrThrow(parsePodFile(text, false))
+    const { pods } = Either.getOrThrow(parsePodFile(text, false))
     expect(pods.map((pod) => pod.preset ? `${pod.id}(${pod.preset})` : pod.id).join(" ")).toBe(expected)
   })
 
@@ -48,7 +48,7 @@ describe("the text of a pod file", () => {
     ["- http://a:1\n- b: [\n- http://c:1\n", "is not YAML at or after line 2: "],
     ["", "holds nothing; write [] for no pods"],
     ["42", "is neither a list of pods nor an object with the key pods"],
-    ["pod: []", "unknown key \"pod\"; the only key is pods"],
+    ["pod: []", "unknown key \"pod\"; known are pods and llm-d's endpoints"],
     ["pods: http://a:1", "pods is not a list"],
     ["- http://a:1\n- 10.0.0.7:8000", "entry 2: \"10.0.0.7:8000\""],
     ["- http://a:1/v1", "entry 1: \"http://a:1/v1\" has a path"],
@@ -59,6 +59,43 @@ describe("the text of a pod file", () => {
     ["[".repeat(100_000), "is not YAML at or after line 1: "]
   ])("%p is refused in words", (text, why) => {
     expect(Either.getOrThrow(Either.flip(parsePodFile(text, false)))).toStartWith(why)
+  })
+
+  test("may be llm-d's, with names and labels", () => {
+    const text = `endpoints:
+  - { name: vllm-0, address: 10.0.0.1, port: "8000", labels: { llm-d.ai/role: decode }, note: passed over }
+  - { name: vllm-1, namespace: fleet, address: 10.0.0.2, port: 8001 }
+`
+    const { pods, skipped } = Either.getOrThrow(parsePodFile(text, false))
+    expect(skipped).toEqual([])
+    expect(pods).toEqual([
+      { ...podAddress("10.0.0.1", 8000, false), name: "default/vllm-0", labels: { "llm-d.ai/role": "decode" } },
+      { ...podAddress("10.0.0.2", 8001, false), name: "fleet/vllm-1", labels: {} }
+    ])
+  })
+
+  test.each([
+    ["- 7", "entry 1: is not a map with name, address, port"],
+    ["- { address: 10.0.0.1, port: 1 }", "entry 1: name is missing or not text"],
+    ["- { name: a, address: a/b, port: 1 }", "entry 1: address is neither an IP address nor a host name"],
+    ["- { name: a, address: 10.0.0.1, port: 0 }", "entry 1: port is not a number from 1 to 65535"],
+    ["- { name: a, address: 10.0.0.1, port: 8e1 }", undefined],
+    ["- { name: a, address: 10.0.0.1, port: \"8e3\" }", "entry 1: port is not a number from 1 to 65535"],
+    ["- { name: a, namespace: 1, address: 10.0.0.1, port: 1 }", "entry 1: namespace is not text"],
+    ["- { name: a, address: 10.0.0.1, port: 1, labels: { x: 1 } }", "entry 1: the label x is not text"],
+    [
+      "- { name: a, address: b, port: 1 }\n- { name: c, address: b, port: 1 }",
+      "default/c has the address of default/a, b:1"
+    ]
+  ])("of llm-d leaves out the entry %p", (entries, why) => {
+    expect(Either.getOrThrow(parsePodFile(`endpoints:\n${entries}`, false)).skipped).toEqual(
+      why === undefined ? [] : [why]
+    )
+  })
+
+  test("of llm-d has the later of two entries of one name", () => {
+    const text = "endpoints:\n- { name: a, address: b, port: 1 }\n- { name: a, address: c, port: 1 }"
+    expect(Either.getOrThrow(parsePodFile(text, false)).pods.map(({ id }) => String(id))).toEqual(["c:1"])
   })
 
   test("is never a crash", () => {
@@ -73,6 +110,18 @@ describe("the text of a pod file", () => {
 })
 
 describe("a watched file", () => {
+  test("says once which entries of llm-d's it leaves out", async () => {
+    write("pods.yaml", "endpoints:\n- { name: a, address: a, port: 1 }\n- { name: b, port: 1 }")
+    const { nextLog, nextSet } = start("pods.yaml", { pollMs: 10 })
+    expect(await nextSet()).toBe("a:1")
+    expect(await nextLog()).toEndWith(
+      "1 entries are left out: entry 2: address is neither an IP address nor a host name"
+    )
+    write("pods.yaml", "endpoints:\n- { name: a, address: a, port: 1 }\n- { name: b, address: b, port: 1 }\n- 7")
+    expect(await nextSet()).toBe("a:1 b:1")
+    expect(await nextLog()).toEndWith("entry 3: is not a map with name, address, port")
+  })
+
   test("gives its pods at the start and at each change", async () => {
     write("pods.yaml", "- http://a:1")
     const { nextSet } = start("pods.yaml", watchOnly)
