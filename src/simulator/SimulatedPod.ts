@@ -1,7 +1,8 @@
 import { decodeStepSeconds, type EngineConstants } from "../core/EngineConstants.ts"
 import type { PodAddress } from "../core/Pod.ts"
-import { EngineModel } from "../emulator/engine/EngineModel.ts"
+import { EngineModel, type EngineOptions } from "../emulator/engine/EngineModel.ts"
 import type { EngineRequestInput } from "../emulator/engine/EngineRequest.ts"
+import type { KvTier } from "../emulator/engine/KvTier.ts"
 
 type Outcome<Owner> = ReturnType<EngineModel<Owner>["step"]>
 
@@ -19,17 +20,28 @@ export interface PodReading {
  */
 export class SimulatedPod<Owner> {
   readonly address: PodAddress
-  readonly engine: EngineModel<Owner>
+  engine: EngineModel<Owner>
+  /** Processes that the pod has had, less one; what they had cached is lost between them. */
+  life = 0
+  alive = true
   wakeS = Number.POSITIVE_INFINITY
   version = 0
   /** Start of the decode stretch that is not yet computed; -1: none. */
   private stretchFromS = -1
   /** The outcome that becomes visible at `wakeS`. */
   private due: Outcome<Owner> | undefined
+  private readonly engineOptions: EngineOptions
 
-  constructor(address: PodAddress, constants: EngineConstants, blockSizeTokens: number, maxNumSeqs: number) {
+  constructor(
+    address: PodAddress,
+    constants: EngineConstants,
+    blockSizeTokens: number,
+    maxNumSeqs: number,
+    kvTier?: KvTier
+  ) {
     this.address = address
-    this.engine = new EngineModel({ constants, blockSizeTokens, maxNumSeqs, maxModelLen: constants.kvCapacityTokens })
+    this.engineOptions = { constants, blockSizeTokens, maxNumSeqs, maxModelLen: constants.kvCapacityTokens, kvTier }
+    this.engine = new EngineModel(this.engineOptions)
   }
 
   /** KV tokens that requests can use, as vLLM's cache configuration tells. */
@@ -66,6 +78,24 @@ export class SimulatedPod<Owner> {
     } else {
       this.plan(this.engine.step(nowS))
     }
+  }
+
+  /** The process ends at once; returns whose requests it had. */
+  crash(): ReadonlyArray<Owner> {
+    const lost = [...this.engine.running, ...this.engine.waiting].map(({ owner }) => owner)
+    this.engine = new EngineModel(this.engineOptions)
+    this.alive = false
+    this.due = undefined
+    this.stretchFromS = -1
+    this.wakeS = Number.POSITIVE_INFINITY
+    this.version++
+    return lost
+  }
+
+  /** A new process serves, with an empty cache. */
+  restart(): void {
+    this.life++
+    this.alive = true
   }
 
   /** Metrics as of now; the KV that a stretch under way has taken since its start is worked out, not simulated. */

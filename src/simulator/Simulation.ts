@@ -2,9 +2,13 @@ import type { BlockChain } from "../core/BlockChain.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import type { Scheduler } from "../core/Scheduler.ts"
 import { EventHeap } from "./EventHeap.ts"
+import type { Fleet } from "./Fleet.ts"
+import { type Dispatch, Gateways } from "./Gateways.ts"
 import { Measurements, type Slo } from "./Measurements.ts"
+import { PodWatch } from "./PodWatch.ts"
 import { chainOf, prefixOf, tokensOf } from "./promptChain.ts"
-import type { PodReading, SimulatedPod } from "./SimulatedPod.ts"
+import type { SeededRandom } from "./SeededRandom.ts"
+import type { SimulatedPod } from "./SimulatedPod.ts"
 import type { PlannedRequest, Stage, Workload } from "./Workload.ts"
 
 /** How long things take on their way, and how old a scrape is. */
@@ -21,8 +25,13 @@ export interface PathTimes {
 
 export interface SimulationOptions {
   readonly workload: Workload
-  readonly scheduler: Scheduler
+  /** One a gateway. */
+  readonly schedulers: ReadonlyArray<Scheduler>
+  readonly fleet: Fleet
+  /** In the order of the fleet's. */
   readonly pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>
+  /** Says which gateway a request comes to. */
+  readonly random: SeededRandom
   readonly model: string
   readonly path: PathTimes
   /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
@@ -40,8 +49,11 @@ export interface SimulatedRequest {
   readonly arrivedS: number
   readonly promptTokens: number
   readonly chain: BlockChain
-  reservation: number
+  readonly features: RequestFeatures
+  dispatch: Dispatch | undefined
   pod: number
+  /** Pods on which it failed before its answer began. */
+  excluded: ReadonlyArray<string>
   firstTokenS: number
   cachedTokens: number
 }
@@ -54,11 +66,19 @@ const FIRST_TOKEN = 3
 const END = 4
 const SCRAPE = 5
 const SCRAPED = 6
+const POD_JOINS = 7
+const POD_DIES = 8
+const POD_RETURNS = 9
+const BROKEN = 10
+const NEWS = 11
 
 const PROGRESS_EVERY = 500
 
+/** Further pods that a gateway tries when one fails before the answer began: its default. */
+const RETRIES_MAX = 2
+
 /**
- * The world in virtual time: clients of a workload, one gateway with the scheduler that serves real traffic, and pods
+ * The world in virtual time: clients of a workload, gateways with the scheduler that serves real traffic, and pods
  * that are engine models. The scheduler hears of first tokens and ends when the gateway would see them, and of
  * metrics when a scrape would bring them. Deterministic: no clock, no chance but what the options bring.
  */
@@ -77,19 +97,28 @@ export class Simulation {
   private stage: Stage | undefined
   private stageIndex = -1
   private stageStartS = 0
-  /** Readings on their way to the scheduler, oldest first, by pod. */
-  private readonly readings: ReadonlyArray<Array<PodReading>>
+  private readonly gateways: Gateways
+  private readonly watches: ReadonlyArray<PodWatch>
 
   constructor(options: SimulationOptions) {
+    const { fleet, pods, schedulers, slo } = options
     this.options = options
-    this.measurements = new Measurements(options.slo)
-    this.readings = options.pods.map(() => [])
+    this.measurements = new Measurements(slo)
+    this.watches = pods.map((pod) => new PodWatch(schedulers, pod))
+    const { sharedAfterS } = fleet
+    const announce = sharedAfterS === undefined ? undefined : () => this.events.push(this.nowS + sharedAfterS, NEWS, 0)
+    this.gateways = new Gateways(schedulers, pods.map(({ address }) => address), announce)
   }
 
   /** Runs the workload to its end. */
   run(): void {
-    const { path, pods } = this.options
-    pods.forEach((_, pod) => this.events.push(path.scrapeIntervalS * pod / pods.length, SCRAPE, pod))
+    const { fleet, path } = this.options
+    for (const [pod, { diesAtS, joinsAtS, returnsAtS }] of fleet.pods.entries()) {
+      if (joinsAtS > 0) this.events.push(joinsAtS, POD_JOINS, pod)
+      this.events.push(joinsAtS + path.scrapeIntervalS * pod / fleet.pods.length, SCRAPE, pod)
+      if (diesAtS !== undefined) this.events.push(diesAtS, POD_DIES, pod)
+      if (returnsAtS !== undefined) this.events.push(returnsAtS, POD_RETURNS, pod)
+    }
     this.startStage(0)
     while (this.stage !== undefined && this.events.pop()) {
       if (this.events.timeS < this.nowS) throw new Error(`${this.options.workload.name} asks for the past`)
@@ -112,8 +141,18 @@ export class Simulation {
         return this.seeEnd(subject)
       case SCRAPE:
         return this.scrape(subject)
+      case SCRAPED:
+        return this.watches[subject]!.arrive(this.nowS)
+      case POD_JOINS:
+        return joinPod(this.options.schedulers, this.options.fleet, this.options.pods, subject, this.options.model)
+      case POD_DIES:
+        return this.killPod(subject)
+      case POD_RETURNS:
+        return this.options.pods[subject]!.restart()
+      case BROKEN:
+        return this.seeBroken(subject)
       default:
-        return this.observe(subject)
+        return this.gateways.hearNext(this.nowS)
     }
   }
 
@@ -142,47 +181,91 @@ export class Simulation {
   }
 
   private arrive(number: number, fromStage: boolean): void {
-    const { model, path, pods, scheduler } = this.options
+    const { model, pods } = this.options
     const plan = this.planned.get(number)!
     this.planned.delete(number)
     const promptTokens = tokensOf(plan.prompt)
     const blockSizeTokens = pods[0]!.engine.pool.blockSizeTokens
     const chain = chainOf([...plan.prompt, plan.output], blockSizeTokens)
-    const placement = scheduler.pick(featuresOf(plan, promptTokens, chain, model), [], this.nowS)
-    if (typeof placement === "string") {
-      this.refuse()
-    } else {
-      this.requests.set(number, {
-        number,
-        plan,
-        stage: this.stageIndex,
-        measured: this.nowS - this.stageStartS >= this.stage!.warmUpS,
-        arrivedS: this.nowS,
-        promptTokens,
-        chain,
-        reservation: placement.reservation,
-        pod: pods.findIndex((pod) => pod.address.id === placement.address.id),
-        firstTokenS: -1,
-        cachedTokens: 0
-      })
-      this.events.push(this.nowS + path.toPodS, AT_POD, number)
+    const request: SimulatedRequest = {
+      number,
+      plan,
+      stage: this.stageIndex,
+      measured: this.nowS - this.stageStartS >= this.stage!.warmUpS,
+      arrivedS: this.nowS,
+      promptTokens,
+      chain,
+      features: featuresOf(plan, promptTokens, chain, model),
+      dispatch: undefined,
+      pod: -1,
+      excluded: [],
+      firstTokenS: -1,
+      cachedTokens: 0
     }
+    this.requests.set(number, request)
+    const isTaken = this.dispatch(request, this.anyGateway())
     if (fromStage) this.planNextArrival()
-    else if (typeof placement === "string") this.endStageWhenIdle()
+    else if (!isTaken) this.endStageWhenIdle()
+  }
+
+  private anyGateway(): number {
+    const { count } = this.gateways
+    return count === 1 ? 0 : this.options.random.below(count)
+  }
+
+  /** Sends a request on its way to a pod; false when it was refused. */
+  private dispatch(request: SimulatedRequest, gateway: number): boolean {
+    const { path, pods } = this.options
+    const dispatch = this.gateways.pick(gateway, request.features, request.excluded, this.nowS)
+    if (typeof dispatch === "string") {
+      this.requests.delete(request.number)
+      this.refuse()
+      return false
+    }
+    request.dispatch = dispatch
+    request.pod = pods.findIndex((pod) => pod.address.id === dispatch.placement.address.id)
+    this.events.push(this.nowS + path.toPodS, AT_POD, request.number)
+    return true
   }
 
   private reachPod(number: number): void {
     const request = this.requests.get(number)!
     const pod = this.options.pods[request.pod]!
+    if (!pod.alive) return this.seeBroken(number)
     const { version } = pod
     const { chain, plan, promptTokens } = request
     if (!pod.submit({ owner: request, promptTokens, outputTokens: plan.output.tokens, chain }, this.nowS)) {
-      this.options.scheduler.end(request.reservation, {}, this.nowS)
+      this.gateways.end(request.dispatch!, 0, this.nowS)
       this.requests.delete(number)
       this.refuse()
       this.endStageWhenIdle()
     } else if (pod.version !== version) {
       this.events.push(pod.wakeS, POD_WAKE, request.pod, pod.version)
+    }
+  }
+
+  private killPod(index: number): void {
+    const brokenS = this.nowS + this.options.path.fromPodS
+    for (const { number } of this.options.pods[index]!.crash()) this.events.push(brokenS, BROKEN, number)
+  }
+
+  /**
+   * The gateway sees that the pod is gone. It tries another one if the answer had not begun; if it had, the client
+   * asks again at once, its first token seen and the gap part of its time.
+   */
+  private seeBroken(number: number): void {
+    const request = this.requests.get(number)!
+    const { gateway } = request.dispatch!
+    this.gateways.end(request.dispatch!, 0, this.nowS)
+    this.watches[request.pod]!.failed(gateway, this.nowS)
+    const hasBegun = request.firstTokenS >= 0
+    request.excluded = hasBegun ? [] : [...request.excluded, this.options.pods[request.pod]!.address.id]
+    if (request.excluded.length > RETRIES_MAX) {
+      this.requests.delete(number)
+      this.refuse()
+      this.endStageWhenIdle()
+    } else if (!this.dispatch(request, hasBegun ? this.anyGateway() : gateway)) {
+      this.endStageWhenIdle()
     }
   }
 
@@ -202,8 +285,8 @@ export class Simulation {
 
   private seeFirstToken(number: number): void {
     const request = this.requests.get(number)!
-    request.firstTokenS = this.nowS
-    this.options.scheduler.firstToken(request.reservation, this.nowS)
+    if (request.firstTokenS < 0) request.firstTokenS = this.nowS
+    this.gateways.firstToken(request.dispatch!, this.nowS)
   }
 
   private seeEnd(number: number): void {
@@ -211,7 +294,7 @@ export class Simulation {
     const { firstTokenS, plan } = request
     const outputTokens = plan.output.tokens
     this.requests.delete(number)
-    this.options.scheduler.end(request.reservation, { outputTokens }, this.nowS)
+    this.gateways.end(request.dispatch!, outputTokens, this.nowS)
     if (request.measured) {
       this.measurements.add({
         stage: request.stage,
@@ -242,16 +325,25 @@ export class Simulation {
   }
 
   private scrape(index: number): void {
-    const { path, pods } = this.options
-    this.readings[index]!.push(pods[index]!.read(this.nowS))
+    const { path } = this.options
+    this.watches[index]!.scrape(this.nowS)
     this.events.push(this.nowS + path.scrapeAgeS, SCRAPED, index)
     this.events.push(this.nowS + path.scrapeIntervalS, SCRAPE, index)
   }
+}
 
-  private observe(index: number): void {
-    const { pods, scheduler } = this.options
-    const { kvUsage, running, waiting } = this.readings[index]!.shift()!
-    scheduler.observe(pods[index]!.address.id, true, running, waiting, kvUsage, this.nowS)
+/** A pod is found and has said what it is; it gets requests once a scrape of it was good. */
+export const joinPod = (
+  schedulers: ReadonlyArray<Scheduler>,
+  fleet: Fleet,
+  pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>,
+  index: number,
+  model: string
+): void => {
+  const { address, engine, kvCapacityTokens } = pods[index]!
+  for (const scheduler of schedulers) {
+    scheduler.join(address, fleet.pods[index]!.believed)
+    scheduler.describe(address.id, engine.pool.blockSizeTokens, kvCapacityTokens, [model])
   }
 }
 

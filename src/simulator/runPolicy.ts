@@ -1,21 +1,29 @@
 import { Either } from "effect"
 import type { EngineConstants } from "../core/EngineConstants.ts"
 import { podAddress } from "../core/Pod.ts"
+import type { Policy } from "../core/Policy.ts"
 import { Scheduler } from "../core/Scheduler.ts"
+import * as marginalCost from "../policies/placement/marginal-cost.ts"
 import { makePolicy, type PolicyDescription } from "../policies/registry.ts"
+import { boundName, boundPolicy } from "./bound.ts"
+import { evenFleet, type Fleet } from "./Fleet.ts"
 import type { RunSummary, Slo } from "./Measurements.ts"
 import { SeededRandom } from "./SeededRandom.ts"
+import { SharedCache } from "./SharedCache.ts"
 import { SimulatedPod } from "./SimulatedPod.ts"
-import { type PathTimes, type SimulatedRequest, Simulation } from "./Simulation.ts"
+import { joinPod, type PathTimes, type SimulatedRequest, Simulation } from "./Simulation.ts"
 import type { Workload } from "./Workload.ts"
 
 export interface RunOptions {
   readonly workload: Workload
+  /** One of the registry's, or the bound. */
   readonly policy: PolicyDescription
   readonly seed: number
   readonly pods: number
   readonly constants: EngineConstants
   readonly path: PathTimes
+  /** Instead of `pods` equal ones of these constants behind one gateway. */
+  readonly fleet?: Fleet | undefined
   /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
   readonly slo?: Slo | undefined
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
@@ -33,42 +41,56 @@ const BLOCK_SIZE_TOKENS = 16
 const MAX_NUM_SEQS = 1024
 const MODEL = "simulated"
 
-/** A fresh fleet, a fresh scheduler with the policy, and the world around them. Left: what is wrong with the policy. */
-export const makeRun = (
-  options: RunOptions
-): Either.Either<
-  {
-    readonly simulation: Simulation
-    readonly scheduler: Scheduler
-    readonly pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>
-  },
-  string
-> =>
-  Either.map(makePolicy(options.policy, options.pods), (policy) => {
-    const random = new SeededRandom(options.seed).fork(1)
-    const scheduler = new Scheduler({
-      policy,
-      podsMax: options.pods,
-      openRequestsMax: 65_536,
-      modelsMax: 1,
-      prefixEntriesMax: 4_000_000,
-      initialOutputTokens: 256,
-      random: () => random.uniform()
-    })
-    const pods = Array.from({ length: options.pods }, (_, index) => {
-      const address = podAddress(`pod-${index}`, 8000, false)
-      const pod = new SimulatedPod<SimulatedRequest>(address, options.constants, BLOCK_SIZE_TOKENS, MAX_NUM_SEQS)
-      scheduler.join(address, options.constants)
-      scheduler.describe(address.id, BLOCK_SIZE_TOKENS, pod.kvCapacityTokens, [MODEL])
-      scheduler.observe(address.id, true, 0, 0, 0, 0)
-      return pod
-    })
-    const { path, progress, slo, workload } = options
-    return {
-      simulation: new Simulation({ workload, scheduler, pods, model: MODEL, path, slo, progress }),
-      scheduler,
-      pods
+interface Run {
+  readonly simulation: Simulation
+  /** Of the first gateway. */
+  readonly scheduler: Scheduler
+  readonly pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>
+}
+
+/** A fresh fleet, a fresh scheduler a gateway, and the world around them. Left: what is wrong with the policy. */
+export const makeRun = (options: RunOptions): Either.Either<Run, string> =>
+  Either.gen(function*() {
+    const fleet = options.fleet ?? evenFleet(options)
+    const cache = options.policy.type === boundName ? new SharedCache() : undefined
+    const random = new SeededRandom(options.seed)
+    const schedulers: Array<Scheduler> = []
+    for (let gateway = 0; gateway < fleet.gateways; gateway++) {
+      const policy = yield* policyOf(options.policy, fleet.pods.length, cache)
+      schedulers.push(schedulerOf(policy, fleet.pods.length, random.fork(1 + gateway)))
     }
+    const pods = fleet.pods.map(({ engine }, index) => {
+      const address = podAddress(`pod-${index}`, 8000, false)
+      return new SimulatedPod<SimulatedRequest>(address, engine, BLOCK_SIZE_TOKENS, MAX_NUM_SEQS, cache)
+    })
+    for (const [index, { joinsAtS }] of fleet.pods.entries()) {
+      if (joinsAtS > 0) continue
+      joinPod(schedulers, fleet, pods, index, MODEL)
+      for (const scheduler of schedulers) scheduler.observe(pods[index]!.address.id, true, 0, 0, 0, 0)
+    }
+    const { path, progress, slo, workload } = options
+    const world = { workload, schedulers, fleet, pods, random: random.fork(0), model: MODEL, path, slo, progress }
+    return { simulation: new Simulation(world), scheduler: schedulers[0]!, pods }
+  })
+
+const policyOf = (
+  description: PolicyDescription,
+  pods: number,
+  cache: SharedCache | undefined
+): Either.Either<Policy, string> =>
+  cache === undefined
+    ? makePolicy(description, pods)
+    : Either.map(makePolicy({ type: marginalCost.type }, pods), (policy) => boundPolicy(policy, cache))
+
+const schedulerOf = (policy: Policy, pods: number, random: SeededRandom): Scheduler =>
+  new Scheduler({
+    policy,
+    podsMax: pods,
+    openRequestsMax: 65_536,
+    modelsMax: 1,
+    prefixEntriesMax: 4_000_000,
+    initialOutputTokens: 256,
+    random: () => random.uniform()
   })
 
 /** Runs one policy through a workload. */

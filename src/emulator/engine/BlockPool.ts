@@ -1,3 +1,5 @@
+import type { KvTier } from "./KvTier.ts"
+
 /**
  * The KV blocks of one pod, with vLLM's rules: reference counts, a free queue in LRU order, and blocks that keep
  * their content (and may be hit again) until they are handed out anew.
@@ -25,7 +27,11 @@ export class BlockPool {
   private readonly slots: Int32Array
   private readonly slotMask: number
 
-  constructor(blockCount: number, blockSizeTokens: number) {
+  private readonly tier: KvTier | undefined
+
+  /** What is cached here goes to the `tier` as well. */
+  constructor(blockCount: number, blockSizeTokens: number, tier?: KvTier) {
+    this.tier = tier
     this.blockCount = blockCount
     this.blockSizeTokens = blockSizeTokens
     this.freeCount = blockCount - 1
@@ -87,6 +93,7 @@ export class BlockPool {
   cache(block: number, low: number, high: number): void {
     if (this.cached[block] === 1) return
     this.cached[block] = 1
+    this.tier?.add(low, high)
     this.keyLow[block] = low
     this.keyHigh[block] = high
     let slot = this.home(low >>> 0, high >>> 0)

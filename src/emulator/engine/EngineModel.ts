@@ -3,6 +3,7 @@ import { BlockPool } from "./BlockPool.ts"
 import { DecodeStretch } from "./DecodeStretch.ts"
 import { EngineCounters } from "./EngineCounters.ts"
 import { EngineRequest, type EngineRequestInput } from "./EngineRequest.ts"
+import type { KvTier } from "./KvTier.ts"
 import { StepLoad } from "./StepLoad.ts"
 import { clearOutcome, emptyOutcome, type StepOutcome } from "./StepOutcome.ts"
 
@@ -14,6 +15,8 @@ export interface EngineOptions {
   readonly maxNumSeqs: number
   /** vLLM's `--max-model-len`, for the bounds of the token histograms. */
   readonly maxModelLen: number
+  /** Where computed blocks go too, and come from at no cost when the pod's own cache lacks them. */
+  readonly kvTier?: KvTier | undefined
 }
 
 /**
@@ -35,14 +38,16 @@ export class EngineModel<Owner> {
   private readonly outcome = emptyOutcome<Owner>()
   private readonly load: StepLoad
   private readonly stretch: DecodeStretch
+  private readonly kvTier: KvTier | undefined
   /** `pool.releases` when the first waiting request last failed to fit; -1: not known to fail. */
   private blockedAtRelease = -1
 
   constructor(options: EngineOptions) {
     this.constants = options.constants
     this.maxNumSeqs = options.maxNumSeqs
+    this.kvTier = options.kvTier
     const blockCount = Math.floor(options.constants.kvCapacityTokens / options.blockSizeTokens)
-    this.pool = new BlockPool(blockCount, options.blockSizeTokens)
+    this.pool = new BlockPool(blockCount, options.blockSizeTokens, options.kvTier)
     this.counters = new EngineCounters(options.maxModelLen)
     this.load = new StepLoad(options.constants)
     this.stretch = new DecodeStretch(options.constants, options.blockSizeTokens, options.maxNumSeqs)
@@ -195,18 +200,21 @@ export class EngineModel<Owner> {
     // At least one token must be computed, to have something to sample from.
     const hitsMax = Math.min(length, Math.floor((tokens - 1) / pool.blockSizeTokens))
     let hits = 0
+    let ownHits = 0
     let freeHits = 0
     for (; hits < hitsMax; hits++) {
       const block = pool.find(low[hits]!, high[hits]!)
-      if (block === 0) break
-      if (pool.isFree(block)) freeHits++
+      if (block === 0 && this.kvTier?.has(low[hits]!, high[hits]!) !== true) break
+      if (block !== 0) ownHits++
+      if (block !== 0 && pool.isFree(block)) freeHits++
       request.blocks[hits] = block
     }
-    if (Math.ceil(tokens / pool.blockSizeTokens) - hits + freeHits > pool.freeCount) {
+    if (Math.ceil(tokens / pool.blockSizeTokens) - ownHits + freeHits > pool.freeCount) {
       this.blockedAtRelease = pool.releases
       return false
     }
-    for (let index = 0; index < hits; index++) pool.touch(request.blocks[index]!)
+    for (let index = 0; index < hits; index++) if (request.blocks[index] !== 0) pool.touch(request.blocks[index]!)
+    if (ownHits < hits) this.fetchFromTier(request, hits)
     request.blockCount = hits
     request.hashedBlocks = hits
     request.computedTokens = hits * pool.blockSizeTokens
@@ -223,6 +231,17 @@ export class EngineModel<Owner> {
     this.blockedAtRelease = -1
     this.running.push(request)
     return true
+  }
+
+  /** Fills the gaps among the first `hits` blocks with copies out of the tier. */
+  private fetchFromTier(request: EngineRequest<Owner>, hits: number): void {
+    const { low, high } = request.chain
+    for (let index = 0; index < hits; index++) {
+      if (request.blocks[index] !== 0) continue
+      const block = this.pool.take()
+      request.blocks[index] = block
+      this.pool.cache(block, low[index]!, high[index]!)
+    }
   }
 
   /** Gets the blocks for a running request, preempting from the end of the batch; false when it fell itself. */

@@ -1,0 +1,87 @@
+import type { PodAddress, PodId } from "../core/Pod.ts"
+import type { RequestFeatures } from "../core/RequestFeatures.ts"
+import type { Placement, Refusal, Scheduler } from "../core/Scheduler.ts"
+
+/** A placement by one of several gateways, and what the others made of the news of it. */
+export interface Dispatch {
+  readonly gateway: number
+  readonly placement: Placement
+  /** Reservations by gateway; -1: none there. */
+  readonly reservations: Float64Array
+}
+
+/**
+ * The gateways in front of one fleet, each with a live scheduler of its own. With shared state a gateway that hears of
+ * another's dispatch makes the same reservation: a pick with only that pod left, so that its sketch and the policy's
+ * memory learn it as if the pick were its own. News of first tokens and ends follow, all equally late and in order.
+ */
+export class Gateways {
+  private readonly schedulers: ReadonlyArray<Scheduler>
+  private readonly podIds: ReadonlyArray<PodId>
+  /** Asks for a call of `hearNext` once the news has arrived; undefined: nothing is shared. */
+  private readonly announce: (() => void) | undefined
+  private readonly news: Array<(nowS: number) => void> = []
+
+  constructor(
+    schedulers: ReadonlyArray<Scheduler>,
+    pods: ReadonlyArray<PodAddress>,
+    announce: (() => void) | undefined
+  ) {
+    this.schedulers = schedulers
+    this.podIds = pods.map(({ id }) => id)
+    this.announce = schedulers.length > 1 ? announce : undefined
+  }
+
+  get count(): number {
+    return this.schedulers.length
+  }
+
+  pick(
+    gateway: number,
+    features: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    nowS: number
+  ): Dispatch | Refusal {
+    const placement = this.schedulers[gateway]!.pick(features, excluded, nowS)
+    if (typeof placement === "string") return placement
+    const reservations = new Float64Array(this.schedulers.length).fill(-1)
+    reservations[gateway] = placement.reservation
+    const dispatch = { gateway, placement, reservations }
+    this.tellOthers(dispatch, (scheduler, other, heardS) => {
+      const others = this.podIds.filter((id) => id !== placement.address.id)
+      const same = scheduler.pick(features, others, heardS)
+      if (typeof same !== "string") reservations[other] = same.reservation
+    })
+    return dispatch
+  }
+
+  firstToken(dispatch: Dispatch, nowS: number): void {
+    const { gateway, reservations } = dispatch
+    this.schedulers[gateway]!.firstToken(reservations[gateway]!, nowS)
+    this.tellOthers(dispatch, (scheduler, other, heardS) => scheduler.firstToken(reservations[other]!, heardS))
+  }
+
+  /** 0 output tokens: it failed. */
+  end(dispatch: Dispatch, outputTokens: number, nowS: number): void {
+    const { gateway, reservations } = dispatch
+    const ended = outputTokens > 0 ? { outputTokens } : {}
+    this.schedulers[gateway]!.end(reservations[gateway]!, ended, nowS)
+    this.tellOthers(dispatch, (scheduler, other, heardS) => scheduler.end(reservations[other]!, ended, heardS))
+  }
+
+  /** The oldest news has arrived. */
+  hearNext(nowS: number): void {
+    this.news.shift()?.(nowS)
+  }
+
+  private tellOthers(
+    { gateway }: Dispatch,
+    hear: (scheduler: Scheduler, other: number, heardS: number) => void
+  ): void {
+    if (this.announce === undefined) return
+    this.news.push((heardS) => {
+      for (const [other, scheduler] of this.schedulers.entries()) if (other !== gateway) hear(scheduler, other, heardS)
+    })
+    this.announce()
+  }
+}
