@@ -83,6 +83,12 @@ export class Charges {
     return model
   }
 
+  /** The row that an open reservation is charged to; -1 when there is none, or that life of the pod is over. */
+  rowOf(reservation: number): number {
+    const slot = this.reservations.slotOf(reservation)
+    return slot < 0 ? -1 : this.rowOfSlot(slot)
+  }
+
   /** Plain answers whose first token was due count as past it. */
   passUnseenFirstTokens(nowS: number): void {
     for (;;) {

@@ -24,7 +24,7 @@ export interface PolicyReasons {
 }
 
 /** Why a pod can't get the request. filtered: the policy's own filters refuse it. */
-export type Exclusion = "not-accepting" | "other-model" | "filtered"
+export type Exclusion = "not-accepting" | "breaker-open" | "other-model" | "filtered"
 
 export interface PodExplanation {
   readonly id: PodId

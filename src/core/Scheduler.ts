@@ -8,6 +8,7 @@ import { ModelRows } from "./ModelRows.ts"
 import { OutputLengths } from "./OutputLengths.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 import { PodTable } from "./PodTable.ts"
+import { type GuardOptions, PodGuard } from "./PodGuard.ts"
 import type { PickContext, Policy } from "./Policy.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
@@ -24,6 +25,8 @@ export interface SchedulerOptions {
   /** Expected output before a model has answered once. */
   readonly initialOutputTokens: number
   readonly random: () => number
+  /** Breakers and slow start. Undefined: every accepting pod is a candidate, as in a simulation without faults. */
+  readonly guard?: GuardOptions | undefined
 }
 
 export interface Placement {
@@ -53,6 +56,7 @@ export class Scheduler {
   readonly table: PodTable
   readonly index: PrefixIndex
   readonly outputLengths: OutputLengths
+  readonly guard: PodGuard
   private readonly charges: Charges
   private readonly models: ModelRows
   private readonly shadows: Array<ShadowKv | undefined> = []
@@ -67,6 +71,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.policy = options.policy
     this.table = new PodTable(options.podsMax)
+    this.guard = new PodGuard(this.table, options.guard)
     this.index = new PrefixIndex({ rowsMax: options.podsMax, entriesMax: options.prefixEntriesMax })
     this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
     this.charges = new Charges(this.table, this.shadows, options.openRequestsMax)
@@ -128,6 +133,7 @@ export class Scheduler {
     const row = this.table.rowOf(id)
     if (row < 0) return
     const { table, foreignSeen } = this
+    if ((table.accepting[row] === 1) !== accepting) this.guard.turned(row, accepting, nowS)
     table.accepting[row] = accepting ? 1 : 0
     table.observedRunning[row] = running
     table.observedWaiting[row] = waiting
@@ -149,6 +155,7 @@ export class Scheduler {
     const row = this.table.rowOf(id)
     if (row < 0) return
     this.shadows[row]?.clear()
+    this.guard.restarted(row)
     this.newLife(row)
   }
 
@@ -159,13 +166,14 @@ export class Scheduler {
     this.shadows[row] = undefined
     this.models.clear(row)
     this.described[row] = 0
+    this.guard.clear(row)
     this.newLife(row)
     this.table.remove(row)
   }
 
   /** Picks a pod and reserves its load there in one go, so that the next pick already sees it. */
   pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal {
-    const refusal = this.prepare(request, excluded, nowS)
+    const refusal = this.prepare(request, excluded, nowS, true)
     if (refusal !== undefined) return refusal
     const { context } = this
     const row = this.policy.pick(context)
@@ -175,6 +183,7 @@ export class Scheduler {
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
     const reservation = this.charges.charge(context, row, predictedTtftS)
     if (reservation < 0) return "too-many-open"
+    this.guard.picked(row, reservation, nowS)
     return {
       reservation,
       address,
@@ -188,26 +197,34 @@ export class Scheduler {
   explain(request: RequestFeatures, nowS: number): PickExplanation {
     const { context } = this
     const hitTokens = this.hitsEverywhere(request)
-    const refusal = this.prepare(request, [], nowS) ?? (this.charges.isFull ? "too-many-open" : undefined)
+    const refusal = this.prepare(request, [], nowS, false) ?? (this.charges.isFull ? "too-many-open" : undefined)
     return explainPick({
       policy: this.policy,
       context,
       hitTokens,
       refused: refusal === undefined ? undefined : refusalWords[refusal],
-      exclusionOf: (row) => this.exclusionOf(row, request.model),
+      exclusionOf: (row) => this.exclusionOf(row, request.model, nowS),
       kvShortageWeight: KV_SHORTAGE_WEIGHT
     })
   }
 
   /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
   firstToken(reservation: number, nowS: number): void {
+    this.guard.served(this.charges.rowOf(reservation), reservation, nowS)
     this.charges.firstToken(reservation, nowS)
   }
 
   /** The whole charge is released. Unknown and repeated numbers are ignored. */
   end(reservation: number, { outputTokens = 0 }: EndedRequest, nowS: number): void {
+    this.guard.ended(this.charges.rowOf(reservation), reservation)
     const model = this.charges.end(reservation, outputTokens, nowS)
     if (model !== undefined && outputTokens > 0) this.outputLengths.learn(model, outputTokens)
+  }
+
+  /** A request there failed; its reservation may have ended. Not `sure`: it may be the request's own fault. */
+  podFailed(id: PodId, reservation: number, sure: boolean, why: string, nowS: number): void {
+    const row = this.table.rowOf(id)
+    if (row >= 0) this.guard.failed(row, reservation, sure, why, nowS)
   }
 
   /** The sketch of a pod for a snapshot; undefined when there is none. */
@@ -246,13 +263,18 @@ export class Scheduler {
   }
 
   /** Fills the context for a decision over the pods that may take the request. */
-  private prepare(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Refusal | undefined {
+  private prepare(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    nowS: number,
+    ramps: boolean
+  ): Refusal | undefined {
     this.charges.passUnseenFirstTokens(nowS)
     const { context } = this
     context.request = request
     context.nowS = nowS
     context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
-    const refusal = this.collectCandidates(request, excluded)
+    const refusal = this.collectCandidates(request, excluded, ramps)
     if (refusal === undefined) this.measureHits(request)
     return refusal
   }
@@ -268,8 +290,9 @@ export class Scheduler {
     return context.hitTokens.slice(0, table.rowCount)
   }
 
-  private exclusionOf(row: number, model: string): Exclusion | undefined {
+  private exclusionOf(row: number, model: string, nowS: number): Exclusion | undefined {
     if (this.table.accepting[row] === 0) return "not-accepting"
+    if (this.guard.blocks(row, nowS)) return "breaker-open"
     if (model === "") return undefined
     const mask = this.models.maskOf(model)
     return mask !== undefined && hasRow(mask, row) ? undefined : "other-model"
@@ -287,7 +310,11 @@ export class Scheduler {
     return pods > 0
   }
 
-  private collectCandidates(request: RequestFeatures, excluded: ReadonlyArray<string>): Refusal | undefined {
+  private collectCandidates(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    ramps: boolean
+  ): Refusal | undefined {
     const { context, table } = this
     context.candidateCount = 0
     const mask = request.model === "" ? undefined : this.models.maskOf(request.model)
@@ -300,7 +327,8 @@ export class Scheduler {
       context.candidates[count++] = row
     }
     context.candidateCount = count
-    return count === 0 ? "no-pod" : undefined
+    this.guard.admit(context, ramps)
+    return context.candidateCount === 0 ? "no-pod" : undefined
   }
 
   /** Fills `hitTokens` for the candidates: one walk over the index for each block size in use. */

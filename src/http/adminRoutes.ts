@@ -108,6 +108,8 @@ const exclusionWords = (excluded: Exclusion, model: string, sickness: string | u
   switch (excluded) {
     case "not-accepting":
       return sickness ?? "takes no requests now"
+    case "breaker-open":
+      return "its circuit breaker is open"
     case "other-model":
       return `does not serve ${model}`
     case "filtered":

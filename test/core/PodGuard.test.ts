@@ -1,0 +1,209 @@
+import { describe, expect, test } from "bun:test"
+import { podAddress } from "../../src/core/Pod.ts"
+import type { BreakerChange } from "../../src/core/PodGuard.ts"
+import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+import { type Placement, Scheduler } from "../../src/core/Scheduler.ts"
+import { emptyChain } from "../../src/core/BlockChain.ts"
+import { roundConstants } from "../policies/fleet.ts"
+
+const breaker = {
+  failuresInRow: 3,
+  failureRatio: 0.5,
+  requestsMin: 10,
+  windowS: 20,
+  openMinS: 1,
+  openMaxS: 8
+}
+
+const request: RequestFeatures = {
+  model: "m",
+  promptTokens: 100,
+  outputTokensMax: 10,
+  generates: true,
+  streams: true,
+  chain: () => emptyChain,
+  tokensPerBlock: () => 16,
+  sessionHash: 0
+}
+
+const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
+
+/** A seeded generator, so that shares are the same each time. */
+const mulberry = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+}
+
+/** Pods that accept since the time 0, under a policy that takes the last candidate. */
+const fleet = (podCount: number) => {
+  const changes: Array<BreakerChange> = []
+  const scheduler = new Scheduler({
+    policy: { type: "last", pick: ({ candidateCount, candidates }) => candidates[candidateCount - 1] ?? -1 },
+    podsMax: 8,
+    openRequestsMax: 10_000,
+    modelsMax: 8,
+    prefixEntriesMax: 1024,
+    initialOutputTokens: 10,
+    random: mulberry(7),
+    guard: { breaker, slowStartS: 10, stallAfterS: 30, onChange: (change) => void changes.push(change) }
+  })
+  const accept = (index: number, accepting: boolean, nowS: number): void =>
+    scheduler.observe(pod(index).id, accepting, 0, 0, 0, nowS)
+  for (let index = 0; index < podCount; index++) {
+    scheduler.join(pod(index), roundConstants)
+    scheduler.describe(pod(index).id, 16, 16_000, ["m"])
+    accept(index, true, 0)
+  }
+  const pick = (nowS: number): Placement => {
+    const placement = scheduler.pick(request, [], nowS)
+    if (typeof placement === "string") throw new Error(`refused: ${placement}`)
+    return placement
+  }
+  /** Picks and ends the request at once, as served. Returns its pod. */
+  const serve = (nowS: number): string => {
+    const { address, reservation } = pick(nowS)
+    scheduler.firstToken(reservation, nowS)
+    scheduler.end(reservation, {}, nowS)
+    return address.id
+  }
+  const fail = (index: number, nowS: number, sure = true): void =>
+    scheduler.podFailed(pod(index).id, 9_999_999, sure, "reset", nowS)
+  const breakPod = (index: number, nowS: number): void => {
+    for (let i = 0; i < breaker.failuresInRow; i++) fail(index, nowS)
+  }
+  return { scheduler, changes, accept, pick, serve, fail, breakPod }
+}
+
+describe("a broken pod", () => {
+  test("gets nothing while its breaker is open, then one request, and all again once that was served", () => {
+    const { breakPod, pick, scheduler, serve } = fleet(2)
+    breakPod(1, 0)
+    expect(serve(0.5)).toBe(pod(0).id)
+    const probe = pick(1)
+    expect(probe.address.id).toBe(pod(1).id)
+    expect(serve(1)).toBe(pod(0).id)
+    scheduler.firstToken(probe.reservation, 1.1)
+    expect(serve(1.2)).toBe(pod(1).id)
+  })
+
+  test("stays out when the request that tried it failed, and another may try after one that said nothing", () => {
+    const { breakPod, pick, scheduler, serve } = fleet(2)
+    breakPod(1, 0)
+    const aborted = pick(1)
+    scheduler.end(aborted.reservation, {}, 1)
+    const probe = pick(1)
+    expect([aborted.address.id, probe.address.id]).toEqual([pod(1).id, pod(1).id])
+    scheduler.podFailed(pod(1).id, probe.reservation, true, "reset", 1)
+    scheduler.end(probe.reservation, {}, 1)
+    expect(serve(2.9)).toBe(pod(0).id)
+    expect(serve(3)).toBe(pod(1).id)
+  })
+
+  test("is told of at each change, with the reason and how long", () => {
+    const { breakPod, changes, serve } = fleet(2)
+    breakPod(1, 0)
+    serve(1)
+    const address = pod(1)
+    expect(changes).toEqual([
+      { address, state: "open", why: "reset", openS: 1 },
+      { address, state: "half-open", why: "", openS: 0 },
+      { address, state: "closed", why: "", openS: 0 }
+    ])
+  })
+
+  test("is no pod to pick even when there is no other, and it is known when to come again", () => {
+    const { breakPod, scheduler } = fleet(1)
+    expect(scheduler.guard.retryInS(0)).toBeUndefined()
+    breakPod(0, 0)
+    expect(scheduler.pick(request, [], 0.25)).toBe("no-pod")
+    expect(scheduler.guard.retryInS(0.25)).toBe(0.75)
+    expect(scheduler.explain(request, 0.25).pods[0]?.excluded).toBe("breaker-open")
+  })
+
+  test("may be tried at once when its process started anew", () => {
+    const { breakPod, scheduler, serve } = fleet(2)
+    breakPod(1, 0)
+    scheduler.restarted(pod(1).id)
+    expect(serve(0.1)).toBe(pod(1).id)
+  })
+
+  test("leaves nothing behind for the pod that takes its row", () => {
+    const { accept, breakPod, scheduler, serve } = fleet(2)
+    breakPod(1, 0)
+    scheduler.leave(pod(1).id)
+    scheduler.join(pod(2), roundConstants)
+    scheduler.describe(pod(2).id, 16, 16_000, ["m"])
+    accept(2, true, 0.1)
+    expect(serve(0.1)).toBe(pod(2).id)
+    expect(scheduler.guard.stateOf(1)).toBe("closed")
+  })
+})
+
+describe("slow start", () => {
+  const shareOf = (world: ReturnType<typeof fleet>, index: number, nowS: number): number => {
+    const picks = Array.from({ length: 2000 }, () => world.serve(nowS))
+    return picks.filter((id) => id === pod(index).id).length / picks.length
+  }
+
+  test("gives a pod that is back a growing share of the picks", () => {
+    const world = fleet(2)
+    world.accept(1, false, 100)
+    world.accept(1, true, 110)
+    expect(shareOf(world, 1, 110)).toBeCloseTo(0.1, 1)
+    expect(shareOf(world, 1, 115)).toBeCloseTo(0.5, 1)
+    expect(shareOf(world, 1, 120)).toBe(1)
+  })
+
+  test("follows a breaker that closes", () => {
+    const world = fleet(2)
+    world.breakPod(1, 100)
+    expect(world.serve(101)).toBe(pod(1).id)
+    expect(shareOf(world, 1, 106)).toBeCloseTo(0.5, 1)
+  })
+
+  test("is for newcomers among pods at work: at the start of a gateway nobody ramps", () => {
+    const world = fleet(1)
+    world.scheduler.join(pod(1), roundConstants)
+    world.scheduler.describe(pod(1).id, 16, 16_000, ["m"])
+    world.accept(1, true, 5)
+    expect(shareOf(world, 1, 5)).toBe(1)
+  })
+
+  test("never leaves a request without a pod", () => {
+    const world = fleet(2)
+    world.accept(1, false, 100)
+    world.accept(1, true, 110)
+    world.accept(0, false, 110)
+    expect(shareOf(world, 1, 110)).toBe(1)
+  })
+
+  test("plays no part in an explanation", () => {
+    const world = fleet(2)
+    world.accept(1, false, 100)
+    world.accept(1, true, 110)
+    for (let i = 0; i < 50; i++) expect(world.scheduler.explain(request, 110).picked).toBeUndefined()
+    expect(world.scheduler.explain(request, 110).pods.map(({ excluded }) => excluded)).toEqual([undefined, undefined])
+  })
+})
+
+describe("a pod without a sign of life", () => {
+  test("is passed over while others are left, until a first token comes", () => {
+    const { pick, scheduler, serve } = fleet(2)
+    const { address, reservation } = pick(0)
+    expect(address.id).toBe(pod(1).id)
+    expect(serve(29)).toBe(pod(1).id)
+    const stuck = pick(30)
+    expect(stuck.address.id).toBe(pod(1).id)
+    expect(serve(70)).toBe(pod(0).id)
+    scheduler.firstToken(reservation, 70)
+    expect(serve(70)).toBe(pod(1).id)
+  })
+
+  test("still gets requests when there is no other", () => {
+    const { pick, serve } = fleet(1)
+    pick(0)
+    expect(serve(1000)).toBe(pod(0).id)
+  })
+})
