@@ -144,7 +144,9 @@ const DecisionLog = Schema.Struct({
   /** The file, JSON lines; a relative path written in a file starts at that file. Default `warmroute-decisions.jsonl`. */
   path: setting(Name, "warmroute-decisions.jsonl"),
   /** A file that would grow above this gets `.1` behind its name, and the one before it goes. Default 64 MiB. */
-  bytesMax: setting(BytesText, 64 * MIB)
+  bytesMax: setting(BytesText, 64 * MIB),
+  /** Log which prefixes prompts share, as hashes, for `simulate --replay`; about 85 bytes a thousand tokens. Default true. */
+  blockHashes: setting(Schema.Boolean, true)
 })
 
 const Answers = Schema.Struct({

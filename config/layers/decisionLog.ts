@@ -8,7 +8,7 @@ const PENDING_MAX = 4_096
 
 /** The log that the configuration asks for, if any; what still waits is written when the scope closes. */
 export const makeDecisionLog = (
-  { bytesMax, path, sampleRate }: GatewayConfig["decisionLog"]
+  { blockHashes, bytesMax, path, sampleRate }: GatewayConfig["decisionLog"]
 ): Effect.Effect<DecisionLog | undefined, never, Scope.Scope> =>
   Effect.gen(function*() {
     if (sampleRate === 0) return undefined
@@ -17,6 +17,7 @@ export const makeDecisionLog = (
     const log = new DecisionLog({
       path,
       sampleRate,
+      blockHashes,
       bytesMax,
       pendingMax: PENDING_MAX,
       random: Math.random,

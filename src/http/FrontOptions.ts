@@ -49,6 +49,8 @@ export interface ListenOptions {
 /** Where a sample of the decisions is written, with how they turned out. Neither call blocks or throws. */
 export interface DecisionSink {
   readonly samples: () => boolean
+  /** Whether entries should have the prompt's trail. */
+  readonly blockHashes: boolean
   readonly write: (entry: DecisionEntry) => void
 }
 

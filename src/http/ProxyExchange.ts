@@ -5,6 +5,7 @@ import { breakOff, directStream, isEventStream, wholeBody } from "./answerBody.t
 import { errorResponse, toGatewayError, upstreamGatewayError } from "./errors.ts"
 import { readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
+import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import type { Front } from "./Front.ts"
 import type { RetryReason } from "./FrontMetrics.ts"
 import { readBody } from "./readBody.ts"
@@ -47,6 +48,8 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private excluded: Array<string> | undefined
   private failure: GatewayError | undefined
   private decision: Decision | undefined
+  /** What the decision log keeps; decided at the first pick, false when the request is not in the sample. */
+  private sample: DecisionSample | false | undefined
   private call: UpstreamCall | undefined
   private settled = false
 
@@ -99,7 +102,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   }
 
   private async dispatch(features: PromptFeatures): Promise<void> {
-    const { scheduler, metrics } = this.front.deps
+    const { decisionLog, scheduler, metrics } = this.front.deps
     const askedMs = performance.now()
     let decision: Decision
     try {
@@ -114,6 +117,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     metrics.picked(this.route.path, (this.pickedMs - askedMs) / 1000)
     if (this.settled) return scheduler.end(decision.reservation, aborted)
     this.decision = decision
+    if (decisionLog !== undefined) this.sample ??= sampleDecision(decisionLog, features) ?? false
     this.call = this.front.client.request(
       decision.address,
       {
@@ -208,7 +212,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const { decision, features } = this
     if (decision === undefined || features === undefined) return
     scheduler.end(decision.reservation, failed)
-    this.logDecision(decision, "failed", undefined)
+    this.logDecision(decision, "failed", undefined, undefined)
     this.decision = undefined
     this.call = undefined
     this.failure = upstreamGatewayError(error)
@@ -278,7 +282,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
         ? bareEnds[outcome]
         : { outcome, ...usage, outputTokens }
       scheduler.end(decision.reservation, end)
-      this.logDecision(decision, outcome, outputTokens)
+      this.logDecision(decision, outcome, usage, outputTokens)
       metrics.tokens(features?.model ?? "", usage?.promptTokens, usage?.cachedTokens, outputTokens)
     }
     if (usage?.promptTokens !== undefined && features !== undefined && this.route.generates) {
@@ -290,21 +294,18 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.front.left()
   }
 
-  private logDecision(decision: Decision, outcome: RequestEnd["outcome"], outputTokens: number | undefined): void {
-    const { decisionLog } = this.front.deps
-    if (decisionLog === undefined || !decisionLog.samples()) return
-    decisionLog.write({
-      requestId: this.requestId ?? "",
-      model: this.features?.model ?? "",
-      policy: decision.policy,
-      pod: decision.address.id,
-      promptTokens: decision.promptTokens,
-      hitTokens: decision.hitTokens,
-      predictedTtftMs: decision.predictedTtftS * 1000,
-      observedTtftMs: this.observedTtftMs,
-      outcome,
-      outputTokens
-    })
+  private logDecision(
+    decision: Decision,
+    outcome: RequestEnd["outcome"],
+    usage: Usage | undefined,
+    outputTokens: number | undefined
+  ): void {
+    const { observedTtftMs, pickedMs, sample, startedMs } = this
+    if (sample === undefined || sample === false) return
+    const requestId = this.requestId ?? ""
+    const model = this.features?.model ?? ""
+    const result = { requestId, model, startedMs, pickedMs, observedTtftMs, outcome, usage, outputTokens }
+    this.front.deps.decisionLog?.write(decisionEntry(sample, decision, result))
   }
 
   /** vLLM sends an event a token; the first and the last carry none. */

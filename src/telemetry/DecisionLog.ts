@@ -1,24 +1,50 @@
 import { appendFile, rename, stat } from "node:fs/promises"
 
+/** A prompt as a replay knows it: which prefixes it shares with others, and nothing else. */
+export interface PromptTrail {
+  /** Prompt tokens in a block of the chain that the trail is cut from, as estimated at the pick. */
+  readonly blockTokens: number
+  /** The hashes of `core/promptTrail.ts`, 32 bits each with the lowest byte first, in base64. */
+  readonly blocks: string
+}
+
 /** One line of the log. Never holds a word of a prompt. */
 export interface DecisionEntry {
   readonly requestId: string
   readonly model: string
   readonly policy: string
   readonly pod: string
+  /** When the request came to the gateway, wall clock. */
+  readonly arrivedMs: number
+  /** From then to the pick: the body read, and held while every pod was full. */
+  readonly waitMs: number
+  /** From then to the end. */
+  readonly totalMs: number
+  readonly stream: boolean
+  /** The client's limit, if it set one. */
+  readonly maxTokens: number | undefined
+  /** Hash of the client's session key; 0: none. */
+  readonly session: number
   readonly promptTokens: number
   readonly hitTokens: number
+  /** What the pod itself told of the prompt, when it did. */
+  readonly podPromptTokens: number | undefined
+  readonly podHitTokens: number | undefined
   readonly predictedTtftMs: number
   /** From the pick to the first token; undefined unless the answer streamed. */
   readonly observedTtftMs: number | undefined
   readonly outcome: "finished" | "failed" | "aborted"
   readonly outputTokens: number | undefined
+  /** Undefined: the log leaves block hashes out. */
+  readonly trail: PromptTrail | undefined
 }
 
 export interface DecisionLogOptions {
   readonly path: string
   /** Share of the decisions that are written, 0 to 1. */
   readonly sampleRate: number
+  /** Whether entries should have a trail. */
+  readonly blockHashes: boolean
   /** A file that would grow above this becomes `path.1`, in the place of the one that had that name. */
   readonly bytesMax: number
   /** Entries that wait for the next flush; further ones are lost. */
@@ -45,6 +71,10 @@ export class DecisionLog {
     this.options = options
   }
 
+  get blockHashes(): boolean {
+    return this.options.blockHashes
+  }
+
   /** Whether the next decision is to be written; asked first, so that the others cost nothing. */
   readonly samples = (): boolean => this.options.random() < this.options.sampleRate
 
@@ -60,7 +90,7 @@ export class DecisionLog {
 
   private async append(): Promise<void> {
     if (this.pending.length === 0) return
-    const lines = this.pending.map(([atMs, entry]) => lineOf(atMs, entry))
+    const lines = this.pending.map(([atMs, entry]) => lineOf(atMs, entry, this.options.sampleRate))
     this.pending = []
     try {
       if (this.fileBytes < 0) this.fileBytes = await sizeOf(this.options.path)
@@ -105,20 +135,30 @@ const sizeOf = async (path: string): Promise<number> => {
   }
 }
 
-const lineOf = (atMs: number, entry: DecisionEntry): string =>
+const lineOf = (atMs: number, entry: DecisionEntry, sampleRate: number): string =>
   `${
     JSON.stringify({
       time: new Date(atMs).toISOString(),
       requestId: entry.requestId.slice(0, NAME_CHARS_MAX),
       model: entry.model.slice(0, NAME_CHARS_MAX),
+      arrivedMs: thousandths(entry.arrivedMs),
+      waitMs: thousandths(entry.waitMs),
+      totalMs: thousandths(entry.totalMs),
+      stream: entry.stream,
+      maxTokens: entry.maxTokens ?? null,
+      session: entry.session,
       promptTokens: entry.promptTokens,
       hitTokens: Math.round(entry.hitTokens),
+      podPromptTokens: entry.podPromptTokens ?? null,
+      podHitTokens: entry.podHitTokens ?? null,
       policy: entry.policy,
       pod: entry.pod,
       predictedTtftMs: thousandths(entry.predictedTtftMs),
       observedTtftMs: thousandths(entry.observedTtftMs),
       outcome: entry.outcome,
-      outputTokens: entry.outputTokens ?? null
+      outputTokens: entry.outputTokens ?? null,
+      sampleRate,
+      ...(entry.trail === undefined ? {} : { ...entry.trail, blockTokens: thousandths(entry.trail.blockTokens) })
     })
   }\n`
 
