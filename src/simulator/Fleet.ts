@@ -30,8 +30,11 @@ export interface FleetOptions {
 }
 
 /** Equal pods behind one gateway, known as they are. */
-export const evenFleet = ({ constants, pods }: FleetOptions): Fleet => ({
-  pods: Array.from({ length: pods }, () => evenPod(constants)),
+export const evenFleet = ({ constants, pods }: FleetOptions): Fleet => fleetOf(pods, () => evenPod(constants))
+
+/** Pods behind one gateway. */
+export const fleetOf = (pods: number, podOf: (index: number) => FleetPod): Fleet => ({
+  pods: Array.from({ length: pods }, (_, index) => podOf(index)),
   gateways: 1,
   sharedAfterS: undefined
 })

@@ -2,19 +2,14 @@ import type { BlockChain } from "../core/BlockChain.ts"
 import type { KvTier } from "../emulator/engine/KvTier.ts"
 
 const LOW_RANGE = 2 ** 32
-/** A key of 53 bits is a whole number that a double holds; two of ten million blocks share one once in a hundred runs. */
+/** A key of 53 bits is a whole number that a double holds; two of ten million blocks share one in less than one run of a hundred. */
 const HIGH_BITS = 0x1fffff
 const EMPTY = -1
 
-/** A prefix cache without end that every pod reads and writes at no cost. */
+/** A prefix cache without end, from which every pod's requests read, and to which all write, at no cost. */
 export class SharedCache implements KvTier {
   private keys = new Float64Array(1 << 16).fill(EMPTY)
   private count = 0
-
-  has(low: number, high: number): boolean {
-    const key = keyOf(low, high)
-    return this.keys[this.slotOf(key)] === key
-  }
 
   add(low: number, high: number): void {
     const key = keyOf(low, high)
@@ -24,10 +19,12 @@ export class SharedCache implements KvTier {
     if (++this.count * 2 > this.keys.length) this.grow()
   }
 
-  /** Blocks of the chain that are here, contiguous from the first. */
   match({ high, length, low }: BlockChain): number {
     let blocks = 0
-    while (blocks < length && this.has(low[blocks]!, high[blocks]!)) blocks++
+    for (; blocks < length; blocks++) {
+      const key = keyOf(low[blocks]!, high[blocks]!)
+      if (this.keys[this.slotOf(key)] !== key) break
+    }
     return blocks
   }
 

@@ -5,12 +5,13 @@ import type { SharedCache } from "./SharedCache.ts"
 export const boundName = "bound"
 
 /**
- * No policy can serve it, which is why only the simulator knows it: what would be reached if prefix placement cost
- * nothing. Every block ever computed on any pod is at hand on all of them, without end and without transfer time; KV of
- * running requests stays as finite as it is. So no pod has more of a prompt than another, and `inner` chooses by load.
- * Pods of the run must use `cache` as their tier.
+ * What would be reached if keeping prefixes cost nothing: no gateway can serve it, so only the simulator knows it.
+ * Every block ever computed on any pod is at hand on all of them at once, is never evicted and takes none of their
+ * KV memory; only what a request computes itself, its output included, takes up that, as on real pods. So no pod has
+ * more of a prompt than another, and `inner` chooses by load, with the pods' true KV use before its eyes.
+ * Pods of the run must have `cache` as their tier; `usedTokens` is told a pod's id.
  */
-export const boundPolicy = (inner: Policy, cache: SharedCache): Policy => ({
+export const boundPolicy = (inner: Policy, cache: SharedCache, usedTokens: (id: string) => number): Policy => ({
   type: boundName,
   pick: (context) => {
     const { candidateCount, candidates, hitTokens, request, table } = context
@@ -20,6 +21,7 @@ export const boundPolicy = (inner: Policy, cache: SharedCache): Policy => ({
       const cached = cache.match(request.chain(blockSizeTokens)) * blockSizeTokens
       // vLLM always computes at least the last prompt token.
       hitTokens[row] = Math.min(cached, request.promptTokens - 1)
+      table.usedTokens[row] = usedTokens(table.addresses[row]?.id ?? "")
     }
     return inner.pick(context)
   }

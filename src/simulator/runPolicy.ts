@@ -54,15 +54,15 @@ export const makeRun = (options: RunOptions): Either.Either<Run, string> =>
     const fleet = options.fleet ?? evenFleet(options)
     const cache = options.policy.type === boundName ? new SharedCache() : undefined
     const random = new SeededRandom(options.seed)
-    const schedulers: Array<Scheduler> = []
-    for (let gateway = 0; gateway < fleet.gateways; gateway++) {
-      const policy = yield* policyOf(options.policy, fleet.pods.length, cache)
-      schedulers.push(schedulerOf(policy, fleet.pods.length, random.fork(1 + gateway)))
-    }
     const pods = fleet.pods.map(({ engine }, index) => {
       const address = podAddress(`pod-${index}`, 8000, false)
       return new SimulatedPod<SimulatedRequest>(address, engine, BLOCK_SIZE_TOKENS, MAX_NUM_SEQS, cache)
     })
+    const schedulers: Array<Scheduler> = []
+    for (let gateway = 0; gateway < fleet.gateways; gateway++) {
+      const policy = yield* policyOf(options.policy, pods, cache)
+      schedulers.push(schedulerOf(policy, pods.length, random.fork(1 + gateway)))
+    }
     for (const [index, { joinsAtS }] of fleet.pods.entries()) {
       if (joinsAtS > 0) continue
       joinPod(schedulers, fleet, pods, index, MODEL)
@@ -75,12 +75,20 @@ export const makeRun = (options: RunOptions): Either.Either<Run, string> =>
 
 const policyOf = (
   description: PolicyDescription,
-  pods: number,
+  pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>,
   cache: SharedCache | undefined
-): Either.Either<Policy, string> =>
-  cache === undefined
-    ? makePolicy(description, pods)
-    : Either.map(makePolicy({ type: marginalCost.type }, pods), (policy) => boundPolicy(policy, cache))
+): Either.Either<Policy, string> => {
+  if (cache === undefined) return makePolicy(description, pods.length)
+  const byId = new Map(pods.map((pod) => [`${pod.address.id}`, pod]))
+  const usedTokens = (id: string): number => {
+    const pod = byId.get(id)
+    return pod === undefined ? 0 : pod.engine.kvUsage * pod.kvCapacityTokens
+  }
+  return Either.map(
+    makePolicy({ type: marginalCost.type }, pods.length),
+    (policy) => boundPolicy(policy, cache, usedTokens)
+  )
+}
 
 const schedulerOf = (policy: Policy, pods: number, random: SeededRandom): Scheduler =>
   new Scheduler({

@@ -70,8 +70,9 @@ export class BlockPool {
     return this.references[block] === 0
   }
 
-  /** One more request uses a block that was found. */
+  /** One more request uses a block that was found; the null block is nobody's. */
   touch(block: number): void {
+    if (block === 0) return
     if (this.references[block] === 0) this.unlink(block)
     this.references[block]!++
   }
@@ -105,6 +106,7 @@ export class BlockPool {
   release(blocks: Int32Array, count: number): void {
     for (let index = count - 1; index >= 0; index--) {
       const block = blocks[index]!
+      if (block === 0) continue
       if (--this.references[block]! === 0) this.append(block)
     }
     this.releases++

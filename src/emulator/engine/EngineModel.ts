@@ -15,7 +15,7 @@ export interface EngineOptions {
   readonly maxNumSeqs: number
   /** vLLM's `--max-model-len`, for the bounds of the token histograms. */
   readonly maxModelLen: number
-  /** Where computed blocks go too, and come from at no cost when the pod's own cache lacks them. */
+  /** Where computed blocks go too; requests use what is there in place of own blocks, at no cost. */
   readonly kvTier?: KvTier | undefined
 }
 
@@ -199,22 +199,19 @@ export class EngineModel<Owner> {
     const tokens = request.lengthTokens
     // At least one token must be computed, to have something to sample from.
     const hitsMax = Math.min(length, Math.floor((tokens - 1) / pool.blockSizeTokens))
-    let hits = 0
-    let ownHits = 0
+    let hits = this.tierHits(request, hitsMax)
     let freeHits = 0
     for (; hits < hitsMax; hits++) {
       const block = pool.find(low[hits]!, high[hits]!)
-      if (block === 0 && this.kvTier?.has(low[hits]!, high[hits]!) !== true) break
-      if (block !== 0) ownHits++
-      if (block !== 0 && pool.isFree(block)) freeHits++
+      if (block === 0) break
+      if (pool.isFree(block)) freeHits++
       request.blocks[hits] = block
     }
-    if (Math.ceil(tokens / pool.blockSizeTokens) - ownHits + freeHits > pool.freeCount) {
+    if (Math.ceil(tokens / pool.blockSizeTokens) - hits + freeHits > pool.freeCount) {
       this.blockedAtRelease = pool.releases
       return false
     }
-    for (let index = 0; index < hits; index++) if (request.blocks[index] !== 0) pool.touch(request.blocks[index]!)
-    if (ownHits < hits) this.fetchFromTier(request, hits)
+    for (let index = 0; index < hits; index++) pool.touch(request.blocks[index]!)
     request.blockCount = hits
     request.hashedBlocks = hits
     request.computedTokens = hits * pool.blockSizeTokens
@@ -233,15 +230,12 @@ export class EngineModel<Owner> {
     return true
   }
 
-  /** Fills the gaps among the first `hits` blocks with copies out of the tier. */
-  private fetchFromTier(request: EngineRequest<Owner>, hits: number): void {
-    const { low, high } = request.chain
-    for (let index = 0; index < hits; index++) {
-      if (request.blocks[index] !== 0) continue
-      const block = this.pool.take()
-      request.blocks[index] = block
-      this.pool.cache(block, low[index]!, high[index]!)
-    }
+  /** Blocks from the front that lie in the tier; the null block stands for each. */
+  private tierHits(request: EngineRequest<Owner>, hitsMax: number): number {
+    if (this.kvTier === undefined) return 0
+    const hits = Math.min(hitsMax, this.kvTier.match(request.chain))
+    request.blocks.fill(0, 0, hits)
+    return hits
   }
 
   /** Gets the blocks for a running request, preempting from the end of the batch; false when it fell itself. */

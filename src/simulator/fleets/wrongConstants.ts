@@ -1,0 +1,16 @@
+import { evenPod, type Fleet, fleetOf, type FleetOptions } from "../Fleet.ts"
+import { SeededRandom } from "../SeededRandom.ts"
+import { slowedBy } from "./slowedBy.ts"
+
+const ERROR_SHARE = 0.3
+/** Keeps these draws apart from those of the workload with the same seed. */
+const STREAM = 7
+
+/** Equal pods, each of which the scheduler takes for up to 30 % slower or faster than it is, by chance. */
+export const make = ({ constants, pods, seed }: FleetOptions): Fleet => {
+  const random = new SeededRandom(seed).fork(STREAM)
+  return fleetOf(pods, () => ({
+    ...evenPod(constants),
+    believed: slowedBy(constants, random.between(1 - ERROR_SHARE, 1 + ERROR_SHARE))
+  }))
+}
