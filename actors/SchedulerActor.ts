@@ -19,7 +19,7 @@ export interface SchedulerActorOptions {
   readonly outputTokensByModel: Readonly<Record<string, number>>
   /** Called after each pick that placed a request, for metrics. */
   readonly onPick: (decision: Decision, tookMs: number) => void
-  readonly onRefusal: (refusal: Refusal) => void
+  readonly onRefusal: (refusal: Refusal, policy: string) => void
 }
 
 /** A placed request tells the scheduler at most its first token and its end. */
@@ -117,6 +117,12 @@ const receive = (
     case "PodLeft":
       scheduler.leave(message.id)
       return scheduler
+    case "PodRecalibrated":
+      scheduler.recalibrate(message.id, message.constants)
+      return scheduler
+    case "PolicyReplaced":
+      scheduler.replacePolicy(message.policy)
+      return scheduler
     case "ExportSketches":
       message.reply.succeed(message.ids.flatMap((id) => exportSketch(scheduler, id)))
       return scheduler
@@ -133,11 +139,11 @@ const answerPick = (scheduler: Scheduler, message: PickPod, nowS: number, option
   if (message.reply.abandoned()) return
   const placed = scheduler.pick(message.request, message.excluded, nowS)
   if (typeof placed === "string") {
-    options.onRefusal(placed)
+    options.onRefusal(placed, scheduler.policyType)
     message.reply.fail(refusalError(placed, message.request.model, options.scheduler.openRequestsMax))
     return
   }
-  const decision = decisionOf(placed, options.scheduler.policy.type)
+  const decision = decisionOf(placed, scheduler.policyType)
   options.onPick(decision, (options.nowS() - nowS) * 1000)
   message.reply.succeed(decision)
 }

@@ -1,6 +1,7 @@
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { Policy } from "../src/core/Policy.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
 import type { Reply } from "./runtime/Reply.ts"
@@ -76,6 +77,18 @@ export interface PodLeft {
   readonly _tag: "PodLeft"
   readonly id: PodId
 }
+/** The operator corrected how fast the pod is. */
+export interface PodRecalibrated {
+  readonly _tag: "PodRecalibrated"
+  readonly id: PodId
+  readonly constants: EngineConstants
+}
+
+/** The operator chose another policy, built for as many pods as the table has rows. */
+export interface PolicyReplaced {
+  readonly _tag: "PolicyReplaced"
+  readonly policy: Policy
+}
 
 /** Ask: the sketches of some pods, for a snapshot. Unknown pods are left out. */
 export interface ExportSketches {
@@ -99,5 +112,7 @@ export type SchedulerMessage =
   | PodObserved
   | PodRestarted
   | PodLeft
+  | PodRecalibrated
+  | PolicyReplaced
   | ExportSketches
   | ExportOutputLengths

@@ -7,7 +7,6 @@ import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
 import { makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
 import { watchEventLoop, watchProcess } from "../../src/telemetry/processMetrics.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
-import { PlacementPolicy } from "./placementPolicy.ts"
 
 /** The gateway's own numbers; `registry` writes the page for `GET /metrics`. */
 export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
@@ -17,11 +16,10 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
 }>() {}
 
-export const layer: Layer.Layer<Telemetry, never, GatewayConfig | PlacementPolicy> = Layer.scoped(
+export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
   Telemetry,
   Effect.gen(function*() {
     const { limits } = yield* GatewayConfig
-    const policy = yield* PlacementPolicy
     const registry = new MetricRegistry(limits.podsMax + limits.modelsMax)
     watchProcess(registry, packageJson.version)
     yield* watchEventLoop(registry, LAG_PROBE_MS)
@@ -32,7 +30,7 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig | PlacementPolic
         modelsMax: limits.modelsMax,
         podsMax: limits.podsMax
       }),
-      picks: makePickMetrics(registry, policy.type),
+      picks: makePickMetrics(registry),
       snapshots: makeSnapshotMetrics(registry, Date.now)
     }
   })

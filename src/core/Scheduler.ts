@@ -66,7 +66,7 @@ export class Scheduler {
   private readonly candidateMask: RowMask
   private readonly hitBlocks: Uint32Array
   private readonly context: PickContext
-  private readonly policy: Policy
+  private policy: Policy
 
   constructor(options: SchedulerOptions) {
     this.policy = options.policy
@@ -94,6 +94,25 @@ export class Scheduler {
 
   get openRequests(): number {
     return this.charges.open
+  }
+
+  /** Type of the policy that places requests now. */
+  get policyType(): string {
+    return this.policy.type
+  }
+
+  /** The next pick is this policy's. It must be built for as many rows as the table has. */
+  replacePolicy(policy: Policy): void {
+    this.policy = policy
+  }
+
+  /** How fast a pod is believed to be from now on; the capacity it has described stays until it describes another. */
+  recalibrate(id: PodId, constants: EngineConstants): void {
+    const row = this.table.rowOf(id)
+    if (row < 0) return
+    const kvCapacityTokens = this.table.kvCapacityTokens[row] ?? 0
+    this.table.setConstants(row, constants)
+    if (this.shadows[row] !== undefined) this.table.kvCapacityTokens[row] = kvCapacityTokens
   }
 
   /** A pod joins, not accepting yet. False: the table is full. Joining again changes nothing but what is said of it. */

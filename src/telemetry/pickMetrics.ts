@@ -10,13 +10,12 @@ interface Picked {
   readonly hitTokens: number
 }
 
-/** What the scheduler counts. `policy` labels the refusals too. */
-export const makePickMetrics = (registry: MetricRegistry, policy: string) => {
+/** What the scheduler counts. */
+export const makePickMetrics = (registry: MetricRegistry) => {
   const picks = registry.counter("warmroute_picks_total", "Picks by outcome: placed, or why not.", [
     "policy",
     "outcome"
   ])
-  const placed = picks.child(policy, "placed")
   const seconds = registry.histogram("warmroute_pick_seconds", "Time of one pick inside the scheduler.", pickBoundsS)
     .child()
   const prompt = registry.counter(
@@ -28,22 +27,23 @@ export const makePickMetrics = (registry: MetricRegistry, policy: string) => {
     "warmroute_predicted_hit_tokens_total",
     "Prompt tokens that the chosen pods' sketches held; compare with warmroute_cached_prompt_tokens_total."
   ).child()
-  const refusals = new Map<string, Counter>()
+  // A reload can bring another policy, and both the policies and the outcomes are few.
+  const counters = new Map<string, Map<string, Counter>>()
+  const counterOf = (policy: string, outcome: string): Counter => {
+    let byOutcome = counters.get(policy)
+    if (byOutcome === undefined) counters.set(policy, byOutcome = new Map())
+    let counter = byOutcome.get(outcome)
+    if (counter === undefined) byOutcome.set(outcome, counter = picks.child(policy, outcome))
+    return counter
+  }
   return {
-    onPick: ({ hitTokens, promptTokens }: Picked, tookMs: number): void => {
-      placed.add()
+    onPick: ({ hitTokens, policy, promptTokens }: Picked, tookMs: number): void => {
+      counterOf(policy, "placed").add()
       seconds.observe(tookMs / 1000)
       prompt.add(promptTokens)
       hits.add(hitTokens)
     },
     /** `why` is one of a few words of the scheduler's. */
-    onRefusal: (why: string): void => {
-      let counter = refusals.get(why)
-      if (counter === undefined) {
-        counter = picks.child(policy, why)
-        refusals.set(why, counter)
-      }
-      counter.add()
-    }
+    onRefusal: (why: string, policy: string): void => counterOf(policy, why).add()
   }
 }

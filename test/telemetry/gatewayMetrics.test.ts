@@ -85,16 +85,18 @@ describe("the front's metrics", () => {
 describe("the scheduler's metrics", () => {
   test("tell placed picks from refused ones and add up predicted hits", () => {
     const registry = new MetricRegistry(100)
-    const { onPick, onRefusal } = makePickMetrics(registry, "marginal-cost")
+    const { onPick, onRefusal } = makePickMetrics(registry)
     onPick({ policy: "marginal-cost", promptTokens: 500, hitTokens: 320 }, 0.02)
     onPick({ policy: "marginal-cost", promptTokens: 100, hitTokens: 0 }, 0.02)
-    onRefusal("no-pod")
+    onRefusal("no-pod", "marginal-cost")
+    onPick({ policy: "random", promptTokens: 0, hitTokens: 0 }, 0.02)
     const page = registry.render()
     expect(valueOf(page, "warmroute_picks_total", { policy: "marginal-cost", outcome: "placed" })).toBe(2)
+    expect(valueOf(page, "warmroute_picks_total", { policy: "random", outcome: "placed" })).toBe(1)
     expect(valueOf(page, "warmroute_picks_total", { policy: "marginal-cost", outcome: "no-pod" })).toBe(1)
     expect(valueOf(page, "warmroute_picked_prompt_tokens_total")).toBe(600)
     expect(valueOf(page, "warmroute_predicted_hit_tokens_total")).toBe(320)
-    expect(valueOf(page, "warmroute_pick_seconds_bucket", { le: "0.000025" })).toBe(2)
+    expect(valueOf(page, "warmroute_pick_seconds_bucket", { le: "0.000025" })).toBe(3)
   })
 })
 
@@ -165,7 +167,7 @@ describe("the process's metrics", () => {
 test("the page of everything together keeps to the format", () => {
   const registry = new MetricRegistry(1000)
   const metrics = makeFrontMetrics(registry, { routesMax: 50, modelsMax: 10, podsMax: 4 })
-  makePickMetrics(registry, "random").onRefusal("unknown-model")
+  makePickMetrics(registry).onRefusal("unknown-model", "random")
   watchPodTable(registry, new PodTable(4))
   watchPodHealth(registry, () => [])
   watchMailboxes(registry, [{ name: "pool", depth: () => 0 }])
