@@ -30,7 +30,8 @@ const commands: Readonly<Record<string, KnownFlags>> = {
       "--policy",
       "--seed",
       "--pods",
-      "--hardware"
+      "--hardware",
+      "--fleet"
     ],
     plain: ["--json"]
   }

@@ -2,6 +2,8 @@ import { Args, Command, HelpDoc, Options, ValidationError } from "@effect/cli"
 import { Effect, Option } from "effect"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
 import { policyNames } from "../policies/registry.ts"
+import { boundName } from "../simulator/bound.ts"
+import { evenFleetName, fleets } from "../simulator/fleets/catalog.ts"
 import { traceFormats } from "../simulator/traces/formats.ts"
 import { workloads } from "../simulator/workloads/catalog.ts"
 
@@ -107,10 +109,17 @@ const simulate = Command.make("simulate", {
   format: word("format", "NAME", "mooncake", `Form of the trace: ${[...traceFormats.keys()].join(", ")}.`),
   load: flag("load", "NUMBER", "How much of it: requests a second, users at once or a factor. Default: as is usual."),
   duration: flag("duration", "SECONDS", "Seconds in which requests arrive. Default: the workload's own."),
-  policy: word("policy", "NAME,NAME", "marginal-cost", `Policies to compare: ${policyNames.join(", ")}.`),
+  policy: word(
+    "policy",
+    "NAME,NAME",
+    "marginal-cost",
+    `Policies to compare: ${policyNames.join(", ")}; and ${boundName}, which no gateway can reach: one prefix cache ` +
+      `without end for all pods.`
+  ),
   seed: number("seed", 0, 1_000_000, true, 1, "The same seed gives the same run."),
   pods: number("pods", 1, 1024, true, 8, "How many."),
   hardware: word("hardware", "PRESET", "qwen3-32b-2xh100", `Speed and KV capacity of the pods: ${presets}.`),
+  fleet: word("fleet", "NAME", evenFleetName, `How pods differ, come and go: ${[...fleets.keys()].join(", ")}.`),
   json: Options.boolean("json").pipe(Options.withDescription("Print JSON instead of a table."))
 }, (choice) =>
   Effect.gen(function*() {

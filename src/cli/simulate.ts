@@ -1,5 +1,6 @@
 import { Console, Effect, Either } from "effect"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
+import { fleets } from "../simulator/fleets/catalog.ts"
 import type { RunSummary } from "../simulator/Measurements.ts"
 import { defaultPath, runPolicy } from "../simulator/runPolicy.ts"
 import { CommandFailure } from "./failure.ts"
@@ -10,6 +11,7 @@ export interface SimulateChoice extends WorkloadChoice {
   readonly policy: string
   readonly pods: number
   readonly hardware: string
+  readonly fleet: string
   readonly json: boolean
 }
 
@@ -23,6 +25,10 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
     const constants = hardwarePresets[choice.hardware]
     if (constants === undefined) {
       return yield* fail(`no hardware "${choice.hardware}"; there are: ${Object.keys(hardwarePresets).join(", ")}`)
+    }
+    const makeFleet = fleets.get(choice.fleet)
+    if (makeFleet === undefined) {
+      return yield* fail(`no fleet "${choice.fleet}"; there are: ${[...fleets.keys()].join(", ")}`)
     }
     const source = yield* workloadSource("simulate", choice)
     const { load } = source.options
@@ -40,6 +46,7 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
         pods: choice.pods,
         constants,
         path: defaultPath,
+        fleet: makeFleet({ pods: choice.pods, constants, seed: choice.seed }),
         progress: (ended, nowS) => report(`${ended} requests, ${Math.round(nowS)} s`)
       })
       if (Either.isLeft(run)) return yield* fail(run.left)
