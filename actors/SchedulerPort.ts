@@ -11,6 +11,8 @@ export interface Decision {
   readonly hitTokens: number
   /** NaN when the policy does not price in seconds. */
   readonly predictedTtftS: number
+  /** Where a proxy may try next, best first, when the request asked for such pods; they are charged nothing. */
+  readonly fallbacks?: ReadonlyArray<PodAddress>
 }
 
 /** How a dispatched request ended. Token counts are the pod's own when it told them. */

@@ -18,4 +18,8 @@ export interface RequestFeatures {
   readonly tokensPerBlock: (blockSizeTokens: number) => number
   /** 0: none given. Hash of a client's session key, for policies that want one. */
   readonly sessionHash: number
+  /** Pods that may take it, as `host:port`, or a host for all its ports. Undefined: any. */
+  readonly only?: ReadonlyArray<string> | undefined
+  /** Further pods to name beside the picked one, for a proxy that tries again by itself. Undefined: none. */
+  readonly fallbacksMax?: number | undefined
 }

@@ -35,6 +35,8 @@ export interface Placement {
   readonly promptTokens: number
   readonly hitTokens: number
   readonly predictedTtftS: number
+  /** Where to try next, best first; at most `fallbacksMax` of the request. Nothing is charged there. */
+  readonly fallbacks: ReadonlyArray<PodAddress>
 }
 
 /** Why there is no placement. "filtered": the policy's own filters refused every pod that could serve it. */
@@ -208,7 +210,8 @@ export class Scheduler {
       address,
       promptTokens: request.promptTokens,
       hitTokens: context.hitTokens[row] ?? 0,
-      predictedTtftS
+      predictedTtftS,
+      fallbacks: request.fallbacksMax === undefined ? noPods : this.fallbacks(row, request.fallbacksMax)
     }
   }
 
@@ -281,6 +284,15 @@ export class Scheduler {
     return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)
   }
 
+  /** The candidates with the lowest predicted TTFT after `row`; asking the policy again could move its own state. */
+  private fallbacks(row: number, countMax: number): ReadonlyArray<PodAddress> {
+    const { context, table } = this
+    const rows = context.candidates.slice(0, context.candidateCount).filter((candidate) => candidate !== row)
+    const ttftS = new Map(Array.from(rows, (row) => [row, predictTtftS(context, row, KV_SHORTAGE_WEIGHT)]))
+    rows.sort((a, b) => (ttftS.get(a) ?? 0) - (ttftS.get(b) ?? 0))
+    return Array.from(rows.subarray(0, countMax)).flatMap((row) => table.addresses[row] ?? [])
+  }
+
   /** Fills the context for a decision over the pods that may take the request. */
   private prepare(
     request: RequestFeatures,
@@ -343,6 +355,7 @@ export class Scheduler {
       if (table.accepting[row] === 0) continue
       if (mask !== undefined && !hasRow(mask, row)) continue
       if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
+      if (request.only !== undefined && !isAmong(table.addresses[row], request.only)) continue
       context.candidates[count++] = row
     }
     context.candidateCount = count
@@ -395,6 +408,11 @@ const refusalWords: Readonly<Record<Refusal, string>> = {
   "too-many-open": "the gateway has as many requests open as it may (limits.openRequestsMax)",
   filtered: "the policy's filters refuse every pod"
 }
+
+const noPods: ReadonlyArray<PodAddress> = []
+
+const isAmong = (address: PodAddress | undefined, names: ReadonlyArray<string>): boolean =>
+  address !== undefined && (names.includes(address.id) || names.includes(address.hostname))
 
 const nothing: RequestFeatures = {
   model: "",

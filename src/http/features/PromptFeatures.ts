@@ -42,8 +42,12 @@ export class PromptFeatures implements RequestFeatures {
   readonly promptTokens: number
   readonly outputTokensMax: number | undefined
   readonly generates: boolean
-  readonly streams: boolean
+  /** A front end that will not see the stream takes it back before the pick. */
+  streams: boolean
   readonly sessionHash: number
+  /** Set before the pick by a front end whose proxy narrows the choice or tries again by itself. */
+  only: ReadonlyArray<string> | undefined
+  fallbacksMax: number | undefined
   /** Bytes of the canonical text; 0 when the prompt is not text. */
   readonly textBytes: number
   private readonly workshop: FeatureWorkshop

@@ -7,6 +7,9 @@ import { withModel } from "./jsonModel.ts"
 import { boundaryOf, formFields, withField } from "./multipart.ts"
 import { type FeatureWorkshop, type Prompt, PromptFeatures } from "./PromptFeatures.ts"
 
+/** All that reading needs of the headers; names are in lower case. */
+type HeaderReader = Pick<Headers, "get">
+
 /** A request as the pods will see it. */
 export interface ReadRequest {
   readonly features: PromptFeatures
@@ -23,7 +26,7 @@ const decoder = new TextDecoder()
 /** Reads what a pick needs out of a request's body. Throws BadRequest. */
 export const readRequest = (
   route: ProxyRoute,
-  headers: Headers,
+  headers: HeaderReader,
   bytes: Uint8Array,
   options: FrontOptions,
   workshop: FeatureWorkshop
@@ -34,7 +37,7 @@ export const readRequest = (
 
 const readJson = (
   route: ProxyRoute,
-  headers: Headers,
+  headers: HeaderReader,
   bytes: Uint8Array,
   options: FrontOptions,
   workshop: FeatureWorkshop
@@ -65,7 +68,7 @@ const readJson = (
 
 const readForm = (
   route: ProxyRoute,
-  headers: Headers,
+  headers: HeaderReader,
   bytes: Uint8Array,
   options: FrontOptions,
   workshop: FeatureWorkshop
@@ -127,7 +130,7 @@ const outputTokensMax = (body: JsonObject): number | undefined => {
 }
 
 /** vLLM's own order: header, body, then the extension arguments. */
-const sessionHash = (headers: Headers, body: JsonObject): number => {
+const sessionHash = (headers: HeaderReader, body: JsonObject): number => {
   const extra = body["vllm_xargs"] as JsonObject | null | undefined
   const key = headers.get("x-session-id") ?? body["session_id"] ?? extra?.["session_id"] ?? body["prompt_cache_key"]
   return typeof key === "string" && key !== "" ? hashText(key) : 0
