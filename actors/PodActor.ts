@@ -1,5 +1,5 @@
 import { Clock, Effect, Random, type Scope } from "effect"
-import type { EngineConstants } from "../src/core/EngineConstants.ts"
+import { type EngineConstants, sameConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
@@ -33,8 +33,14 @@ interface Drain {
 interface Undrain {
   readonly _tag: "Undrain"
 }
+/** The operator changed how pods are watched, or how fast this one is. From the supervisor. */
+interface PodSettingsReplaced {
+  readonly _tag: "PodSettingsReplaced"
+  readonly constants: EngineConstants
+  readonly options: PodActorOptions
+}
 /** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
-type PodMessage = DispatchFailed | Drain | Undrain | ProbeFact
+type PodMessage = DispatchFailed | Drain | Undrain | PodSettingsReplaced | ProbeFact
 
 export interface PodActorOptions {
   /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */
@@ -132,6 +138,8 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
 
 /** What the functions below share; `published` and `self` are written by `makePodActor` alone. */
 interface Pod extends PodActorArgs {
+  constants: EngineConstants
+  options: PodActorOptions
   readonly id: PodId
   readonly scope: Scope.Scope
   readonly scrapeNow: Effect.Latch
@@ -147,6 +155,8 @@ const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<
       return Effect.succeed(observe(pod, { ...state, draining: true, idleScrapes: 0 }))
     case "Undrain":
       return Effect.succeed(observe(pod, { ...state, draining: false }))
+    case "PodSettingsReplaced":
+      return Effect.sync(() => replaceSettings(pod, state, message))
     case "Scraped":
       return afterScrape(pod, state, message.metrics)
     case "ScrapeFailed":
@@ -156,6 +166,14 @@ const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<
     default:
       return message satisfies never
   }
+}
+
+const replaceSettings = (pod: Pod, state: PodState, { constants, options }: PodSettingsReplaced): PodState => {
+  pod.options = options
+  if (sameConstants(constants, pod.constants)) return state
+  pod.constants = constants
+  tellSurely(pod, { _tag: "PodRecalibrated", id: pod.id, constants })
+  return describe(pod, state)
 }
 
 const afterDispatchFailure = (pod: Pod, state: PodState, { why }: DispatchFailed): Effect.Effect<PodState> =>

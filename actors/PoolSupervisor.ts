@@ -14,6 +14,11 @@ interface PodsDiscovered {
   readonly _tag: "PodsDiscovered"
   readonly addresses: ReadonlyArray<PodAddress>
 }
+/** The operator changed how fast pods are, how they are watched, or how long they may drain. */
+interface PoolSettingsReplaced {
+  readonly _tag: "PoolSettingsReplaced"
+  readonly settings: PoolSettings
+}
 /** From the supervisor's own children. `pod` tells an old life of the same id from the present one. */
 interface PodGaveUp {
   readonly _tag: "PodGaveUp"
@@ -35,7 +40,14 @@ interface PodStopped {
   readonly _tag: "PodStopped"
   readonly id: PodId
 }
-export type PoolMessage = PodsDiscovered | PodGaveUp | PodRetryDue | PodDrained | PodStopped
+export type PoolMessage = PodsDiscovered | PoolSettingsReplaced | PodGaveUp | PodRetryDue | PodDrained | PodStopped
+
+/** What may change while the pool runs. */
+export interface PoolSettings {
+  readonly constantsFor: (address: PodAddress) => EngineConstants
+  readonly drainGraceMs: number
+  readonly pod: PodActorOptions
+}
 
 export interface PoolOptions {
   /** Further pods are refused with a warning. */
@@ -108,6 +120,8 @@ export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, ne
 
 /** The supervisor's state; the view reads `entries`, nobody but the supervisor writes. */
 interface Pool extends PoolArgs {
+  constantsFor: PoolArgs["constantsFor"]
+  options: PoolOptions
   readonly scope: Scope.Scope
   readonly entries: Map<PodId, Entry>
   readonly unclaimed: Map<string, PodRecord>
@@ -122,6 +136,8 @@ const receive = (pool: Pool, message: PoolMessage): Effect.Effect<void> => {
     case "PodsDiscovered":
       pool.desired = message.addresses
       return reconcile(pool)
+    case "PoolSettingsReplaced":
+      return Effect.sync(() => replaceSettings(pool, message.settings))
     case "PodGaveUp":
       return afterGivingUp(pool, message)
     case "PodRetryDue":
@@ -139,6 +155,17 @@ const receive = (pool: Pool, message: PoolMessage): Effect.Effect<void> => {
     default:
       return message satisfies never
   }
+}
+
+const replaceSettings = (pool: Pool, { constantsFor, drainGraceMs, pod }: PoolSettings): void => {
+  pool.constantsFor = constantsFor
+  pool.options = { ...pool.options, drainGraceMs, pod }
+  for (const entry of pool.entries.values()) if (isLiving(entry)) tellSettings(pool, entry)
+}
+
+const tellSettings = ({ constantsFor, options }: Pool, { address, pod: { ref } }: Living): void => {
+  const message = { _tag: "PodSettingsReplaced", constants: constantsFor(address), options: options.pod } as const
+  if (!ref.unsafeTell(message)) ref.unsafeTellReserved(message)
 }
 
 /** Brings the pod actors in line with the desired set; what can't be done now is done when a pod has stopped. */
@@ -168,16 +195,18 @@ const reconcile = (pool: Pool): Effect.Effect<void> =>
   })
 
 const sameAddress = (a: PodAddress, b: PodAddress): boolean =>
-  a.hostname === b.hostname && a.port === b.port && a.tls === b.tls && a.preset === b.preset
+  a.hostname === b.hostname && a.port === b.port && a.tls === b.tls
 
 const saidAlike = (a: PodAddress, b: PodAddress): boolean =>
-  a.name === b.name && a.rank === b.rank && samePodLabels(a.labels, b.labels)
+  a.preset === b.preset && a.name === b.name && a.rank === b.rank && samePodLabels(a.labels, b.labels)
 
 /** What discovery says of the pod has changed; its actor, its sketch and its requests stay. */
 const relabel = (pool: Pool, address: PodAddress): void => {
   const entry = pool.entries.get(address.id)
   if (!isLiving(entry)) return
-  pool.entries.set(address.id, { ...entry, address })
+  const relabelled = { ...entry, address }
+  pool.entries.set(address.id, relabelled)
+  tellSettings(pool, relabelled)
   tellScheduler(pool, { _tag: "PodJoined", address, constants: pool.constantsFor(address), restored: undefined })
 }
 

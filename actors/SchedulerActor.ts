@@ -24,8 +24,8 @@ export interface SchedulerActorOptions {
 
 /** A placed request tells the scheduler at most its first token and its end. */
 const FACTS_PER_REQUEST = 2
-/** Facts of pods that find the ordinary room full: joined, described, observed or restarted, relabelled, left. */
-const FACTS_PER_POD = 5
+/** Facts of pods that find the ordinary room full: joined, described, observed or restarted, relabelled, recalibrated, left. */
+const FACTS_PER_POD = 6
 
 /** What the actor's owner holds: the ref to tell, the port for front ends, and numbers for /metrics. */
 export interface SchedulerHandle {

@@ -21,6 +21,11 @@ export interface EngineConstants {
   readonly kvCapacityTokens: number
 }
 
+export const sameConstants = (a: EngineConstants, b: EngineConstants): boolean =>
+  a.prefillTokenS === b.prefillTokenS && a.attentionPairS === b.attentionPairS && a.weightReadS === b.weightReadS &&
+  a.stepFixedS === b.stepFixedS && a.decodeRequestS === b.decodeRequestS && a.contextTokenS === b.contextTokenS &&
+  a.batchedTokensMax === b.batchedTokensMax && a.kvCapacityTokens === b.kvCapacityTokens
+
 /** Time to prefill `tokens` of a prompt whose first `cachedTokens` are in the KV cache already. */
 export const prefillSeconds = (e: EngineConstants, tokens: number, cachedTokens: number): number =>
   e.prefillTokenS * tokens + e.attentionPairS * tokens * (cachedTokens + tokens / 2)

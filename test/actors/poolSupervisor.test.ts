@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Scope } from "effect"
 import { podActorDefaults } from "../../actors/PodActor.ts"
 import { makePoolSupervisor, type PoolOptions } from "../../actors/PoolSupervisor.ts"
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
 import type { PodRecord } from "../../src/storage/SnapshotStore.ts"
 import { makePodProbe, type PodProbe } from "../../src/vllm/PodProbe.ts"
@@ -21,9 +22,12 @@ interface PoolSetup {
   readonly changes?: Partial<PoolOptions>
   readonly probe?: PodProbe
   readonly restored?: ReadonlyArray<PodRecord>
+  readonly constantsFor?: (address: PodAddress) => EngineConstants
 }
 
-const poolWorld = ({ changes = {}, probe = makePodProbe(), restored = [] }: PoolSetup = {}) =>
+const poolWorld = (
+  { changes = {}, constantsFor = () => constants, probe = makePodProbe(), restored = [] }: PoolSetup = {}
+) =>
   Effect.gen(function*() {
     const inbox = yield* schedulerInbox()
     const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
@@ -31,7 +35,7 @@ const poolWorld = ({ changes = {}, probe = makePodProbe(), restored = [] }: Pool
       makePoolSupervisor({
         probe,
         scheduler: inbox.ref,
-        constantsFor: () => constants,
+        constantsFor,
         restored,
         options: { ...options, ...changes }
       }),
@@ -118,17 +122,36 @@ describe("the set of pods", () => {
       expect(inbox.story(a.address.id)).not.toContain("PodLeft")
     })))
 
-  test("a pod whose preset changes gets a new actor", () =>
+  test("a pod whose preset changes keeps its actor and its sketch, and is priced anew", () =>
     runScoped(Effect.gen(function*() {
       const a = yield* webPod()
-      const { discover, healthy, inbox } = yield* poolWorld()
+      const faster = { ...constants, prefillTokenS: 1e-6 }
+      const { discover, healthy, inbox } = yield* poolWorld({
+        constantsFor: ({ preset }) => preset === "other" ? faster : constants
+      })
       yield* discover(a)
       yield* healthy(a)
       yield* discover({ ...a.address, preset: "other" })
-      yield* until("it joined anew", () =>
-        inbox.messages.some((message) => message._tag === "PodJoined" && message.address.preset === "other"))
-      const story = inbox.story(a.address.id)
-      expect(story.indexOf("PodLeft")).toBeLessThan(story.lastIndexOf("PodJoined"))
+      yield* until("it is recalibrated", () => inbox.story(a.address.id).includes("PodRecalibrated"))
+      expect(inbox.messages).toContainEqual({ _tag: "PodRecalibrated", id: a.address.id, constants: faster })
+      expect(inbox.story(a.address.id)).not.toContain("PodLeft")
+    })))
+
+  test("new settings reach the pods that are there: how often they are asked, and how fast they are", () =>
+    runScoped(Effect.gen(function*() {
+      const a = yield* webPod()
+      const slow = { ...options.pod, scrapeIntervalMs: 60_000 }
+      const { discover, healthy, inbox, pool } = yield* poolWorld({ changes: { pod: slow } })
+      yield* discover(a)
+      yield* healthy(a)
+      const same = { constantsFor: () => constants, drainGraceMs: 1000, pod: slow }
+      yield* pool.ref.tell({ _tag: "PoolSettingsReplaced", settings: same })
+      const slower = { ...constants, prefillTokenS: 1 }
+      yield* pool.ref.tell({ _tag: "PoolSettingsReplaced", settings: { ...same, constantsFor: () => slower } })
+      yield* until("it is recalibrated", () => inbox.story(a.address.id).includes("PodRecalibrated"))
+      expect(inbox.messages.filter(({ _tag }) => _tag === "PodRecalibrated")).toEqual([
+        { _tag: "PodRecalibrated", id: a.address.id, constants: slower }
+      ])
     })))
 
   test("a pod whose labels change keeps its actor, and the scheduler hears of them", () =>

@@ -332,3 +332,30 @@ test("an answer takes the room of its blocks in the sketch, the prompt's partly 
   expect(evictions(76)).toBe(0)
   expect(evictions(77)).toBe(1)
 })
+
+const lastCandidate: Policy = { type: "last", pick: (context) => context.candidates[context.candidateCount - 1] ?? -1 }
+
+test("a new policy has the next pick, and what the old one charged is given back as before", () => {
+  const scheduler = schedulerWith(2)
+  const before = placed(scheduler, request(1), 0)
+  scheduler.replacePolicy(lastCandidate)
+  const after = placed(scheduler, request(1), 1)
+  expect([before.address.id, after.address.id]).toEqual([pod(0).id, pod(1).id])
+  expect(scheduler.policyType).toBe("last")
+  for (const { reservation } of [before, after]) scheduler.end(reservation, {}, 2)
+  expect(scheduler.openRequests).toBe(0)
+})
+
+test("a recalibrated pod has the new constants and keeps its capacity, its sketch and its reservations", () => {
+  const scheduler = schedulerWith(1)
+  const first = placed(scheduler, request(1), 0)
+  const aheadS = scheduler.table.prefillAheadS[0] ?? 0
+  scheduler.recalibrate(pod(0).id, { ...constants, prefillTokenS: 1, kvCapacityTokens: 48 })
+  expect(scheduler.table.prefillTokenS[0]).toBe(1)
+  expect(scheduler.table.kvCapacityTokens[0]).toBe(16_000)
+  expect(scheduler.table.prefillAheadS[0]).toBe(aheadS)
+  scheduler.firstToken(first.reservation, 1)
+  scheduler.end(first.reservation, {}, 2)
+  expect(scheduler.table.prefillAheadS[0]).toBe(0)
+  expect(placed(scheduler, request(1), 3).hitTokens).toBeGreaterThan(0)
+})
