@@ -20,7 +20,7 @@ import type { PodStatus } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { SchedulerMessage } from "./SchedulerMessages.ts"
 
-/** A request that we sent there got no answer, or half of one. From the front ends. */
+/** A request that we sent there got no answer, half of one, or that the pod is broken. From the front ends. */
 interface DispatchFailed {
   readonly _tag: "DispatchFailed"
   readonly why: string
@@ -49,7 +49,7 @@ export interface PodActorOptions {
   readonly scrapeTimeoutMs: number
   /** Scrapes that fail in a row before the pod must prove by /health that it lives. */
   readonly unhealthyAfterScrapes: number
-  /** Requests that fail in a row, without a good scrape between, before the pod gets no more until /health is good. */
+  /** After so many failed requests without a good scrape between, it is asked at once, and silence is proof. */
   readonly unhealthyAfterDispatches: number
   /** Its models, version and health are asked again after so many scrapes. */
   readonly modelsEveryScrapes: number
@@ -179,10 +179,10 @@ const replaceSettings = (pod: Pod, state: PodState, { constants, options }: PodS
 const afterDispatchFailure = (pod: Pod, state: PodState, { why }: DispatchFailed): Effect.Effect<PodState> =>
   Effect.gen(function*() {
     const dispatchFailures = state.dispatchFailures + 1
-    const next = { ...state, dispatchFailures }
-    if (state.health !== "healthy" || dispatchFailures < pod.options.unhealthyAfterDispatches) return next
+    const next = { ...state, dispatchFailures, dispatchFailure: why }
+    if (state.health !== "healthy" || dispatchFailures % pod.options.unhealthyAfterDispatches !== 0) return next
     yield* pod.scrapeNow.open
-    return yield* fallIll(pod, next, `${dispatchFailures} requests in a row failed there, the last: ${why}`)
+    return yield* inspect(pod, next)
   })
 
 const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Effect<PodState> =>
@@ -230,8 +230,10 @@ const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Eff
     const why = seen.problem?.message ?? "it did not say why"
     if (seen.life !== "alive") {
       // A single silence between good scrapes is no proof; an answer that it can't work is.
-      const sure = seen.life === "dead" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
-      return sure && next.health !== "unhealthy" ? yield* fallIll(pod, next, why) : { ...next, reason: why }
+      const failedDispatches = next.dispatchFailures >= pod.options.unhealthyAfterDispatches
+      const sure = seen.life === "dead" || failedDispatches || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
+      const reason = failedDispatches ? `${why}; a request there failed: ${next.dispatchFailure}` : why
+      return sure && next.health !== "unhealthy" ? yield* fallIll(pod, next, reason) : { ...next, reason }
     }
     const described = describe(pod, next)
     if (described.models === undefined) return { ...described, reason: why }

@@ -21,6 +21,8 @@ export interface PodState {
   /** In a row. */
   readonly scrapeFailures: number
   readonly dispatchFailures: number
+  /** Why the last of them failed. */
+  readonly dispatchFailure: string
   readonly idleScrapes: number
   readonly scrapesSinceInspection: number
   readonly inspecting: boolean
@@ -49,6 +51,7 @@ export const initialPodState = (processStartS: number | undefined): PodState => 
   version: undefined,
   scrapeFailures: 0,
   dispatchFailures: 0,
+  dispatchFailure: "",
   idleScrapes: 0,
   scrapesSinceInspection: 0,
   inspecting: false,

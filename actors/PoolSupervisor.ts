@@ -72,8 +72,8 @@ export interface PoolArgs {
 export interface PoolHandle {
   readonly ref: ActorRef<PoolMessage>
   readonly view: PoolView
-  /** The pod refused the connection or broke off. Unknown ids are passed over. */
-  readonly podFailed: (id: string, why: string) => void
+  /** A request there failed: have a look at the pod. Unknown ids are passed over. */
+  readonly podFailed: (id: PodId, why: string) => void
   readonly podsSeen: () => ReadonlyArray<PodSeen>
 }
 
@@ -309,7 +309,7 @@ const closeAll = (pool: Pool): Effect.Effect<void> =>
     { concurrency: "unbounded", discard: true }
   )
 
-const podFailed = (pool: Pool) => (id: string, why: string): void => {
-  const entry = pool.entries.get(id as PodId)
+const podFailed = (pool: Pool) => (id: PodId, why: string): void => {
+  const entry = pool.entries.get(id)
   if (isLiving(entry)) entry.pod.ref.unsafeTell({ _tag: "DispatchFailed", why })
 }

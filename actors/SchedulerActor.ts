@@ -20,6 +20,8 @@ export interface SchedulerActorOptions {
   /** Called after each pick that placed a request, for metrics. */
   readonly onPick: (decision: Decision, tookMs: number) => void
   readonly onRefusal: (refusal: Refusal, policy: string) => void
+  /** A pod that is back is noticed within this: when to come again after "no pod". */
+  readonly noticeWithinS: number
 }
 
 /** A placed request tells the scheduler at most its first token and its end. */
@@ -35,6 +37,7 @@ export interface SchedulerHandle {
   readonly explain: (request: RequestFeatures) => Promise<PickExplanation>
   readonly firstToken: SchedulerPort["firstToken"]
   readonly end: SchedulerPort["end"]
+  readonly podFailed: SchedulerPort["podFailed"]
   /** The live scheduler, to be read only. */
   readonly view: Scheduler
 }
@@ -70,7 +73,9 @@ export const makeSchedulerActor = (
         )
           .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
-      end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end })
+      end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end }),
+      // One of many; where there is no room for it there are more to come.
+      podFailed: (id, failure) => void ref.unsafeTell({ _tag: "PodFailed", id, failure })
     }
   })
 
@@ -103,6 +108,11 @@ const receive = (
     case "RequestEnded":
       scheduler.end(message.reservation, message.end, nowS)
       return scheduler
+    case "PodFailed": {
+      const { id, failure: { reservation, sure, why } } = message
+      scheduler.podFailed(id, reservation, sure, why, nowS)
+      return scheduler
+    }
     case "PodJoined":
       return join(scheduler, message)
     case "PodDescribed":
@@ -140,7 +150,8 @@ const answerPick = (scheduler: Scheduler, message: PickPod, nowS: number, option
   const placed = scheduler.pick(message.request, message.excluded, nowS)
   if (typeof placed === "string") {
     options.onRefusal(placed, scheduler.policyType)
-    message.reply.fail(refusalError(placed, message.request.model, options.scheduler.openRequestsMax))
+    const retryAfterS = scheduler.guard.retryInS(nowS) ?? options.noticeWithinS
+    message.reply.fail(refusalError(placed, message.request.model, retryAfterS, options.scheduler.openRequestsMax))
     return
   }
   const decision = decisionOf(placed, scheduler.policyType)
@@ -170,7 +181,12 @@ const exportSketch = (scheduler: Scheduler, id: PodId): ReadonlyArray<SketchExpo
   return sketch === undefined ? [] : [{ id, ...sketch }]
 }
 
-const refusalError = (refusal: Refusal, model: string, openRequestsMax: number): GatewayError => {
+const refusalError = (
+  refusal: Refusal,
+  model: string,
+  retryAfterS: number,
+  openRequestsMax: number
+): GatewayError => {
   switch (refusal) {
     case "unknown-model":
       return new UnknownModel({ message: `The model \`${model}\` does not exist.`, param: "model" })
@@ -178,7 +194,8 @@ const refusalError = (refusal: Refusal, model: string, openRequestsMax: number):
       return new NoPodAvailable({
         message: model === ""
           ? "No healthy pod is available."
-          : `No healthy pod serves the model \`${model}\` at present.`
+          : `No healthy pod serves the model \`${model}\` at present.`,
+        retryAfterS
       })
     case "too-many-open":
       return new Overloaded({

@@ -5,7 +5,7 @@ import type { Policy } from "../src/core/Policy.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
 import type { Reply } from "./runtime/Reply.ts"
-import type { Decision, RequestEnd } from "./SchedulerPort.ts"
+import type { Decision, PodFailure, RequestEnd } from "./SchedulerPort.ts"
 
 /** A sketch as it goes to disk: block size and the blocks from least to most recently used. */
 export interface SketchExport {
@@ -40,6 +40,12 @@ export interface RequestEnded {
   readonly _tag: "RequestEnded"
   readonly reservation: number
   readonly end: RequestEnd
+}
+/** A request that we sent to the pod failed there. */
+export interface PodFailed {
+  readonly _tag: "PodFailed"
+  readonly id: PodId
+  readonly failure: PodFailure
 }
 
 /** Facts from pod actors. PodJoined comes first for a pod, and again when its labels change; PodLeft comes last. */
@@ -107,6 +113,7 @@ export type SchedulerMessage =
   | ExplainPick
   | FirstTokenSeen
   | RequestEnded
+  | PodFailed
   | PodJoined
   | PodDescribed
   | PodObserved

@@ -1,4 +1,4 @@
-import type { PodAddress } from "../src/core/Pod.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 
 /** Where a request goes and what it is charged until it ends. */
@@ -24,6 +24,15 @@ export interface RequestEnd {
   readonly outputTokens?: number | undefined
 }
 
+/** Why a request that we sent to a pod failed there. */
+export interface PodFailure {
+  /** The request's; it may have ended. */
+  readonly reservation: number
+  readonly why: string
+  /** False: it may have been the request's own fault. */
+  readonly sure: boolean
+}
+
 /**
  * How a front end asks the scheduler actor, without a fiber for each request.
  * Every resolved pick must be followed by one `end`.
@@ -37,6 +46,6 @@ export interface SchedulerPort {
   readonly pick: (request: RequestFeatures, excluded?: ReadonlyArray<string>) => Promise<Decision>
   readonly firstToken: (reservation: number) => void
   readonly end: (reservation: number, end: RequestEnd) => void
-  /** The pod refused the connection or broke off: passive health. */
-  readonly podFailed: (id: string, why: string) => void
+  /** Passive health. A client that left and an answer that blames the request are no failures of a pod. */
+  readonly podFailed: (id: PodId, failure: PodFailure) => void
 }

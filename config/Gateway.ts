@@ -11,6 +11,7 @@ import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
+import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
@@ -55,7 +56,7 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
   const { explain, ref, view, ...port } = yield* Scheduling
-  const { podFailed, podsSeen, ref: poolRef, view: poolView } = yield* Pool
+  const { podFailed: lookAt, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   watchPool(telemetry, view, poolView, [ref, poolRef])
@@ -71,7 +72,13 @@ const start = Effect.gen(function*() {
   })
   yield* discoverPods(config)
   const front = yield* listen(config, {
-    scheduler: { ...port, podFailed },
+    scheduler: {
+      ...port,
+      podFailed: (id, failure) => {
+        port.podFailed(id, failure)
+        lookAt(id, failure.why)
+      }
+    },
     pool: poolView,
     options: frontOptions(config),
     upstream: upstreamOptions(config),
@@ -111,6 +118,7 @@ const watchPool = (
   actors: ReadonlyArray<{ readonly name: string; readonly depth: () => number }>
 ): void => {
   watchPodTable(registry, scheduler.table)
+  watchBreakers(registry, scheduler.table, scheduler.guard)
   watchPodHealth(registry, pods)
   watchMailboxes(registry, actors)
   watchSketches(registry, scheduler)

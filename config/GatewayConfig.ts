@@ -94,6 +94,25 @@ const Prefix = Schema.Struct({
   entriesMax: setting(count(1024, 1 << 28), 2_000_000)
 })
 
+const Breaker = Schema.Struct({
+  /** Requests that fail at a pod in a row before it gets no more for a while. Default 5. */
+  failuresInRow: setting(count(1, 10_000), 5),
+  /** The same when this share of its requests fails, from 0.01 to 1. Default 0.5. */
+  failureRatio: setting(Schema.Number.pipe(Schema.between(0.01, 1)), 0.5),
+  /** Requests in the window below which no share is taken. Default 20. */
+  requestsMin: setting(count(1, MANY), 20),
+  /** How far back requests count for the share. Default 30 seconds. */
+  window: setting(DurationText, Duration.seconds(30)),
+  /** How long a pod gets nothing at first; then one request tries. Default 1 second. */
+  openMin: setting(DurationText, Duration.seconds(1)),
+  /** That time doubles with each failed try, up to this. Default 1 minute. */
+  openMax: setting(DurationText, Duration.minutes(1)),
+  /** A pod that is back among others gets a growing share of the picks for so long. Default 10 seconds. */
+  slowStart: setting(DurationText, Duration.seconds(10)),
+  /** A pod without a first token for so long beyond its queue is passed over while there are others. Default 30 seconds. */
+  stallAfter: setting(DurationText, Duration.seconds(30))
+})
+
 const Limits = Schema.Struct({
   /** Requests in hand at once; one more is answered 429. Default 16384. */
   openRequestsMax: setting(count(1, MANY), 16_384),
@@ -111,6 +130,10 @@ const Limits = Schema.Struct({
   modelsMax: setting(count(1, 65_536), 1024),
   /** Further pods tried when one fails before its answer began. Default 2. */
   retriesMax: setting(count(0, 100), 2),
+  /** Retries may be this share of the requests of the last 10 seconds, from 0 to 1. Default 0.2. */
+  retryShare: setting(Schema.Number.pipe(Schema.between(0, 1)), 0.2),
+  /** Retries a second that are allowed whatever their share. Default 10. */
+  retriesPerSecondMin: setting(count(0, MANY), 10),
   /** Sockets to one pod, busy and idle; more requests wait for one. Default 4096. */
   connectionsPerPodMax: setting(count(1, 65_535), 4096),
   /** Sockets to one pod kept open for reuse. Default 256. */
@@ -119,10 +142,12 @@ const Limits = Schema.Struct({
   upstreamIdleMax: setting(DurationText, Duration.seconds(4)),
   /** To open a connection to a pod. Default 3 seconds. */
   connectTimeout: setting(DurationText, Duration.seconds(3)),
-  /** From a request sent to the first byte of its answer, the queue in the pod included; then 504. Default 10 minutes. */
+  /** From a request sent to the first byte of the answer's body, the queue in the pod included. Default 10 minutes. */
   firstByteTimeout: setting(DurationText, Duration.minutes(10)),
   /** Longest silence inside an answer. Default 5 minutes. */
   silenceTimeout: setting(DurationText, Duration.minutes(5)),
+  /** From a request's arrival to the end of its answer, retries included. Default 1 hour. */
+  requestTimeout: setting(DurationText, Duration.hours(1)),
   /** How long a pod that left the configuration or discovery may finish its requests. Default 5 minutes. */
   podDrainGrace: setting(DurationText, Duration.minutes(5)),
   /** At a stop of the gateway, how long running requests may go on before they are cut. Default 30 seconds. */
@@ -192,6 +217,8 @@ export const GatewayConfigSchema = Schema.Struct({
   models: section(Models),
   /** What the gateway remembers of the pods' prefix caches. */
   prefix: section(Prefix),
+  /** When a pod gets no requests although it says that it is healthy, and how it comes back. */
+  breaker: section(Breaker),
   /** The bound of everything that could grow or wait. */
   limits: section(Limits),
   /** What survives a restart. */

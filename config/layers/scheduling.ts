@@ -1,5 +1,6 @@
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer, Runtime } from "effect"
 import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import { makeBreakerLog } from "../../src/telemetry/breakerLog.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"
 import { Restored } from "./restored.ts"
@@ -12,10 +13,15 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
   .scoped(
     Scheduling,
     Effect.gen(function*() {
-      const { limits, models, prefix } = yield* GatewayConfig
+      const { breaker, limits, models, prefix, scrape } = yield* GatewayConfig
       const policy = yield* PlacementPolicy
       const restored = yield* Restored
-      const { picks } = yield* Telemetry
+      const { breakers, picks } = yield* Telemetry
+      const warn = yield* Effect.map(
+        Effect.runtime(),
+        (runtime) => (line: string) => void Runtime.runFork(runtime)(Effect.logWarning(line))
+      )
+      const breakerLog = makeBreakerLog({ everyMs: BREAKER_LINE_MS, podsMax: limits.podsMax, nowMs: Date.now, warn })
       // Sketches keep their times as 32-bit floats, so the clock starts at zero.
       const startMs = performance.now()
       return yield* makeSchedulerActor({
@@ -26,14 +32,34 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
           modelsMax: limits.modelsMax,
           prefixEntriesMax: prefix.entriesMax,
           initialOutputTokens: models.initialOutputTokens,
-          random: Math.random
+          random: Math.random,
+          guard: {
+            breaker: {
+              failuresInRow: breaker.failuresInRow,
+              failureRatio: breaker.failureRatio,
+              requestsMin: breaker.requestsMin,
+              windowS: Duration.toSeconds(breaker.window),
+              openMinS: Duration.toSeconds(breaker.openMin),
+              openMaxS: Duration.toSeconds(breaker.openMax)
+            },
+            slowStartS: Duration.toSeconds(breaker.slowStart),
+            stallAfterS: Duration.toSeconds(breaker.stallAfter),
+            onChange: (change) => {
+              breakers.changed(change)
+              breakerLog(change)
+            }
+          }
         },
         mailboxCapacity: limits.mailboxCapacity,
         askDeadlineMs: Duration.toMillis(limits.askDeadline),
         nowS: () => (performance.now() - startMs) / 1000,
         outputTokensByModel: restored.meta?.outputTokensByModel ?? {},
         onPick: picks.onPick,
-        onRefusal: picks.onRefusal
+        onRefusal: picks.onRefusal,
+        noticeWithinS: Duration.toSeconds(scrape.interval) + Duration.toSeconds(scrape.timeout)
       })
     })
   )
+
+/** Changes of one pod's breaker are logged at most this often. */
+const BREAKER_LINE_MS = 30_000

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { proxyRoutes } from "../../src/http/routes.ts"
+import { makeBreakerMetrics } from "../../src/telemetry/breakerMetrics.ts"
 import { makeFrontMetrics } from "../../src/telemetry/frontMetrics.ts"
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
@@ -13,6 +14,7 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly registry: MetricRegistry
   readonly front: ReturnType<typeof makeFrontMetrics>
   readonly picks: ReturnType<typeof makePickMetrics>
+  readonly breakers: ReturnType<typeof makeBreakerMetrics>
   readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
 }>() {}
 
@@ -31,6 +33,7 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
         podsMax: limits.podsMax
       }),
       picks: makePickMetrics(registry),
+      breakers: makeBreakerMetrics(registry),
       snapshots: makeSnapshotMetrics(registry, Date.now)
     }
   })

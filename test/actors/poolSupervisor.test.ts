@@ -3,7 +3,7 @@ import { Effect, Exit, Scope } from "effect"
 import { podActorDefaults } from "../../actors/PodActor.ts"
 import { makePoolSupervisor, type PoolOptions } from "../../actors/PoolSupervisor.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
-import type { PodAddress } from "../../src/core/Pod.ts"
+import type { PodAddress, PodId } from "../../src/core/Pod.ts"
 import type { PodRecord } from "../../src/storage/SnapshotStore.ts"
 import { makePodProbe, type PodProbe } from "../../src/vllm/PodProbe.ts"
 import { type LogLine, runScoped, until } from "./actorTools.ts"
@@ -270,7 +270,7 @@ describe("trouble with one pod", () => {
       yield* discover(a, b)
       yield* healthy(a, b)
       a.answers.healthStatus = 503
-      pool.podFailed("10.0.0.1:1", "unknown")
+      pool.podFailed("10.0.0.1:1" as PodId, "unknown")
       for (let count = 0; count < slow.unhealthyAfterDispatches; count++) pool.podFailed(a.address.id, "refused")
       yield* until("it is closed", () => !inbox.accepting(a.address.id))
       expect(inbox.accepting(b.address.id)).toBe(true)

@@ -1,5 +1,5 @@
-import type { Decision, RequestEnd, SchedulerPort } from "../../actors/SchedulerPort.ts"
-import type { PodAddress } from "../../src/core/Pod.ts"
+import type { Decision, PodFailure, RequestEnd, SchedulerPort } from "../../actors/SchedulerPort.ts"
+import type { PodAddress, PodId } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { NoPodAvailable } from "../../src/errors.ts"
 
@@ -9,7 +9,7 @@ export class ScriptedScheduler implements SchedulerPort {
   /** Ends by reservation; more than one in a list is a bug of the caller. */
   readonly ends = new Map<number, Array<RequestEnd>>()
   readonly firstTokens: Array<number> = []
-  readonly failures: Array<{ readonly id: string; readonly why: string }> = []
+  readonly failures: Array<PodFailure & { readonly id: string }> = []
   /** Set to make picks fail or wait. */
   beforePick: (request: RequestFeatures) => Promise<void> = async () => {}
   private readonly pods: ReadonlyArray<PodAddress>
@@ -41,7 +41,7 @@ export class ScriptedScheduler implements SchedulerPort {
 
   readonly end = (reservation: number, end: RequestEnd): void => void this.ends.get(reservation)?.push(end)
 
-  readonly podFailed = (id: string, why: string): void => void this.failures.push({ id, why })
+  readonly podFailed = (id: PodId, failure: PodFailure): void => void this.failures.push({ id, ...failure })
 
   /** Outcomes in the order of the reservations; throws unless each ended exactly once. */
   outcomes(): Array<string> {
