@@ -31,7 +31,8 @@ const commands: Readonly<Record<string, KnownFlags>> = {
       "--seed",
       "--pods",
       "--hardware",
-      "--fleet"
+      "--fleet",
+      "--replay"
     ],
     plain: ["--json"]
   }

@@ -54,21 +54,31 @@ const serve = Command.make("serve", {
   )))
 
 const number = (name: string, least: number, most: number, whole: boolean, fallback: number, description: string) =>
-  Options.text(name).pipe(
-    Options.withPseudoName("NUMBER"),
-    Options.withDescription(`${description} Default: ${fallback}.`),
-    Options.withDefault(`${fallback}`),
-    Options.mapEffect((text) => {
-      const value = Number(text)
-      const fits = value >= least && value <= most && (!whole || Number.isInteger(value))
-      const range = `${whole ? "a whole number" : "a number"} from ${least} to ${most}`
-      return fits
-        ? Effect.succeed(value)
-        : Effect.fail(
-          ValidationError.invalidValue(HelpDoc.p(`warmroute: --${name} is "${text}" but must be ${range}.`))
-        )
-    })
+  flag(name, "NUMBER", `${description} Default: ${fallback}.`).pipe(
+    Options.mapEffect((text) => numberIn(name, text ?? `${fallback}`, least, most, whole))
   )
+
+/** Undefined when it is not given. */
+const wholeNumber = (name: string, least: number, most: number, description: string) =>
+  flag(name, "NUMBER", description).pipe(
+    Options.mapEffect((text) =>
+      text === undefined ? Effect.succeed(undefined) : numberIn(name, text, least, most, true)
+    )
+  )
+
+const numberIn = (
+  name: string,
+  text: string,
+  least: number,
+  most: number,
+  whole: boolean
+): Effect.Effect<number, ValidationError.ValidationError> => {
+  const value = Number(text)
+  const range = `${whole ? "a whole number" : "a number"} from ${least} to ${most}`
+  return value >= least && value <= most && (!whole || Number.isInteger(value))
+    ? Effect.succeed(value)
+    : Effect.fail(ValidationError.invalidValue(HelpDoc.p(`warmroute: --${name} is "${text}" but must be ${range}.`)))
+}
 
 const word = (name: string, value: string, fallback: string, description: string) =>
   Options.map(flag(name, value, `${description} Default: ${fallback}.`), (text) => text ?? fallback)
@@ -106,6 +116,7 @@ const check = Command.make("check", {
 const simulate = Command.make("simulate", {
   workload: word("workload", "NAME", "ladder", `What clients ask: ${[...workloads.keys()].join(", ")}.`),
   trace: flag("trace", "FILE", "A recorded trace instead of a workload; .xz is unpacked."),
+  replay: flag("replay", "FILE", "A gateway's decision log, to be played with other policies beside what happened."),
   format: word("format", "NAME", "mooncake", `Form of the trace: ${[...traceFormats.keys()].join(", ")}.`),
   load: flag("load", "NUMBER", "How much of it: requests a second, users at once or a factor. Default: as is usual."),
   duration: flag("duration", "SECONDS", "Seconds in which requests arrive. Default: the workload's own."),
@@ -117,7 +128,7 @@ const simulate = Command.make("simulate", {
       `without end for all pods.`
   ),
   seed: number("seed", 0, 1_000_000, true, 1, "The same seed gives the same run."),
-  pods: number("pods", 1, 1024, true, 8, "How many."),
+  pods: wholeNumber("pods", 1, 1024, "How many. Default: 8, or as many as the replayed log names."),
   hardware: word("hardware", "PRESET", "qwen3-32b-2xh100", `Speed and KV capacity of the pods: ${presets}.`),
   fleet: word("fleet", "NAME", evenFleetName, `How pods differ, come and go: ${[...fleets.keys()].join(", ")}.`),
   json: Options.boolean("json").pipe(Options.withDescription("Print JSON instead of a table."))
@@ -128,7 +139,8 @@ const simulate = Command.make("simulate", {
   })).pipe(Command.withDescription(help(
     "Try policies on simulated pods, in virtual time: the scheduler that serves, over a model of the engine.",
     "warmroute simulate --workload b2b --load 16 --policy marginal-cost,llm-d-blend,round-robin",
-    "warmroute simulate --trace conversation.jsonl --format mooncake --load 1.5 --json"
+    "warmroute simulate --trace conversation.jsonl --format mooncake --load 1.5 --json",
+    "warmroute simulate --replay warmroute-decisions.jsonl --policy llm-d-blend"
   )))
 
 const calibrate = Command.make("calibrate", {

@@ -4,16 +4,21 @@ import { fleets } from "../simulator/fleets/catalog.ts"
 import type { RunSummary } from "../simulator/Measurements.ts"
 import { defaultPath, runPolicy } from "../simulator/runPolicy.ts"
 import { CommandFailure } from "./failure.ts"
+import { type Replay, replayedPolicies, replayOf } from "./replay.ts"
 import { type WorkloadChoice, workloadMaker, workloadSource } from "./workloadChoice.ts"
 
 /** Flags of `warmroute simulate`; what may be undefined has a default that depends on the others. */
 export interface SimulateChoice extends WorkloadChoice {
   readonly policy: string
-  readonly pods: number
+  /** A decision log to play instead of a workload or a trace. */
+  readonly replay: string | undefined
+  readonly pods: number | undefined
   readonly hardware: string
   readonly fleet: string
   readonly json: boolean
 }
+
+const DEFAULT_PODS = 8
 
 interface PolicyResult extends RunSummary {
   readonly policy: string
@@ -30,12 +35,19 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
     if (makeFleet === undefined) {
       return yield* fail(`no fleet "${choice.fleet}"; there are: ${[...fleets.keys()].join(", ")}`)
     }
-    const source = yield* workloadSource("simulate", choice)
+    const source = yield* workloadSource(
+      "simulate",
+      choice.replay === undefined ? choice : { ...choice, trace: choice.replay, format: "decisions" }
+    )
     const { load } = source.options
     const makeWorkload = workloadMaker(source)
     if (Either.isLeft(makeWorkload)) return yield* fail(makeWorkload.left)
+    const replay = choice.replay === undefined ? undefined : replayOf(source)
+    for (const warning of replay?.warnings ?? []) yield* Console.error(`warning: ${warning}.`)
+    const pods = choice.pods ?? replay?.observed.pods ?? DEFAULT_PODS
+    const asked = choice.policy.split(",")
     const results: Array<PolicyResult> = []
-    for (const policy of choice.policy.split(",")) {
+    for (const policy of replay === undefined ? asked : replayedPolicies(replay, asked)) {
       const workload = makeWorkload.right()
       const startedMs = performance.now()
       const report = progressOf(`${workload.name} ${load}, ${policy}`)
@@ -43,10 +55,10 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
         workload,
         policy: { type: policy },
         seed: choice.seed,
-        pods: choice.pods,
+        pods,
         constants,
         path: defaultPath,
-        fleet: makeFleet({ pods: choice.pods, constants, seed: choice.seed }),
+        fleet: makeFleet({ pods, constants, seed: choice.seed }),
         progress: (ended, nowS) => report(`${ended} requests, ${Math.round(nowS)} s`)
       })
       if (Either.isLeft(run)) return yield* fail(run.left)
@@ -56,13 +68,12 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
       )
       results.push({ policy, ...run.right })
     }
-    const { pods, seed } = choice
-    yield* Console.log(
-      choice.json
-        ? JSON.stringify({ workload: source.name, load: `${load}`, seed, pods, results }, rounded)
-        : tableOf(results)
-    )
+    const run = { workload: source.name, load: `${load}`, seed: choice.seed, pods, results, ...replay }
+    yield* Console.log(choice.json ? JSON.stringify(run, rounded) : tableOf([...observedRow(replay), ...results]))
   })
+
+const observedRow = (replay: Replay | undefined): ReadonlyArray<PolicyResult> =>
+  replay === undefined ? [] : [{ ...replay.observed, policy: `observed (${replay.observed.policy})` }]
 
 const fail = (reason: string): Effect.Effect<never, CommandFailure> =>
   Effect.fail(new CommandFailure({ message: `warmroute simulate: ${reason}` }))

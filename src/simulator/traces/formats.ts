@@ -2,6 +2,7 @@ import { Either } from "effect"
 import type { Workload, WorkloadOptions } from "../Workload.ts"
 import { readAzure } from "./azure.ts"
 import { readClaudeCode } from "./claudeCode.ts"
+import { readDecisions } from "./decisions.ts"
 import { bailian, mooncake, readHashBlocks } from "./hashBlocks.ts"
 import { TraceError } from "./jsonLine.ts"
 
@@ -21,7 +22,8 @@ export const traceFormats: ReadonlyMap<string, TraceFormat> = new Map([
   ["mooncake", { read: (text: string) => readHashBlocks(mooncake, text), ...speed }],
   ["bailian", { read: (text: string) => readHashBlocks(bailian, text), ...speed }],
   ["claude-code", { read: readClaudeCode, load: "sessions a minute", defaultLoad: 3 }],
-  ["azure", { read: readAzure, ...speed }]
+  ["azure", { read: readAzure, ...speed }],
+  ["decisions", { read: readDecisions, ...speed }]
 ])
 
 /** Reads a trace. Left: what is wrong with it and where, in words. */

@@ -20,6 +20,17 @@ export class JsonLine {
     return this.fields[name] === undefined ? fallback : this.number(name, least)
   }
 
+  /** As `number`, or undefined when the field is missing or null. */
+  optional(name: string, least: number): number | undefined {
+    return this.fields[name] === undefined || this.fields[name] === null ? undefined : this.number(name, least)
+  }
+
+  text(name: string): string {
+    const value = this.fields[name]
+    if (typeof value === "string") return value
+    throw new TraceError(this.line, `"${name}" is ${shown(value)} but must be a text`)
+  }
+
   /** Block ids, whole numbers from 0 to 2^32 - 1. */
   ids(name: string): Uint32Array {
     const value = this.fields[name]
