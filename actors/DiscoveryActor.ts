@@ -1,4 +1,4 @@
-import { Cause, Effect, Exit, Schedule, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import { type Discovery, DiscoveryError } from "../src/discovery/Discovery.ts"
 import type { PoolMessage } from "./PoolSupervisor.ts"
@@ -11,18 +11,23 @@ interface AwaitSources {
   readonly _tag: "AwaitSources"
   readonly reply: Reply<void, DiscoveryError>
 }
-/** From the actor's own children, one a source; `source` is its index. */
+/** The operator changed where pods come from. A source that was there before goes on as it is. */
+interface SourcesReplaced {
+  readonly _tag: "SourcesReplaced"
+  readonly sources: ReadonlyArray<Discovery>
+}
+/** From the actor's own children, one a source. */
 interface SourceListed {
   readonly _tag: "SourceListed"
-  readonly source: number
+  readonly key: number
   readonly addresses: ReadonlyArray<PodAddress>
 }
 interface SourceFailed {
   readonly _tag: "SourceFailed"
-  readonly source: number
+  readonly key: number
   readonly error: DiscoveryError
 }
-type DiscoveryMessage = AwaitSources | SourceListed | SourceFailed
+type DiscoveryMessage = AwaitSources | SourcesReplaced | SourceListed | SourceFailed
 
 interface DiscoveryActorOptions {
   /** A source that failed is asked again after this, doubling up to the most. */
@@ -38,6 +43,11 @@ export interface DiscoveryActorArgs {
 }
 
 export interface DiscoveryHandle {
+  /**
+   * Follows these sources from now on. Pods of a source that is gone stay until every new source has listed its own
+   * for the first time, so that a slow or wrong one empties no pool.
+   */
+  readonly replaceSources: (sources: ReadonlyArray<Discovery>) => Effect.Effect<void>
   /** Ends when every source has listed its pods once; fails with the error of one that could not. */
   readonly firstSets: (
     deadlineMs: number
@@ -45,7 +55,10 @@ export interface DiscoveryHandle {
 }
 
 interface SourceState {
-  readonly name: string
+  /** Tells its messages from those of a source that was replaced. */
+  readonly key: number
+  readonly source: Discovery
+  readonly follower: Fiber.RuntimeFiber<void>
   /** The last good set; undefined before the first. */
   readonly addresses: ReadonlyArray<PodAddress> | undefined
   /** The failures since then that have been logged. */
@@ -55,7 +68,20 @@ interface SourceState {
 
 interface DiscoveryState {
   readonly sources: ReadonlyArray<SourceState>
+  readonly lastKey: number
+  /** What the pool was told last. */
+  readonly told: ReadonlyArray<PodAddress>
+  /** Keys of sources that came while the gateway ran and have not listed yet. */
+  readonly awaited: ReadonlySet<number>
   readonly waiting: ReadonlyArray<Reply<void, DiscoveryError>>
+}
+
+/** What the functions below share; `self` is written by `makeDiscoveryActor` alone. */
+interface World {
+  readonly pool: ActorRef<PoolMessage>
+  readonly options: DiscoveryActorOptions
+  readonly scope: Scope.Scope
+  self: ActorRef<DiscoveryMessage> | undefined
 }
 
 /** Different failures of one source that are logged between two good sets. */
@@ -69,13 +95,11 @@ export const makeDiscoveryActor = (
   { options, pool, sources }: DiscoveryActorArgs
 ): Effect.Effect<DiscoveryHandle, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const world: World = { pool, options, scope: yield* Effect.scope, self: undefined }
     const ref = yield* spawn<DiscoveryState, DiscoveryMessage, never>(
       {
-        init: Effect.succeed({
-          sources: sources.map(({ name }) => ({ name, addresses: undefined, logged: [], error: undefined })),
-          waiting: []
-        }),
-        receive: (state, message) => Effect.map(receive(pool, state, message), answerWaiting)
+        init: Effect.succeed({ sources: [], lastKey: 0, told: [], awaited: new Set<number>(), waiting: [] }),
+        receive: (state, message) => Effect.map(receive(world, state, message), answerWaiting)
       },
       {
         name: "discovery",
@@ -87,22 +111,28 @@ export const makeDiscoveryActor = (
         backoffMaxMs: 5000
       }
     )
-    yield* Effect.forEach(sources, (source, index) => Effect.forkScoped(follow(source, index, ref, options)))
+    world.self = ref
+    const replaceSources = (sources: ReadonlyArray<Discovery>): Effect.Effect<void> =>
+      tellPatiently(ref, { _tag: "SourcesReplaced", sources })
+    yield* replaceSources(sources)
     return {
+      replaceSources,
       firstSets: (deadlineMs) => ref.ask<void, DiscoveryError>((reply) => ({ _tag: "AwaitSources", reply }), deadlineMs)
     }
   })
 
 const receive = (
-  pool: ActorRef<PoolMessage>,
+  world: World,
   state: DiscoveryState,
   message: DiscoveryMessage
 ): Effect.Effect<DiscoveryState> => {
   switch (message._tag) {
     case "AwaitSources":
       return Effect.succeed({ ...state, waiting: [...state.waiting.filter(stillThere), message.reply] })
+    case "SourcesReplaced":
+      return afterReplacement(world, state, message)
     case "SourceListed":
-      return afterListing(pool, state, message)
+      return afterListing(world, state, message)
     case "SourceFailed":
       return afterFailure(state, message)
     default:
@@ -112,35 +142,75 @@ const receive = (
 
 const stillThere = (reply: Reply<void, DiscoveryError>): boolean => !reply.abandoned()
 
-const afterListing = (
-  pool: ActorRef<PoolMessage>,
+const afterReplacement = (
+  world: World,
   state: DiscoveryState,
-  { addresses, source }: SourceListed
+  { sources }: SourcesReplaced
 ): Effect.Effect<DiscoveryState> =>
   Effect.gen(function*() {
-    const before = state.sources[source]
+    const kept = new Map(state.sources.map((known) => [known.source, known]))
+    const awaited = new Set<number>()
+    const next: Array<SourceState> = []
+    let lastKey = state.lastKey
+    for (const source of sources) {
+      const known = kept.get(source)
+      kept.delete(source)
+      if (known === undefined) {
+        const key = ++lastKey
+        const follower = yield* Effect.forkIn(follow(world, source, key), world.scope)
+        // One of the same name is the same place asked in another way, so what it said last still holds.
+        const addresses = state.sources.find((other) => other.source.name === source.name)?.addresses
+        if (addresses === undefined && state.lastKey > 0) awaited.add(key)
+        next.push({ key, source, follower, addresses, logged: [], error: undefined })
+      } else {
+        if (state.awaited.has(known.key)) awaited.add(known.key)
+        next.push(known)
+      }
+    }
+    for (const { follower } of kept.values()) yield* Fiber.interruptFork(follower)
+    return yield* tellPool(world, { ...state, sources: next, lastKey, awaited })
+  })
+
+const afterListing = (
+  world: World,
+  state: DiscoveryState,
+  { addresses, key }: SourceListed
+): Effect.Effect<DiscoveryState> =>
+  Effect.gen(function*() {
+    const index = state.sources.findIndex((source) => source.key === key)
+    const before = state.sources[index]
     if (before === undefined) return state
-    const { name } = before
+    const { name } = before.source
     if (before.error !== undefined) yield* Effect.logInfo(`${name} can be read again`)
     if (addresses.length === 0 && (before.addresses?.length ?? 0) > 0) {
       yield* Effect.logWarning(`${name} lists no pod any more; its ${before.addresses?.length} pods are removed`)
     }
-    const sources = state.sources.with(source, { name, addresses, logged: [], error: undefined })
-    yield* tellPatiently(pool, { _tag: "PodsDiscovered", addresses: union(sources) })
-    return { ...state, sources }
+    const sources = state.sources.with(index, { ...before, addresses, logged: [], error: undefined })
+    const awaited = new Set(state.awaited)
+    awaited.delete(key)
+    return yield* tellPool(world, { ...state, sources, awaited })
   })
 
-const afterFailure = (state: DiscoveryState, { error, source }: SourceFailed): Effect.Effect<DiscoveryState> =>
+const tellPool = ({ pool }: World, state: DiscoveryState): Effect.Effect<DiscoveryState> => {
+  const listed = state.sources.map((source) => source.addresses ?? [])
+  const told = union(state.awaited.size === 0 ? listed : [...listed, state.told])
+  if (told.length === 0 && state.told.length === 0) return Effect.succeed(state)
+  return Effect.as(tellPatiently(pool, { _tag: "PodsDiscovered", addresses: told }), { ...state, told })
+}
+
+const afterFailure = (state: DiscoveryState, { error, key }: SourceFailed): Effect.Effect<DiscoveryState> =>
   Effect.gen(function*() {
-    const before = state.sources[source]
+    const index = state.sources.findIndex((source) => source.key === key)
+    const before = state.sources[index]
     if (before === undefined) return state
     const isNew = !before.logged.includes(error.why) && before.logged.length < KINDS_LOGGED_MAX
     if (isNew) {
-      const kept = before.addresses === undefined ? "" : `; its last ${before.addresses.length} pods stay`
-      yield* Effect.logWarning(`${before.name} can't be read: ${error.message}${kept}`)
+      const own = before.addresses === undefined ? "" : `; its last ${before.addresses.length} pods stay`
+      const kept = state.awaited.has(key) ? "; the pods of before stay until it can be" : own
+      yield* Effect.logWarning(`${before.source.name} can't be read: ${error.message}${kept}`)
     }
     const logged = isNew ? [...before.logged, error.why] : before.logged
-    return { ...state, sources: state.sources.with(source, { ...before, logged, error }) }
+    return { ...state, sources: state.sources.with(index, { ...before, logged, error }) }
   })
 
 const answerWaiting = (state: DiscoveryState): DiscoveryState => {
@@ -155,34 +225,29 @@ const answerWaiting = (state: DiscoveryState): DiscoveryState => {
   return { ...state, waiting: [] }
 }
 
-const union = (sources: ReadonlyArray<SourceState>): ReadonlyArray<PodAddress> => {
+const union = (lists: ReadonlyArray<ReadonlyArray<PodAddress>>): ReadonlyArray<PodAddress> => {
   const byId = new Map<PodId, PodAddress>()
-  for (const source of sources) {
-    for (const address of source.addresses ?? []) if (!byId.has(address.id)) byId.set(address.id, address)
-  }
+  for (const address of lists.flat()) if (!byId.has(address.id)) byId.set(address.id, address)
   return [...byId.values()]
 }
 
 /** A child that subscribes to one source, and again with backoff when it fails. A source that ends keeps its set. */
-const follow = (
-  source: Discovery,
-  index: number,
-  self: ActorRef<DiscoveryMessage>,
-  { retryMaxMs, retryMinMs }: DiscoveryActorOptions
-): Effect.Effect<void> =>
+const follow = (world: World, source: Discovery, key: number): Effect.Effect<void> =>
   Effect.gen(function*() {
+    const { options: { retryMaxMs, retryMinMs }, self } = world
+    if (self === undefined) return
     let failures = 0
     while (true) {
       const exit = yield* Effect.exit(Stream.runForEach(source.addresses, (addresses) => {
         failures = 0
-        return tellPatiently(self, { _tag: "SourceListed", source: index, addresses })
+        return tellPatiently(self, { _tag: "SourceListed", key, addresses })
       }))
       if (Exit.isSuccess(exit)) return
       const thrown = Cause.squash(exit.cause)
       const error = thrown instanceof DiscoveryError
         ? thrown
         : new DiscoveryError({ source: source.name, why: String(thrown) })
-      yield* tellPatiently(self, { _tag: "SourceFailed", source: index, error })
+      yield* tellPatiently(self, { _tag: "SourceFailed", key, error })
       yield* Effect.sleep(Math.min(retryMaxMs, retryMinMs * 2 ** failures++))
     }
   })

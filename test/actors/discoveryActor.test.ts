@@ -201,3 +201,75 @@ describe("the first sets", () => {
       expect(yield* Effect.flip(handle.firstSets(5000))).toBe(error)
     })))
 })
+
+describe("sources that are replaced", () => {
+  test("one that was there before goes on as it is, and the pods of one that is gone leave", () =>
+    runScoped(Effect.gen(function*() {
+      const a = scriptedSource("a")
+      const b = scriptedSource("b")
+      const { handle, tells } = yield* world([a.discovery, b.discovery])
+      yield* until("both are followed", () => a.subscriptions() + b.subscriptions() === 2)
+      yield* a.list(pod("one"))
+      yield* b.list(pod("two"))
+      yield* tells("one", "two")
+      yield* handle.replaceSources([b.discovery])
+      yield* tells("two")
+      expect(b.subscriptions()).toBe(1)
+      yield* b.list(pod("two"), pod("three"))
+      yield* tells("two", "three")
+    })))
+
+  test("the pods of before stay until a new one has listed its own, even when it fails at first", async () => {
+    const lines: Array<LogLine> = []
+    await runScoped(
+      Effect.gen(function*() {
+        const a = scriptedSource("a")
+        const b = scriptedSource("b")
+        const { handle, tells } = yield* world([a.discovery])
+        yield* until("it is followed", () => a.subscriptions() === 1)
+        yield* a.list(pod("one"))
+        yield* tells("one")
+        yield* handle.replaceSources([b.discovery])
+        yield* until("the new one is followed", () => b.subscriptions() === 1)
+        yield* b.fail("no such name")
+        yield* until("it is asked again", () => b.subscriptions() === 2)
+        yield* tells("one")
+        yield* b.list(pod("two"))
+        yield* tells("two")
+      }),
+      lines
+    )
+    expect(warnings(lines)).toEqual(["b can't be read: b: no such name; the pods of before stay until it can be"])
+  })
+
+  test("a new one of the same name begins with what the old one said last", () =>
+    runScoped(Effect.gen(function*() {
+      const before = scriptedSource("dns pods")
+      const after = scriptedSource("dns pods")
+      const other = scriptedSource("static")
+      const { handle, tells } = yield* world([other.discovery, before.discovery])
+      yield* until("both are followed", () => other.subscriptions() + before.subscriptions() === 2)
+      yield* before.list(pod("one"))
+      yield* tells("one")
+      yield* handle.replaceSources([other.discovery, after.discovery])
+      yield* other.list(pod("two"))
+      yield* tells("two", "one")
+      yield* until("the new one is followed", () => after.subscriptions() === 1)
+      yield* after.list(pod("three"))
+      yield* tells("two", "three")
+    })))
+
+  test("what an old one still says is passed over", () =>
+    runScoped(Effect.gen(function*() {
+      const a = scriptedSource("a")
+      const b = scriptedSource("b")
+      const { handle, tells, told } = yield* world([a.discovery])
+      yield* until("it is followed", () => a.subscriptions() === 1)
+      yield* handle.replaceSources([b.discovery])
+      yield* until("the new one is followed", () => b.subscriptions() === 1)
+      yield* a.list(pod("late"))
+      yield* b.list(pod("one"))
+      yield* tells("one")
+      expect(told.flat()).not.toContain("late")
+    })))
+})
