@@ -1,15 +1,17 @@
 import { Overloaded } from "../errors.ts"
 import { errorResponse } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
-import type { FrontDeps } from "./FrontOptions.ts"
+import type { FrontDeps, FrontOptions } from "./FrontOptions.ts"
 import { type ClientServer, ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
+import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
 /** What all requests share: the client towards pods, the feature workshop and the count of open requests. */
 export class Front {
-  readonly deps: FrontDeps
+  /** Replaced as a whole by a reload, never written into. */
+  deps: FrontDeps
   readonly client: UpstreamClient
   readonly workshop: FeatureWorkshop
   /** Set when the server has been told to stop: not ready any more, but still serving. */
@@ -37,6 +39,12 @@ export class Front {
     }
     this.open++
     return new ProxyExchange(this, route, request, server).run()
+  }
+
+  /** Requests that come from now on have these options; those that are open keep theirs. */
+  replaceOptions(options: FrontOptions, upstream: UpstreamOptions): void {
+    this.deps = { ...this.deps, options, upstream }
+    this.client.replaceOptions(upstream)
   }
 
   /** A request that `proxy` took has ended. */

@@ -7,6 +7,7 @@ import { readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
 import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import type { Front } from "./Front.ts"
+import type { FrontDeps } from "./FrontOptions.ts"
 import type { RetryReason } from "./FrontMetrics.ts"
 import { readBody } from "./readBody.ts"
 import { podRequestHeaders } from "./requestHeaders.ts"
@@ -34,6 +35,8 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   readonly type = "direct"
 
   private readonly front: Front
+  /** As they were when the request came: a reload in its middle changes nothing for it. */
+  private readonly deps: FrontDeps
   private readonly route: ProxyRoute
   private readonly request: Request
   private readonly server: ClientServer
@@ -73,6 +76,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
 
   constructor(front: Front, route: ProxyRoute, request: Request, server: ClientServer) {
     this.front = front
+    this.deps = front.deps
     this.route = route
     this.request = request
     this.server = server
@@ -80,12 +84,12 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
 
   /** Never rejects. */
   run(): Promise<Response> {
-    this.prepare().catch((cause: unknown) => this.refuse(toGatewayError(cause, this.front.deps.log)))
+    this.prepare().catch((cause: unknown) => this.refuse(toGatewayError(cause, this.deps.log)))
     return this.answer.promise
   }
 
   private async prepare(): Promise<void> {
-    const { options } = this.front.deps
+    const { options } = this.deps
     const { request } = this
     request.signal.addEventListener("abort", this)
     this.server.timeout?.(request, 0)
@@ -102,13 +106,13 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   }
 
   private async dispatch(features: PromptFeatures): Promise<void> {
-    const { decisionLog, scheduler, metrics } = this.front.deps
+    const { decisionLog, scheduler, metrics } = this.deps
     const askedMs = performance.now()
     let decision: Decision
     try {
       decision = await scheduler.pick(features, this.excluded)
     } catch (cause) {
-      const error = toGatewayError(cause, this.front.deps.log)
+      const error = toGatewayError(cause, this.deps.log)
       // When no pod is left to try, what went wrong with the last one says more.
       return this.refuse(error instanceof NoPodAvailable && this.failure !== undefined ? this.failure : error)
     }
@@ -137,7 +141,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.body = undefined
     this.headerLines = ""
     this.features?.release()
-    const { options } = this.front.deps
+    const { options } = this.deps
     this.whole = head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax
     this.isEventStream = !this.whole && isEventStream(head)
   }
@@ -165,7 +169,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   }
 
   onError(error: UpstreamError): void {
-    const { scheduler } = this.front.deps
+    const { scheduler } = this.deps
     const decision = this.decision
     if (decision !== undefined && error.kind !== "exhausted") scheduler.podFailed(decision.address.id, error.message)
     if (!error.answered && isRetriable(error.kind)) return this.tryAnother(error, error.kind)
@@ -208,7 +212,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   }
 
   private tryAnother(error: UpstreamError, reason: RetryReason): void {
-    const { scheduler, options, metrics } = this.front.deps
+    const { scheduler, options, metrics } = this.deps
     const { decision, features } = this
     if (decision === undefined || features === undefined) return
     scheduler.end(decision.reservation, failed)
@@ -219,7 +223,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.excluded = [...(this.excluded ?? []), decision.address.id]
     if (this.excluded.length > options.retriesMax) return this.refuse(this.failure)
     metrics.retried(reason)
-    this.dispatch(features).catch((cause: unknown) => this.refuse(toGatewayError(cause, this.front.deps.log)))
+    this.dispatch(features).catch((cause: unknown) => this.refuse(toGatewayError(cause, this.deps.log)))
   }
 
   /** Answers with an error of our own. */
@@ -235,7 +239,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (head === undefined) return
     this.responded = true
     this.head = undefined
-    const pod = this.front.deps.options.exposePodHeader ? this.decision?.address.id : undefined
+    const pod = this.deps.options.exposePodHeader ? this.decision?.address.id : undefined
     const headers = clientHeaders(head, this.requestId ?? "", pod)
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
   }
@@ -248,7 +252,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const mark = this.isEventStream ? this.route.firstTokenMark : undefined
     if (mark !== undefined && !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark)) return
     this.firstTokenSeen = true
-    const { scheduler, metrics } = this.front.deps
+    const { scheduler, metrics } = this.deps
     const nowMs = performance.now()
     metrics.firstByte(this.route.path, (nowMs - this.startedMs) / 1000)
     const { decision } = this
@@ -274,7 +278,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private settle(outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined): void {
     if (this.settled) return
     this.settled = true
-    const { scheduler, metrics, options } = this.front.deps
+    const { scheduler, metrics, options } = this.deps
     const { decision, features } = this
     const outputTokens = usage?.outputTokens ?? this.countedOutputTokens()
     if (decision !== undefined) {
@@ -305,7 +309,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const requestId = this.requestId ?? ""
     const model = this.features?.model ?? ""
     const result = { requestId, model, startedMs, pickedMs, observedTtftMs, outcome, usage, outputTokens }
-    this.front.deps.decisionLog?.write(decisionEntry(sample, decision, result))
+    this.deps.decisionLog?.write(decisionEntry(sample, decision, result))
   }
 
   /** vLLM sends an event a token; the first and the last carry none. */

@@ -1,9 +1,10 @@
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import { readRequest } from "./features/readRequest.ts"
 import { Front } from "./Front.ts"
-import type { FrontDeps, ListenOptions } from "./FrontOptions.ts"
+import type { FrontDeps, FrontOptions, ListenOptions } from "./FrontOptions.ts"
 import { makeFront } from "./makeFront.ts"
 import type { ProxyRoute } from "./routes.ts"
+import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
 /** A listening front end. */
 export interface FrontServer {
@@ -13,6 +14,10 @@ export interface FrontServer {
   readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
   /** Proxied requests that have not ended. */
   readonly openRequests: () => number
+  /** Requests that come from now on have these options. Body sizes can't grow beyond twice those of the start. */
+  readonly replaceOptions: (options: FrontOptions, upstream: UpstreamOptions) => void
+  /** Not ready any more, but still serving: each connection ends with its next answer. */
+  readonly announceStop: () => void
   /** Refuses new connections, lets open requests end for `graceMs`, then breaks off what is left. */
   readonly stop: (graceMs: number) => Promise<void>
 }
@@ -33,14 +38,21 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     idleTimeout: deps.options.clientIdleTimeoutS,
     development: false,
     maxRequestBodySize: deps.options.bodyBytesMax * bodyHeadroom,
-    fetch: (request, server) => app.fetch(request, server)
+    fetch: (request, server) => {
+      const answer = app.fetch(request, server)
+      return front.draining ? lastOfConnection(answer) : answer
+    }
   })
   const port = server.port ?? listen.port
   return {
     url: server.url.origin,
     port,
-    readFeatures: (route, headers, bytes) => readRequest(route, headers, bytes, deps.options, front.workshop).features,
+    readFeatures: (route, headers, bytes) => readRequest(route, headers, bytes, front.deps.options, front.workshop).features,
     openRequests: () => front.openRequests,
+    replaceOptions: (options, upstream) => front.replaceOptions(options, upstream),
+    announceStop: () => {
+      front.draining = true
+    },
     stop: async (graceMs) => {
       front.draining = true
       const deadlineMs = performance.now() + graceMs
@@ -51,4 +63,11 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
       front.client.close()
     }
   }
+}
+
+/** Tells the client to come back over another connection, and so to another gateway. */
+const lastOfConnection = async (answer: Response | Promise<Response>): Promise<Response> => {
+  const response = await answer
+  response.headers.set("connection", "close")
+  return response
 }

@@ -6,7 +6,7 @@ import type { UpstreamOptions } from "./UpstreamOptions.ts"
 /** The sockets to one pod. Idle ones are a stack, so that in quiet times the spare ones age out. */
 export class PodPool {
   readonly address: PodAddress
-  readonly options: UpstreamOptions
+  options: UpstreamOptions
   /** Ready-made header line. */
   readonly hostHeader: string
   /** For the bytes of a request on their way to the socket; shared by all pools, valid within one call. */

@@ -1,4 +1,4 @@
-import type { PodAddress, PodId } from "../../core/Pod.ts"
+import { type PodAddress, podUrl } from "../../core/Pod.ts"
 import { PodPool } from "./PodPool.ts"
 import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
@@ -12,8 +12,8 @@ const scratchBytes = 128 * 1024
  * one second try when a kept socket turns out stale. Deadlines are checked by one timer for all sockets.
  */
 export class UpstreamClient {
-  private readonly options: UpstreamOptions
-  private readonly pools = new Map<PodId, PodPool>()
+  private options: UpstreamOptions
+  private readonly pools = new Map<string, PodPool>()
   private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
   private readonly nowMs = () => performance.now()
   private timer: Timer | undefined
@@ -24,15 +24,23 @@ export class UpstreamClient {
 
   /** The handler hears nothing before this returns, except through `abort`, `resume` or the event loop. */
   request(address: PodAddress, request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
-    let pool = this.pools.get(address.id)
+    // A reload can bring TLS to a pod; what runs without it goes on in a pool of its own.
+    const key = address.tls ? podUrl(address) : address.id
+    let pool = this.pools.get(key)
     if (pool === undefined) {
       pool = new PodPool(address, this.options, this.scratch, this.nowMs)
-      this.pools.set(address.id, pool)
+      this.pools.set(key, pool)
       this.timer ??= setInterval(() => this.sweep(), this.options.sweepMs).unref()
     }
     const call = new UpstreamCall(request, handler)
     pool.start(call)
     return call
+  }
+
+  /** Timeouts count for sockets that are open too, at their next step; limits as requests come and end. */
+  replaceOptions(options: UpstreamOptions): void {
+    this.options = options
+    for (const pool of this.pools.values()) pool.options = options
   }
 
   /** Sockets in all, idle ones included. */
