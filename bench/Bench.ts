@@ -8,6 +8,9 @@ export interface BenchOptions {
   readonly args: ReadonlyArray<string>
 }
 
+/** An option that a bench can't take; its message says what there is instead. */
+export class WrongOption extends Error {}
+
 /** One question with a number. */
 export interface Bench {
   readonly name: string
@@ -15,4 +18,6 @@ export interface Bench {
   readonly claim: string
   /** The answer, as a JSON object. */
   readonly run: (options: BenchOptions) => Promise<object>
+  /** The answer for people, when it is too long to read as JSON. */
+  readonly show?: (result: never) => string
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bun
-import type { Bench, BenchOptions } from "./Bench.ts"
+import { type Bench, type BenchOptions, WrongOption } from "./Bench.ts"
 
 /** Imported only when asked for, so that a bench that needs Go or Python does not stand in the way of the others. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  policies: () => import("./policies.ts"),
   pick: () => import("./pick.ts"),
   proxy: () => import("./proxy.ts"),
   restart: () => import("./restart.ts")
@@ -34,8 +35,14 @@ const main = async (argv: ReadonlyArray<string>): Promise<number> => {
   const bench = await load()
   options.progress(`${bench.name}: ${bench.claim}`)
   const result = await bench.run(options)
-  console.log(argv.includes("--json") ? JSON.stringify(result) : JSON.stringify(result, null, 2))
+  const text = argv.includes("--json") ? JSON.stringify(result) : bench.show?.(result as never)
+  console.log(text ?? JSON.stringify(result, null, 2))
   return 0
 }
 
-process.exit(await main(process.argv.slice(2)))
+const status = await main(process.argv.slice(2)).catch((cause: unknown) => {
+  if (!(cause instanceof WrongOption)) throw cause
+  console.error(cause.message)
+  return 2
+})
+process.exit(status)

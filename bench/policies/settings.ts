@@ -1,0 +1,74 @@
+import { availableParallelism } from "node:os"
+import { parseArgs } from "node:util"
+import { policyNames } from "../../src/policies/registry.ts"
+import { boundName } from "../../src/simulator/bound.ts"
+import { type BenchOptions, WrongOption } from "../Bench.ts"
+import { keyOf, type Point, points, selectPoints } from "./points.ts"
+
+export interface Settings {
+  readonly points: ReadonlyArray<Point>
+  readonly policies: ReadonlyArray<string>
+  readonly seeds: ReadonlyArray<number>
+  readonly jobs: number
+  readonly tracesDirectory: string | undefined
+  /** JSON of an earlier run, whose results stand in for policies that are not run now. */
+  readonly against: string | undefined
+  readonly writesReadme: boolean
+}
+
+/** Seeds 1 and 2 are for tuning; what is reported comes from others. */
+const REPORT_SEEDS: ReadonlyArray<number> = [11, 12, 13]
+
+/** A profile without scorers of its own is no policy; the presets are profiles. */
+const policies: ReadonlyArray<string> = [...policyNames.filter((name) => name !== "weighted"), boundName]
+
+const QUICK_S = 60
+/** Below this the ladder's stages have hardly a request each. */
+const QUICK_LADDER_S = 120
+
+/** Throws WrongOption when one names what is not there. */
+export const settingsOf = (options: BenchOptions): Settings => {
+  const { values } = parseArgs({
+    args: [...options.args],
+    options: {
+      only: { type: "string" },
+      policies: { type: "string" },
+      seeds: { type: "string" },
+      jobs: { type: "string" },
+      traces: { type: "string" },
+      against: { type: "string" },
+      readme: { type: "boolean" }
+    }
+  })
+  const words = values.only?.split(",") ?? []
+  const stray = words.filter((word) => selectPoints([word]).length === 0)
+  if (stray.length > 0) {
+    throw new WrongOption(`no point ${stray.join(", ")}; there are: ${points.map(keyOf).join(", ")}`)
+  }
+  const chosen = values.only === undefined ? points : selectPoints(words)
+  const named = values.policies?.split(",") ?? policies
+  const unknown = named.filter((name) => !policies.includes(name))
+  if (unknown.length > 0) throw new WrongOption(`no policy ${unknown.join(", ")}; there are: ${policies.join(", ")}`)
+  return {
+    points: options.quick ? chosen.map(shortened) : chosen,
+    policies: named,
+    seeds: values.seeds === undefined
+      ? options.quick ? REPORT_SEEDS.slice(0, 1) : REPORT_SEEDS
+      : values.seeds.split(",").map((seed) => wholeNumber("seeds", seed)),
+    jobs: values.jobs === undefined ? availableParallelism() : Math.max(1, wholeNumber("jobs", values.jobs)),
+    tracesDirectory: values.traces,
+    against: values.against,
+    writesReadme: values.readme === true
+  }
+}
+
+const shortened = (point: Point): Point =>
+  Object.assign({}, point, {
+    durationS: point.workload === "ladder" ? QUICK_LADDER_S : QUICK_S
+  })
+
+const wholeNumber = (option: string, text: string): number => {
+  const value = Number(text)
+  if (text !== "" && Number.isInteger(value) && value >= 0) return value
+  throw new WrongOption(`--${option} has "${text}" where a whole number belongs`)
+}
