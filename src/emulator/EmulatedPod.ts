@@ -28,6 +28,8 @@ export interface EmulatedPodOptions {
   readonly maxNumSeqs?: number
   /** Requests that may wait before new ones get 503; default 10000, since a queue without end is nobody's wish. */
   readonly maxNumQueuedRequests?: number
+  /** Output tokens in a piece of a stream after its first token; default 1. */
+  readonly streamInterval?: number
   /** Names of LoRA adapters, served as models beside the base one. */
   readonly loraAdapters?: ReadonlyArray<string>
   /** Mean tokens of an answer that ends by itself; default 256. */
@@ -63,7 +65,8 @@ export const startEmulatedPod = (options: EmulatedPodOptions): EmulatedPod => {
   const driver = new EngineDriver({
     engine,
     speed: options.speed ?? 1,
-    maxNumQueuedRequests: options.maxNumQueuedRequests ?? 10_000
+    maxNumQueuedRequests: options.maxNumQueuedRequests ?? 10_000,
+    streamInterval: options.streamInterval ?? 1
   })
   const served = {
     model: options.model ?? "emulated",

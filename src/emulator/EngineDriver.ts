@@ -10,6 +10,8 @@ export interface EngineDriverOptions {
   readonly speed: number
   /** Requests that may wait before new ones are refused. */
   readonly maxNumQueuedRequests: number
+  /** After its first token an answer is sent in pieces of so many, as with vLLM's `--stream-interval`. */
+  readonly streamInterval: number
 }
 
 /**
@@ -24,6 +26,7 @@ export class EngineDriver {
 
   private readonly speed: number
   private readonly maxNumQueuedRequests: number
+  private readonly streamInterval: number
   private readonly startedMs = performance.now()
   /** End of the step under way, or of the last one. */
   private busyUntilS = 0
@@ -36,6 +39,7 @@ export class EngineDriver {
     this.engine = options.engine
     this.speed = options.speed
     this.maxNumQueuedRequests = options.maxNumQueuedRequests
+    this.streamInterval = options.streamInterval
   }
 
   nowS(): number {
@@ -98,7 +102,8 @@ export class EngineDriver {
   private publish(outcome: StepOutcome<Generation>): void {
     for (const request of this.engine.running) {
       const generation = request.owner
-      if (generation.visibleTokens === request.outputDone) continue
+      const { visibleTokens } = generation
+      if (request.outputDone - visibleTokens < (visibleTokens === 0 ? 1 : this.streamInterval)) continue
       generation.visibleTokens = request.outputDone
       this.markChanged(generation)
     }

@@ -4,7 +4,7 @@ import type { Scheduler } from "../core/Scheduler.ts"
 import { EventHeap } from "./EventHeap.ts"
 import type { Fleet } from "./Fleet.ts"
 import { type Dispatch, Gateways } from "./Gateways.ts"
-import { Measurements, type Slo } from "./Measurements.ts"
+import { type Measured, Measurements, type Slo } from "./Measurements.ts"
 import { PodWatch } from "./PodWatch.ts"
 import { chainOf, prefixOf, tokensOf } from "./promptChain.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
@@ -36,6 +36,8 @@ export interface SimulationOptions {
   readonly path: PathTimes
   /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
   readonly slo?: Slo | undefined
+  /** Told of each measured request as it ends. */
+  readonly onMeasured?: ((request: Measured) => void) | undefined
   /** Told now and then how many requests ended, and at which virtual time. */
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
 }
@@ -296,7 +298,7 @@ export class Simulation {
     this.requests.delete(number)
     this.gateways.end(request.dispatch!, outputTokens, this.nowS)
     if (request.measured) {
-      this.measurements.add({
+      const measured = {
         stage: request.stage,
         arrivedS: request.arrivedS,
         ttftS: firstTokenS - request.arrivedS,
@@ -305,7 +307,9 @@ export class Simulation {
         promptTokens: request.promptTokens,
         cachedTokens: request.cachedTokens,
         outputTokens
-      })
+      }
+      this.measurements.add(measured)
+      this.options.onMeasured?.(measured)
     }
     this.countEnded()
     const next = plan.next?.()

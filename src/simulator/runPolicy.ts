@@ -7,7 +7,7 @@ import * as marginalCost from "../policies/placement/marginal-cost.ts"
 import { makePolicy, type PolicyDescription } from "../policies/registry.ts"
 import { boundName, boundPolicy } from "./bound.ts"
 import { evenFleet, type Fleet } from "./Fleet.ts"
-import type { RunSummary, Slo } from "./Measurements.ts"
+import type { Measured, RunSummary, Slo } from "./Measurements.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 import { SharedCache } from "./SharedCache.ts"
 import { SimulatedPod } from "./SimulatedPod.ts"
@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly fleet?: Fleet | undefined
   /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
   readonly slo?: Slo | undefined
+  /** Told of each measured request as it ends. */
+  readonly onMeasured?: ((request: Measured) => void) | undefined
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
 }
 
@@ -68,9 +70,20 @@ export const makeRun = (options: RunOptions): Either.Either<Run, string> =>
       joinPod(schedulers, fleet, pods, index, MODEL)
       for (const scheduler of schedulers) scheduler.observe(pods[index]!.address.id, true, 0, 0, 0, 0)
     }
-    const { path, progress, slo, workload } = options
-    const world = { workload, schedulers, fleet, pods, random: random.fork(0), model: MODEL, path, slo, progress }
-    return { simulation: new Simulation(world), scheduler: schedulers[0]!, pods }
+    const { onMeasured, path, progress, slo, workload } = options
+    const simulation = new Simulation({
+      workload,
+      schedulers,
+      fleet,
+      pods,
+      random: random.fork(0),
+      model: MODEL,
+      path,
+      slo,
+      onMeasured,
+      progress
+    })
+    return { simulation, scheduler: schedulers[0]!, pods }
   })
 
 const policyOf = (

@@ -90,6 +90,22 @@ describe("answers of an emulated pod", () => {
     expect([full.choices[0]!.finish_reason, full.usage.completion_tokens]).toEqual(["length", 300])
   })
 
+  test("come in pieces of the stream interval, the first token at once, and lose nothing", async () => {
+    const pod = start({ streamInterval: 16, speed: 20 })
+    const body = { messages: [user("Tell me something")], max_tokens: 40, ignore_eos: true }
+    const response = await post(pod.url, "/v1/chat/completions", { ...body, stream: true })
+    const decoder = new TextDecoder()
+    const pieces: Array<string> = []
+    const reader = response.body!.getReader()
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      pieces.push(decoder.decode(piece.value))
+    }
+    const tokens = pieces.map((piece) => piece.split("\"content\":\"").length - 1).filter((count) => count > 0)
+    expect(streamedText(pieces.join(""))).toBe((await chat(pod.url, body)).choices[0]!.message.content!)
+    expect(tokens[0]).toBeLessThan(16)
+    expect(tokens.length).toBeLessThanOrEqual(4)
+  })
+
   test("stop before a stop string and name it", async () => {
     const pod = start()
     const body = { messages: [user("stop me")], max_tokens: 200, ignore_eos: true }
