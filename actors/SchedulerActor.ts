@@ -214,7 +214,7 @@ const toGatewayError = (error: unknown, askDeadlineMs: number): unknown => {
     return new Overloaded({ message: "The scheduler's mailbox is full (limits.mailboxCapacity).", retryAfterS: 1 })
   }
   if (error instanceof AskTimedOut) {
-    return new TimedOut({ message: `The scheduler did not answer within ${askDeadlineMs} ms (limits.askDeadline).` })
+    return new TimedOut("scheduler", `The scheduler did not answer within ${askDeadlineMs} ms (limits.askDeadline).`)
   }
   if (error instanceof ActorCrashed) {
     return new InternalError({ message: "The scheduler failed on this request; it has restarted." })

@@ -9,13 +9,18 @@ import type { AdminDeps } from "../src/http/adminRoutes.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
 import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
+import type { TlsPair } from "../src/http/doors/TlsPair.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
+import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
+import { isOpenToAll } from "./isOpenToAll.ts"
 import { makeDecisionLog } from "./layers/decisionLog.ts"
+import { Doors } from "./layers/doors.ts"
+import * as doors from "./layers/doors.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
 import * as podSources from "./layers/podSources.ts"
@@ -59,6 +64,8 @@ const start = Effect.gen(function*() {
   const { podFailed: lookAt, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
+  const { access, followTls, hasPodTokens, keys, tls } = yield* Doors
+  if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
@@ -71,7 +78,9 @@ const start = Effect.gen(function*() {
     options: { ...snapshotActorDefaults, intervalMs: Duration.toMillis(config.snapshot.interval) }
   })
   yield* discoverPods(config)
-  const front = yield* listen(config, {
+  const metricsText = () => telemetry.registry.render()
+  const showsMetrics = config.listen.metrics === "always" || (config.listen.metrics === "auto" && keys === undefined)
+  const front = yield* listen(config, tls, {
     scheduler: {
       ...port,
       podFailed: (id, failure) => {
@@ -80,19 +89,23 @@ const start = Effect.gen(function*() {
       }
     },
     pool: poolView,
-    options: frontOptions(config),
-    upstream: upstreamOptions(config),
+    options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
+    upstream: { ...upstreamOptions(config), access },
+    keys,
     metrics: telemetry.front,
     decisionLog: yield* makeDecisionLog(config.decisionLog),
-    metricsText: () => telemetry.registry.render(),
+    metricsText: showsMetrics ? metricsText : undefined,
     version: packageJson.version,
     log
   })
+  followTls(front.replaceTls)
+  if (isOpenToAll(config)) yield* Effect.logWarning(OPEN_TO_ALL)
   const admin = config.admin.enabled
     ? yield* listenForOperators(config.admin, {
       explain,
       readFeatures: front.readFeatures,
       pool: poolView,
+      metricsText,
       bodyBytesMax: config.limits.bodyBytesMax,
       openMax: OPERATORS_MAX,
       log
@@ -155,9 +168,15 @@ const discoverPods = (config: GatewayConfig) =>
     )
   })
 
-const listen = (config: GatewayConfig, deps: FrontDeps) =>
+const OPEN_TO_ALL = "anybody who can reach this machine can use the gateway: it asks for no API keys and listens on " +
+  "more than the loopback; set auth.keys (`warmroute key` makes one), listen on 127.0.0.1, or say --insecure"
+
+const listen = (config: GatewayConfig, tls: TlsPair | undefined, deps: FrontDeps) =>
   Effect.acquireRelease(
-    Effect.try({ try: () => serveFront(config.listen, deps), catch: (cause) => cannotListen(config, cause) }),
+    Effect.try({
+      try: () => serveFront({ hostname: config.listen.hostname, port: config.listen.port, tls }, deps),
+      catch: (cause) => cannotListen(config, cause)
+    }),
     (server) => Effect.promise(() => server.stop(0))
   )
 
@@ -192,8 +211,17 @@ const frontOptions = ({ answers, limits, models }: GatewayConfig): FrontOptions 
   aliases: new Map(Object.entries(models.aliases)),
   exposePodHeader: answers.podHeader,
   retriesMax: limits.retriesMax,
+  retryShare: limits.retryShare,
+  retriesPerSecondMin: limits.retriesPerSecondMin,
+  requestTimeoutMs: Duration.toMillis(limits.requestTimeout),
   bodyBytesMax: limits.bodyBytesMax,
   bodyReadTimeoutMs: Duration.toMillis(limits.bodyReadTimeout),
+  requestBytesMax: limits.requestBytesMax,
+  headersMax: limits.headersMax,
+  headerBytesMax: limits.headerBytesMax,
+  urlCharsMax: limits.urlCharsMax,
+  jsonDepthMax: limits.jsonDepthMax,
+  clientIdleTimeoutS: Math.ceil(Duration.toSeconds(limits.clientIdleTimeout)),
   openRequestsMax: limits.openRequestsMax,
   learnedModelsMax: limits.modelsMax
 })
@@ -212,7 +240,7 @@ const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
 export const layerOpen = Layer.scoped(Gateway, start).pipe(
   Layer.provide(pool.layer),
   Layer.provide(scheduling.layer),
-  Layer.provide([restored.layer, telemetry.layer])
+  Layer.provide([restored.layer, telemetry.layer, doors.layer])
 )
 
 /** A gateway with every choice as the configuration says. */

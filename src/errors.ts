@@ -12,7 +12,7 @@ interface GatewayErrorFields {
 
 export abstract class GatewayError extends Error {
   abstract readonly _tag: string
-  abstract readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 429 | 431 | 500 | 502 | 503 | 504
+  abstract readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 414 | 415 | 429 | 431 | 500 | 502 | 503 | 504
   /** OpenAI's `error.type`. */
   abstract readonly type: string
   /** Our machine-readable reason, OpenAI's `error.code`. */
@@ -33,6 +33,14 @@ export class BadRequest extends GatewayError {
   readonly status = 400
   readonly type = "invalid_request_error"
   readonly code = "bad_request"
+}
+
+/** The configuration that an operator wants taken is wrong; the message says where. */
+export class BadConfiguration extends GatewayError {
+  readonly _tag = "BadConfiguration"
+  readonly status = 400
+  readonly type = "invalid_request_error"
+  readonly code = "bad_configuration"
 }
 
 export class UnknownRoute extends GatewayError {
@@ -63,6 +71,55 @@ export class BodyTooLarge extends GatewayError {
   readonly status = 413
   readonly type = "invalid_request_error"
   readonly code = "body_too_large"
+}
+
+/** No key, or one that does not open this gateway. */
+export class Unauthorized extends GatewayError {
+  readonly _tag = "Unauthorized"
+  readonly status = 401
+  readonly type = "authentication_error"
+  readonly code: "missing_api_key" | "invalid_api_key" | "expired_api_key"
+
+  constructor(code: Unauthorized["code"], message: string) {
+    super({ message })
+    this.code = code
+  }
+}
+
+/** The key is good, but not for this model. */
+export class ModelForbidden extends GatewayError {
+  readonly _tag = "ModelForbidden"
+  readonly status = 403
+  readonly type = "permission_error"
+  readonly code = "model_not_allowed"
+}
+
+/** A key has used up what it may have now. */
+export class KeyLimited extends GatewayError {
+  readonly _tag = "KeyLimited"
+  readonly status = 429
+  readonly type = "rate_limit_error"
+  readonly code: "requests_per_minute_exceeded" | "tokens_per_minute_exceeded" | "key_open_requests_exceeded"
+
+  constructor(code: KeyLimited["code"], message: string, retryAfterS: number) {
+    super({ message, retryAfterS })
+    this.code = code
+  }
+}
+
+export class UrlTooLong extends GatewayError {
+  readonly _tag = "UrlTooLong"
+  readonly status = 414
+  readonly type = "invalid_request_error"
+  readonly code = "url_too_long"
+}
+
+/** Too many headers, or too much in them. */
+export class HeadersTooLarge extends GatewayError {
+  readonly _tag = "HeadersTooLarge"
+  readonly status = 431
+  readonly type = "invalid_request_error"
+  readonly code = "headers_too_large"
 }
 
 /** The client took too long to send its request. */
@@ -97,12 +154,28 @@ export class PodUnreachable extends GatewayError {
   readonly code = "pod_unreachable"
 }
 
+/** The phase of a request whose time was over; scheduler: no pod was picked in time. */
+export type TimeoutPhase = "scheduler" | "connect" | "first-byte" | "between-bytes" | "total"
+
 /** The pod, or the scheduler, did not answer in time. */
 export class TimedOut extends GatewayError {
   readonly _tag = "TimedOut"
   readonly status = 504
   readonly type = "timeout_error"
-  readonly code = "timed_out"
+  readonly code: string
+
+  constructor(phase: TimeoutPhase, message: string) {
+    super({ message })
+    this.code = timeoutCodes[phase]
+  }
+}
+
+const timeoutCodes: Readonly<Record<TimeoutPhase, string>> = {
+  scheduler: "timed_out",
+  connect: "connect_timed_out",
+  "first-byte": "first_byte_timed_out",
+  "between-bytes": "between_bytes_timed_out",
+  total: "request_timed_out"
 }
 
 /** A defect of ours. */

@@ -29,6 +29,12 @@ export class AnswerTail {
     this.ring[this.pieces++ % piecesKept] = piece
   }
 
+  /** The last event is all there: the answer so far ends with its blank line. */
+  get endsEvent(): boolean {
+    const last = this.ring[(this.pieces - 1) % piecesKept]
+    return last === undefined || /(?:\n\n|\r\n\r\n)$/.test(latin1Tail(last))
+  }
+
   /** What the answer's last usage object says; undefined when there is none near the end. */
   usage(): Usage | undefined {
     let text = ""

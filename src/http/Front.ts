@@ -1,9 +1,12 @@
-import { Overloaded } from "../errors.ts"
-import { errorResponse } from "./errors.ts"
+import { type GatewayError, Overloaded } from "../errors.ts"
+import type { KeyLease } from "./doors/KeyLease.ts"
+import { RequestBytes } from "./doors/RequestBytes.ts"
+import { errorResponse, toGatewayError } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps, FrontOptions } from "./FrontOptions.ts"
 import { type ClientServer, ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
+import { RetryBudget } from "./retry/RetryBudget.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
 import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
@@ -14,6 +17,8 @@ export class Front {
   deps: FrontDeps
   readonly client: UpstreamClient
   readonly workshop: FeatureWorkshop
+  readonly requestBytes: RequestBytes
+  readonly retryBudget: RetryBudget
   /** Set when the server has been told to stop: not ready any more, but still serving. */
   draining = false
   private open = 0
@@ -21,6 +26,9 @@ export class Front {
   constructor(deps: FrontDeps) {
     this.deps = deps
     this.client = new UpstreamClient(deps.upstream)
+    this.requestBytes = new RequestBytes(deps.options.requestBytesMax)
+    const { retriesPerSecondMin, retryShare } = deps.options
+    this.retryBudget = new RetryBudget({ share: retryShare, perSecondMin: retriesPerSecondMin })
     this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)
   }
 
@@ -29,16 +37,26 @@ export class Front {
   }
 
   proxy(route: ProxyRoute, request: Request, server: ClientServer): Promise<Response> | Response {
-    const { metrics, options: { openRequestsMax } } = this.deps
+    const { keys, metrics, options: { openRequestsMax } } = this.deps
     metrics.requestStarted(route.path)
     if (this.open >= openRequestsMax) {
-      metrics.requestEnded(route.path, 429, "failed", 0)
       const message = `the gateway already has ${openRequestsMax} requests in hand`
-      const requestId = request.headers.get("x-request-id") ?? newRequestId()
-      return errorResponse(new Overloaded({ message, retryAfterS: 1 }), requestId, route.prompt === "messages")
+      return this.refuse(route, request, new Overloaded({ message, retryAfterS: 1 }))
+    }
+    let lease: KeyLease | undefined
+    try {
+      lease = keys?.admit(request.headers)
+    } catch (cause) {
+      return this.refuse(route, request, toGatewayError(cause, this.deps.log))
     }
     this.open++
-    return new ProxyExchange(this, route, request, server).run()
+    return new ProxyExchange(this, route, request, server, lease).run()
+  }
+
+  private refuse(route: ProxyRoute, request: Request, error: GatewayError): Response {
+    this.deps.metrics.requestEnded(route.path, error.status, "failed", 0)
+    const requestId = request.headers.get("x-request-id") ?? newRequestId()
+    return errorResponse(error, requestId, route.prompt === "messages")
   }
 
   /** Requests that come from now on have these options; those that are open keep theirs. */

@@ -1,7 +1,7 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
-
-/** Why a request went to a second pod. */
-export type RetryReason = "refused" | "connect-timeout" | "broken" | "exhausted"
+import type { TimeoutPhase } from "../errors.ts"
+import type { RetryDenial } from "./retry/Attempts.ts"
+import type { RetryReason } from "./retry/PodFault.ts"
 
 /**
  * What the front tells about its requests. Called on the hot path: implementations add to numbers and do nothing else.
@@ -17,7 +17,11 @@ export interface FrontMetrics {
   readonly ttft: (pod: string, predictedS: number, observedS: number) => void
   /** From the pick's ask to its answer. */
   readonly picked: (route: string, waitS: number) => void
+  /** A request goes to another pod, for what happened at the last one. */
   readonly retried: (reason: RetryReason) => void
+  /** A request that failed at a pod is not tried again. */
+  readonly retryDenied: (why: RetryDenial) => void
+  readonly timedOut: (phase: TimeoutPhase) => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */
   readonly tokens: (
     model: string,

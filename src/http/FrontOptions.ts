@@ -1,6 +1,8 @@
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
+import type { KeyRing } from "./doors/KeyRing.ts"
+import type { TlsPair } from "./doors/TlsPair.ts"
 import type { FrontMetrics } from "./FrontMetrics.ts"
 import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
@@ -12,12 +14,30 @@ export interface FrontOptions {
   readonly exposePodHeader: boolean
   /** Further pods to try when one fails before its answer began. */
   readonly retriesMax: number
+  /** Retries of all requests together: this share of the requests of the last seconds, and a floor. */
+  readonly retryShare: number
+  readonly retriesPerSecondMin: number
+  /** From a request's arrival to the end of its answer. */
+  readonly requestTimeoutMs: number
+  /** A pod's error answer up to this size is held back until it is known whether another pod does better. */
+  readonly errorAnswerBytesMax: number
   readonly bodyBytesMax: number
+  /** Bodies of all requests together while the gateway holds them; one more gets 429. */
+  readonly requestBytesMax: number
+  readonly headersMax: number
+  /** Names and values; Bun itself refuses more than 16 KiB, with a bare 431. */
+  readonly headerBytesMax: number
+  /** Scheme and host included. */
+  readonly urlCharsMax: number
+  /** Arrays and objects inside one another in a JSON body. */
+  readonly jsonDepthMax: number
+  /** Pass a client's `authorization` and `x-api-key` on to pods. */
+  readonly forwardCredentials: boolean
   /** Requests in hand at once; one more gets 429. */
   readonly openRequestsMax: number
   /** A client may take this long to send its whole body. */
   readonly bodyReadTimeoutMs: number
-  /** A client's connection that is silent this long between requests is closed; at most 255, Bun's limit. */
+  /** A client has this long between requests and to send all headers of one; at most 255, Bun's limit. */
   readonly clientIdleTimeoutS: number
   /** Answers up to this size that carry a content-length are collected and sent as one piece, with that length. */
   readonly wholeAnswerBytesMax: number
@@ -29,7 +49,17 @@ export const frontDefaults: FrontOptions = {
   aliases: new Map(),
   exposePodHeader: true,
   retriesMax: 2,
+  retryShare: 0.2,
+  retriesPerSecondMin: 10,
+  requestTimeoutMs: 3_600_000,
+  errorAnswerBytesMax: 64 * 1024,
   bodyBytesMax: 64 * 1024 * 1024,
+  requestBytesMax: 1024 * 1024 * 1024,
+  headersMax: 128,
+  headerBytesMax: 16 * 1024,
+  urlCharsMax: 8192,
+  jsonDepthMax: 128,
+  forwardCredentials: true,
   openRequestsMax: 16_384,
   bodyReadTimeoutMs: 60_000,
   clientIdleTimeoutS: 255,
@@ -44,6 +74,8 @@ export interface ListenOptions {
   readonly port: number
   /** Several gateway processes may share the port. */
   readonly reusePort?: boolean | undefined
+  /** Undefined: plain HTTP. */
+  readonly tls?: TlsPair | undefined
 }
 
 /** Where a sample of the decisions is written, with how they turned out. Neither call blocks or throws. */
@@ -61,10 +93,12 @@ export interface FrontDeps {
   readonly options: FrontOptions
   readonly upstream: UpstreamOptions
   readonly metrics: FrontMetrics
+  /** Undefined: the gateway asks for no keys. */
+  readonly keys?: KeyRing | undefined
   /** Undefined: decisions are not logged. */
   readonly decisionLog?: DecisionSink | undefined
-  /** The body of `GET /metrics`, Prometheus text 0.0.4. */
-  readonly metricsText: () => string
+  /** The body of `GET /metrics`, Prometheus text 0.0.4; undefined: clients don't see it. */
+  readonly metricsText: (() => string) | undefined
   /** For `GET /version`. */
   readonly version: string
   /** Defects only; one line each. */

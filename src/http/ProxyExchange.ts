@@ -1,17 +1,22 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
-import { BodyTimedOut, type GatewayError, NoPodAvailable } from "../errors.ts"
+import { BodyTimedOut, type GatewayError, PodUnreachable, TimedOut, UrlTooLong } from "../errors.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
-import { breakOff, directStream, isEventStream, wholeBody } from "./answerBody.ts"
-import { errorResponse, toGatewayError, upstreamGatewayError } from "./errors.ts"
+import { directStream, isEventStream, isLonger, wholeBody } from "./answerBody.ts"
+import { ClientStream, type StreamFeeder } from "./ClientStream.ts"
+import { errorEvent } from "./errorEvent.ts"
+import { errorResponse, timeoutPhase, toGatewayError, upstreamGatewayError } from "./errors.ts"
 import { readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
 import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
+import type { KeyLease } from "./doors/KeyLease.ts"
+import { HeldBytes } from "./doors/RequestBytes.ts"
 import type { Front } from "./Front.ts"
 import type { FrontDeps } from "./FrontOptions.ts"
-import type { RetryReason } from "./FrontMetrics.ts"
 import { readBody } from "./readBody.ts"
 import { podRequestHeaders } from "./requestHeaders.ts"
 import { clientHeaders } from "./responseHeaders.ts"
+import { Attempts, type PodAnswer } from "./retry/Attempts.ts"
+import { faultOfError, faultOfStatus, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
 import type { ProxyRoute } from "./routes.ts"
 import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
 import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
@@ -28,12 +33,10 @@ const clientGoneStatus = 499
 
 /**
  * One proxied request from its arrival to its end: read, pick, send, hand back what comes.
- * It is itself the upstream's handler, the answer's stream source and the abort listener, so that a request makes no
- * closures. `settle` is the one way out: it ends the reservation and the books exactly once.
+ * It is itself the upstream's handler, the feeder of the answer's stream and the abort listener, so that a request makes
+ * no closures. `settle` is the one way out: it ends the reservation and the books exactly once.
  */
-export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSource, EventListenerObject {
-  readonly type = "direct"
-
+export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListenerObject {
   private readonly front: Front
   /** As they were when the request came: a reload in its middle changes nothing for it. */
   private readonly deps: FrontDeps
@@ -41,15 +44,19 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private readonly request: Request
   private readonly server: ClientServer
   private readonly startedMs = performance.now()
+  /** Undefined when the gateway asks for no keys. */
+  private readonly lease: KeyLease | undefined
+  private readonly held: HeldBytes
   private readonly answer = Promise.withResolvers<Response>()
-  private readonly tail = new AnswerTail()
+  private tail = new AnswerTail()
 
   private requestId: string | undefined
   private headerLines = ""
   private body: Uint8Array | undefined
   private features: PromptFeatures | undefined
-  private excluded: Array<string> | undefined
-  private failure: GatewayError | undefined
+  /** Made when the first try has failed. */
+  private attempts: Attempts | undefined
+  private totalTimer: Timer | undefined
   private decision: Decision | undefined
   /** What the decision log keeps; decided at the first pick, false when the request is not in the sample. */
   private sample: DecisionSample | false | undefined
@@ -62,21 +69,29 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   private status = clientGoneStatus
   /** The answer is collected and handed over as one. */
   private whole = false
-  private responded = false
+  /** It says that the pod is broken, so another pod may do better. */
+  private isPodFault = false
   private isEventStream = false
   private firstTokenSeen = false
   private pickedMs = 0
   /** From the pick to the first token; only a stream shows it. */
   private observedTtftMs: number | undefined
-  private controller: ReadableStreamDirectController | undefined
-  private sending: PromiseWithResolvers<void> | undefined
-  /** Body pieces that came before the controller did, or all of them when `whole`. */
+  /** Where the answer goes once bytes of it are on their way to the client. */
+  private stream: ClientStream | undefined
+  /** Body pieces of an answer that is handed over as one. */
   private waiting: Array<Uint8Array> | undefined
-  private ended: "no" | "well" | "broken" = "no"
 
-  constructor(front: Front, route: ProxyRoute, request: Request, server: ClientServer) {
+  constructor(
+    front: Front,
+    route: ProxyRoute,
+    request: Request,
+    server: ClientServer,
+    lease: KeyLease | undefined
+  ) {
     this.front = front
     this.deps = front.deps
+    this.lease = lease
+    this.held = new HeldBytes(front.requestBytes)
     this.route = route
     this.request = request
     this.server = server
@@ -93,14 +108,19 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const { request } = this
     request.signal.addEventListener("abort", this)
     this.server.timeout?.(request, 0)
-    const { lines, requestId } = podRequestHeaders(request.headers, this.server.requestIP?.(request)?.address)
+    this.totalTimer = setTimeout(() => this.outOfTime(), options.requestTimeoutMs)
+    this.front.retryBudget.earn(this.startedMs / 1000)
+    if (request.url.length > options.urlCharsMax) throw urlTooLong(options.urlCharsMax)
+    const clientAddress = this.server.requestIP?.(request)?.address
+    const { lines, requestId } = podRequestHeaders(request.headers, clientAddress, options)
     this.requestId = requestId
     this.headerLines = lines
     const tooSlow = setTimeout(() => this.refuse(bodyTimedOut()), options.bodyReadTimeoutMs)
-    const bytes = await readBody(request, options.bodyBytesMax).finally(() => clearTimeout(tooSlow))
+    const bytes = await readBody(request, options.bodyBytesMax, this.held).finally(() => clearTimeout(tooSlow))
     if (this.settled) return
     const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
     this.features = read.features
+    this.lease?.charge(read.features.model, read.features.promptTokens)
     this.body = read.body
     await this.dispatch(read.features)
   }
@@ -110,11 +130,13 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     const askedMs = performance.now()
     let decision: Decision
     try {
-      decision = await scheduler.pick(features, this.excluded)
+      decision = await scheduler.pick(features, this.attempts?.failedPods)
     } catch (cause) {
       const error = toGatewayError(cause, this.deps.log)
-      // When no pod is left to try, what went wrong with the last one says more.
-      return this.refuse(error instanceof NoPodAvailable && this.failure !== undefined ? this.failure : error)
+      if (this.attempts === undefined) return this.refuse(error)
+      // What went wrong at the pods that were tried says more.
+      metrics.retryDenied("no-pod")
+      return this.giveUp(this.attempts, "failed")
     }
     this.pickedMs = performance.now()
     this.observedTtftMs = undefined
@@ -137,93 +159,132 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
   onHead(head: ResponseHead): void {
     this.head = head
     this.status = head.status
-    // Thousands of streams may be open for minutes, so what only another try would need goes now.
-    this.body = undefined
-    this.headerLines = ""
-    this.features?.release()
     const { options } = this.deps
-    this.whole = head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax
+    this.isPodFault = isFaultStatus(head.status) && head.bodyBytes <= options.errorAnswerBytesMax
+    this.whole = this.isPodFault || (head.bodyBytes >= 0 && head.bodyBytes <= options.wholeAnswerBytesMax)
     this.isEventStream = !this.whole && isEventStream(head)
   }
 
   onData(bytes: Uint8Array): void {
     this.tail.add(bytes)
     if (!this.firstTokenSeen) this.lookForFirstToken(bytes)
-    const controller = this.controller
-    if (controller === undefined) {
-      if (this.waiting !== undefined) return void this.waiting.push(bytes)
-      this.waiting = [bytes]
-      // Bun sends no complete head before the first piece, so a pod that breaks off until here can still become a 502.
-      if (!this.whole) this.respond(directStream(this))
-      return
+    if (this.stream !== undefined) return this.stream.write(bytes)
+    const waiting = this.waiting ??= []
+    waiting.push(bytes)
+    if (this.isPodFault && isLonger(waiting, this.deps.options.errorAnswerBytesMax)) {
+      this.whole = false
+      this.isPodFault = false
     }
-    const wrote = controller.write(bytes)
-    if (typeof wrote !== "number") this.holdUntil(wrote)
+    // Bun sends no complete head before the first piece, so until here a pod that breaks off can be replaced.
+    if (this.whole) return
+    this.waiting = undefined
+    this.stream = new ClientStream(this, waiting)
+    this.respond(directStream(this.stream))
   }
 
   onEnd(): void {
-    this.ended = "well"
+    if (this.isPodFault && isFaultStatus(this.status)) return this.tryFailed(faultOfStatus(this.status), undefined)
     this.settle("finished", this.status, this.tail.usage())
-    if (this.whole || !this.responded) this.respond(wholeBody(this.waiting))
-    else this.finishSending()
+    if (this.stream === undefined) this.respond(wholeBody(this.waiting))
+    else this.stream.end()
   }
 
   onError(error: UpstreamError): void {
-    const { scheduler } = this.deps
-    const decision = this.decision
-    if (decision !== undefined && error.kind !== "exhausted") scheduler.podFailed(decision.address.id, error.message)
-    if (!error.answered && isRetriable(error.kind)) return this.tryAnother(error, error.kind)
-    this.ended = "broken"
-    if (!this.responded) return this.refuse(upstreamGatewayError(error))
-    this.settle("failed", this.status, undefined)
-    this.sending?.reject(breakOff)
-  }
-
-  /** Bun asks for the body: the answer's head is on its way to the client. */
-  pull(controller: ReadableStreamDirectController): Promise<void> {
-    if (this.ended === "broken") return Promise.reject(breakOff)
-    this.controller = controller
-    this.sending = Promise.withResolvers()
-    const waiting = this.waiting
-    this.waiting = undefined
-    if (waiting !== undefined) {
-      for (const bytes of waiting) {
-        const wrote = controller.write(bytes)
-        if (typeof wrote !== "number") this.holdUntil(wrote)
-      }
-    }
-    if (this.ended === "well") this.finishSending()
-    return this.sending.promise
-  }
-
-  cancel(): void {
-    this.clientGone()
+    const phase = timeoutPhase(error)
+    if (phase !== undefined) this.deps.metrics.timedOut(phase)
+    this.tryFailed(faultOfError(error), upstreamGatewayError(error))
   }
 
   handleEvent(): void {
     this.clientGone()
   }
 
-  private clientGone(): void {
+  pause(): void {
+    this.call?.pause()
+  }
+
+  resume(): void {
+    this.call?.resume()
+  }
+
+  clientGone(): void {
     if (this.settled) return
     this.call?.abort()
     this.settle("aborted", this.status, undefined)
     this.answer.resolve(new Response(null, { status: clientGoneStatus }))
   }
 
-  private tryAnother(error: UpstreamError, reason: RetryReason): void {
-    const { scheduler, options, metrics } = this.deps
+  /** The pod in hand failed: `error`, or the error answer that has been collected. Another one, or the end. */
+  private tryFailed(fault: PodFault, error: GatewayError | undefined): void {
+    const { metrics, options, scheduler } = this.deps
     const { decision, features } = this
     if (decision === undefined || features === undefined) return
+    const attempts = this.attempts ??= new Attempts()
+    attempts.failed(decision, fault, scheduler)
+    if (this.stream !== undefined) return this.lostMidAnswer(this.stream, error ?? podBroke)
+    if (error === undefined) attempts.answer ??= this.collected(decision)
+    else attempts.error = error
+    const { retriesMax } = options
+    const repeatable = this.route.repeatable ?? true
+    const nowS = performance.now() / 1000
+    const denial = attempts.denial(fault, { retriesMax, repeatable, budget: this.front.retryBudget, nowS })
+    if (denial !== undefined) {
+      metrics.retryDenied(denial)
+      return this.giveUp(attempts, error === undefined ? "finished" : "failed")
+    }
     scheduler.end(decision.reservation, failed)
     this.logDecision(decision, "failed", undefined, undefined)
+    this.startOver()
+    metrics.retried(fault.reason)
+    this.dispatch(features).catch((cause: unknown) => this.refuse(toGatewayError(cause, this.deps.log)))
+  }
+
+  private collected({ address: { id } }: Decision): PodAnswer | undefined {
+    return this.head === undefined ? undefined : { head: this.head, pieces: this.waiting, pod: id }
+  }
+
+  /** Forgets the try that failed. */
+  private startOver(): void {
     this.decision = undefined
     this.call = undefined
-    this.failure = upstreamGatewayError(error)
-    this.excluded = [...(this.excluded ?? []), decision.address.id]
-    if (this.excluded.length > options.retriesMax) return this.refuse(this.failure)
-    metrics.retried(reason)
-    this.dispatch(features).catch((cause: unknown) => this.refuse(toGatewayError(cause, this.deps.log)))
+    this.head = undefined
+    this.status = clientGoneStatus
+    this.whole = false
+    this.isPodFault = false
+    this.isEventStream = false
+    this.firstTokenSeen = false
+    this.waiting = undefined
+    this.tail = new AnswerTail()
+  }
+
+  /** No further try: a pod's own answer goes to the client untouched, else what went wrong last. */
+  private giveUp({ answer, error }: Attempts, outcome: "finished" | "failed"): void {
+    if (answer === undefined) return this.refuse(error ?? podBroke)
+    if (this.settled) return
+    this.settle(outcome, answer.head.status, undefined)
+    this.head = answer.head
+    this.respond(wholeBody(answer.pieces), answer.pod)
+  }
+
+  /**
+   * The pod was lost, or time ran out, after bytes of its answer were sent: the one place for what comes then.
+   * An event stream ends in good order with an error event; of any other answer the client's connection breaks.
+   */
+  private lostMidAnswer(stream: ClientStream, error: GatewayError): void {
+    this.settle("failed", this.status, undefined)
+    if (!this.isEventStream) return stream.break()
+    stream.write(errorEvent(error, this.route.prompt, this.tail.endsEvent))
+    stream.end()
+  }
+
+  private outOfTime(): void {
+    if (this.settled) return
+    const { metrics, options } = this.deps
+    metrics.timedOut("total")
+    const error = new TimedOut("total", `the request took longer than ${options.requestTimeoutMs} ms`)
+    if (this.stream === undefined) return this.refuse(error)
+    this.call?.abort()
+    this.lostMidAnswer(this.stream, error)
   }
 
   /** Answers with an error of our own. */
@@ -234,12 +295,16 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     this.answer.resolve(errorResponse(error, this.requestId, this.route.prompt === "messages"))
   }
 
-  private respond(body: BodyInit | null): void {
+  private respond(body: BodyInit | null, answeredBy = this.decision?.address.id): void {
     const { head } = this
     if (head === undefined) return
-    this.responded = true
     this.head = undefined
-    const pod = this.deps.options.exposePodHeader ? this.decision?.address.id : undefined
+    // Thousands of streams may be open for minutes, so what only another try would need goes now.
+    this.body = undefined
+    this.held.release()
+    this.headerLines = ""
+    this.features?.release()
+    const pod = this.deps.options.exposePodHeader ? answeredBy : undefined
     const headers = clientHeaders(head, this.requestId ?? "", pod)
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
   }
@@ -253,6 +318,7 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (mark !== undefined && !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(mark)) return
     this.firstTokenSeen = true
     const { scheduler, metrics } = this.deps
+    this.attempts?.served(scheduler)
     const nowMs = performance.now()
     metrics.firstByte(this.route.path, (nowMs - this.startedMs) / 1000)
     const { decision } = this
@@ -263,22 +329,12 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     metrics.ttft(decision.address.id, decision.predictedTtftS, this.observedTtftMs / 1000)
   }
 
-  private finishSending(): void {
-    this.controller?.close()
-    this.sending?.resolve()
-  }
-
-  /** The client reads slower than the pod writes. */
-  private holdUntil(drained: Promise<number>): void {
-    this.call?.pause()
-    const resume = () => this.call?.resume()
-    drained.then(resume, resume)
-  }
-
   private settle(outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined): void {
     if (this.settled) return
     this.settled = true
+    clearTimeout(this.totalTimer)
     const { scheduler, metrics, options } = this.deps
+    this.attempts?.over(scheduler)
     const { decision, features } = this
     const outputTokens = usage?.outputTokens ?? this.countedOutputTokens()
     if (decision !== undefined) {
@@ -292,7 +348,9 @@ export class ProxyExchange implements UpstreamHandler, Bun.DirectUnderlyingSourc
     if (usage?.promptTokens !== undefined && features !== undefined && this.route.generates) {
       this.front.workshop.bytesPerToken.learn(features.model, features.textBytes, usage.promptTokens)
     }
+    this.lease?.end(outcome, status, usage, outputTokens)
     features?.release()
+    this.held.release()
     this.server.timeout?.(this.request, options.clientIdleTimeoutS)
     metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
     this.front.left()
@@ -324,8 +382,10 @@ const bareEnds = { aborted, failed, finished: { outcome: "finished" } } as const
 
 const bodyTimedOut = () => new BodyTimedOut({ message: "the request's body did not come in time" })
 
-const isRetriable = (kind: UpstreamError["kind"]): kind is RetryReason =>
-  kind === "refused" || kind === "connect-timeout" || kind === "broken" || kind === "exhausted"
+const urlTooLong = (charsMax: number) =>
+  new UrlTooLong({ message: `the request's URL is longer than ${charsMax} characters, the limit of this gateway` })
+
+const podBroke = new PodUnreachable({ message: "the pod failed" })
 
 /** Query of a URL with its question mark; empty when there is none. */
 const queryOf = (url: string): string => {

@@ -15,6 +15,12 @@ export const wholeBody = (pieces: ReadonlyArray<Uint8Array> | undefined): BodyIn
   return (pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)) as Uint8Array<ArrayBuffer>
 }
 
+export const isLonger = (pieces: ReadonlyArray<Uint8Array>, bytesMax: number): boolean => {
+  let length = 0
+  for (const piece of pieces) length += piece.length
+  return length > bytesMax
+}
+
 /** The types of the web's streams do not know Bun's direct ones. */
 export const directStream = (source: Bun.DirectUnderlyingSource): ReadableStream =>
   new ReadableStream(source as unknown as UnderlyingDefaultSource)

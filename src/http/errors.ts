@@ -1,14 +1,18 @@
-import { GatewayError, InternalError, Overloaded, PodUnreachable, TimedOut } from "../errors.ts"
+import { GatewayError, InternalError, Overloaded, PodUnreachable, TimedOut, type TimeoutPhase } from "../errors.ts"
 import type { UpstreamError } from "./upstream/UpstreamRequest.ts"
 
 /** OpenAI's error body; Anthropic's routes get the member that its SDK looks for as well. */
-export const errorResponse = (error: GatewayError, requestId: string | undefined, anthropic: boolean): Response => {
-  const { message, type, param, code } = error
+export const errorBody = ({ message, type, param, code }: GatewayError, anthropic: boolean): object => {
   const body = { error: { message, type, param: param ?? null, code } }
+  return anthropic ? { type: "error", ...body } : body
+}
+
+export const errorResponse = (error: GatewayError, requestId: string | undefined, anthropic: boolean): Response => {
   const headers: Record<string, string> = {}
   if (requestId !== undefined) headers["x-request-id"] = requestId
+  if (error.status === 401) headers["www-authenticate"] = "Bearer"
   if (error.retryAfterS !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)))
-  return Response.json(anthropic ? { type: "error", ...body } : body, { status: error.status, headers })
+  return Response.json(errorBody(error, anthropic), { status: error.status, headers })
 }
 
 /** What is thrown becomes an answer; what is no GatewayError is a defect and goes to the log. */
@@ -18,16 +22,25 @@ export const toGatewayError = (cause: unknown, log: (message: string, cause: unk
   return new InternalError({ message: "the gateway failed on this request; its log says why" })
 }
 
-/** What the client hears when every pod that was tried failed. */
-export const upstreamGatewayError = (error: UpstreamError): GatewayError => {
+/** The phase whose time was over, when that is what went wrong. */
+export const timeoutPhase = (error: UpstreamError): TimeoutPhase | undefined => {
   switch (error.kind) {
     case "connect-timeout":
+      return "connect"
     case "first-byte-timeout":
+      return "first-byte"
     case "silent":
-      return new TimedOut({ message: `the pod did not answer in time: ${error.message}` })
-    case "exhausted":
-      return new Overloaded({ message: error.message, retryAfterS: 1 })
+      return "between-bytes"
     default:
-      return new PodUnreachable({ message: `the pod did not answer: ${error.message}` })
+      return undefined
   }
+}
+
+/** What the client hears when every pod that was tried failed. */
+export const upstreamGatewayError = (error: UpstreamError): GatewayError => {
+  const phase = timeoutPhase(error)
+  if (phase !== undefined) return new TimedOut(phase, `the pod did not answer in time: ${error.message}`)
+  return error.kind === "exhausted"
+    ? new Overloaded({ message: error.message, retryAfterS: 1 })
+    : new PodUnreachable({ message: `the pod did not answer: ${error.message}` })
 }

@@ -103,6 +103,14 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
   ).child()
   const retries = registry.counter("warmroute_retries_total", "Requests sent to a second pod.", ["reason"])
   const retriesFor = memoized((reason) => retries.child(reason), 16)
+  const denials = registry.counter(
+    "warmroute_retries_denied_total",
+    "Requests that failed at a pod and were not sent to another, by why: limit, unsafe, budget, request-fault, no-pod.",
+    ["why"]
+  )
+  const denialsFor = memoized((why) => denials.child(why), 8)
+  const timeouts = registry.counter("warmroute_timeouts_total", "Times that ran out, by phase.", ["phase"])
+  const timeoutsFor = memoized((phase) => timeouts.child(phase), 8)
   const models = modelInstruments(registry, limits.modelsMax)
   const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
@@ -123,6 +131,8 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     ttft,
     picked: (_route: string, waitS: number): void => pickWait.observe(waitS),
     retried: (reason: string): void => retriesFor(reason).add(),
+    retryDenied: (why: string): void => denialsFor(why).add(),
+    timedOut: (phase: string): void => timeoutsFor(phase).add(),
     tokens: (
       model: string,
       promptTokens: number | undefined,

@@ -1,5 +1,7 @@
 import type { ModelCard, PodStatus } from "../../actors/PoolView.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
+import type { KeyRing } from "../../src/http/doors/KeyRing.ts"
+import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../../src/http/FrontOptions.ts"
 import { type FrontServer, serveFront } from "../../src/http/serveFront.ts"
@@ -11,6 +13,8 @@ interface TestFrontOptions {
   readonly upstream?: Partial<UpstreamOptions>
   readonly models?: ReadonlyArray<ModelCard>
   readonly statuses?: ReadonlyArray<PodStatus>
+  readonly keys?: KeyRing
+  readonly tls?: TlsPair
 }
 
 /** A front end on a free port over a scripted scheduler. Stop it with `await using`. */
@@ -21,7 +25,10 @@ export class TestFront implements AsyncDisposable {
   readonly booked: Array<string> = []
   readonly logged: Array<string> = []
 
-  constructor(pods: ReadonlyArray<PodAddress>, { options, upstream, models, statuses }: TestFrontOptions = {}) {
+  constructor(
+    pods: ReadonlyArray<PodAddress>,
+    { keys, options, tls, upstream, models, statuses }: TestFrontOptions = {}
+  ) {
     this.scheduler = new ScriptedScheduler(pods)
     const deps: FrontDeps = {
       scheduler: this.scheduler,
@@ -34,11 +41,12 @@ export class TestFront implements AsyncDisposable {
       options: { ...frontDefaults, ...options },
       upstream: { ...upstreamDefaults, sweepMs: 10, ...upstream },
       metrics: this.metrics(),
+      keys,
       metricsText: () => "# nothing\n",
       version: "1.2.3",
       log: (message) => void this.logged.push(message)
     }
-    this.server = serveFront({ hostname: "127.0.0.1", port: 0 }, deps)
+    this.server = serveFront({ hostname: "127.0.0.1", port: 0, tls }, deps)
   }
 
   get url(): string {
@@ -72,6 +80,8 @@ export class TestFront implements AsyncDisposable {
       ttft: (pod) => void this.booked.push(`ttft ${pod}`),
       picked: () => {},
       retried: book("retried"),
+      retryDenied: book("denied"),
+      timedOut: book("timed out"),
       tokens: book("tokens")
     }
   }

@@ -177,6 +177,22 @@ describe("the front", () => {
     expect(front.scheduler.outcomes()).toEqual(["failed"])
   })
 
+  test("a pod to which no connection comes about in time is 504 and another is tried", async () => {
+    // It takes the connection, but never says a word of TLS.
+    using mute = new RawPod(() => {})
+    using pod = new RawPod((socket) => socket.write(json({ ok: true })))
+    const address = { ...mute.address, tls: true }
+    const upstream = { connectTimeoutMs: 50 }
+    await using alone = new TestFront([address], { upstream })
+    const response = await alone.post("/v1/chat/completions", chat)
+    const { error } = (await response.json()) as { error: { code: string } }
+    expect([response.status, error.code]).toEqual([504, "connect_timed_out"])
+    expect(alone.booked).toContain("timed out connect")
+    await using front = new TestFront([address, pod.address], { upstream })
+    expect((await front.post("/v1/responses", { model: "m", input: "x" })).status).toBe(200)
+    expect(front.scheduler.outcomes()).toEqual(["failed", "finished"])
+  })
+
   test("a pod that breaks off inside a JSON answer is 502, not half an answer", async () => {
     using pod = new RawPod((socket) => void socket.end(json({ ok: true }).slice(0, -3)))
     await using front = new TestFront([pod.address])
@@ -184,7 +200,11 @@ describe("the front", () => {
     expect(front.scheduler.outcomes()).toEqual(["failed"])
   })
 
-  test("a stream that breaks off does not look finished to the client", async () => {
+  test.each([
+    ["/v1/chat/completions", chat, "data: {\"error\":{\"message\":"],
+    ["/v1/messages", chat, "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":"],
+    ["/v1/responses", { model: "tiny", input: "Hello" }, "event: error\ndata: {\"type\":\"error\",\"code\":"]
+  ])("a stream of %s that breaks off ends in good order with an error event", async (path, body, start) => {
     using pod = new RawPod((socket) => {
       socket.write(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
@@ -192,8 +212,12 @@ describe("the front", () => {
       setTimeout(() => socket.end(), 20)
     })
     await using front = new TestFront([pod.address])
-    const response = await front.post("/v1/chat/completions", { ...chat, stream: true })
-    await expect(response.text()).rejects.toThrow()
+    const response = await front.post(path, { ...body, stream: true })
+    const text = await response.text()
+    expect(text).toStartWith(`hello\n\n${start}`)
+    expect(text).toEndWith("}\n\n")
+    expect(text).toContain("\"code\":\"pod_unreachable\"")
+    expect(text).not.toContain("[DONE]")
     await pod.until((pod) => pod.closedAtMs.length === 1)
     await front.quiet()
     expect(front.scheduler.outcomes()).toEqual(["failed"])

@@ -14,6 +14,8 @@ export interface PodConnection {
   readonly send: (bytes: Uint8Array | string) => void
   /** Closes once everything queued has left. */
   readonly end: () => void
+  /** Resets the connection, whatever is still queued. */
+  readonly reset: () => void
   /** Resolves when the connection is gone, whoever closed it. */
   readonly closed: Promise<void>
   /** Bytes that the kernel has taken so far. */
@@ -86,6 +88,7 @@ export const startRawPod = (
       socket.data.ends = true
       if (socket.data.out.length === 0) socket.end()
     },
+    reset: () => socket.terminate(),
     closed: socket.data.closed.promise,
     writtenBytes: () => socket.data.written
   })

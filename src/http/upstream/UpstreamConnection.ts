@@ -19,8 +19,9 @@ export class UpstreamConnection implements ResponseSink {
   private isClosed = false
   private served = 0
   private deadlineMs = 0
-  /** Bytes came since the last sweep. */
+  /** Bytes of the answer's body came since the last sweep. */
   private moved = false
+  private bodyBegan = false
   private paused = false
   /** What of the request the socket has not taken yet. */
   private pendingHead: Uint8Array | undefined
@@ -45,7 +46,7 @@ export class UpstreamConnection implements ResponseSink {
         data: this,
         socket: socketHandlers,
         // Bun takes an empty object for "no TLS".
-        ...(address.tls ? { tls: { rejectUnauthorized: true, ...options.tls } } : {})
+        ...(address.tls ? { tls: { rejectUnauthorized: true, ...options.access?.tls() } } : {})
       }).catch(ignore)
     } catch (cause) {
       queueMicrotask(() => this.connectFailed(cause))
@@ -95,7 +96,7 @@ export class UpstreamConnection implements ResponseSink {
       return
     }
     if (nowMs <= this.deadlineMs) return
-    if (this.parser.started) this.giveUp(call, "silent", "the pod fell silent inside its answer")
+    if (this.bodyBegan) this.giveUp(call, "silent", "the pod fell silent inside its answer")
     else this.giveUp(call, "first-byte-timeout", "the pod did not begin to answer in time")
   }
 
@@ -104,6 +105,8 @@ export class UpstreamConnection implements ResponseSink {
   }
 
   onData(bytes: Uint8Array): void {
+    this.bodyBegan = true
+    this.moved = true
     this.call?.handler.onData(bytes)
   }
 
@@ -118,7 +121,7 @@ export class UpstreamConnection implements ResponseSink {
   opened(socket: Socket<UpstreamConnection>): void {
     if (this.isClosed) return void socket.terminate()
     const { address, options } = this.pool
-    if (address.tls && !socket.authorized && options.tls?.rejectUnauthorized !== false) {
+    if (address.tls && !socket.authorized && options.access?.tls().rejectUnauthorized !== false) {
       this.connectFailed(socket.getAuthorizationError() ?? "the certificate is not trusted")
       return void socket.terminate()
     }
@@ -142,7 +145,6 @@ export class UpstreamConnection implements ResponseSink {
     const call = this.call
     // Bytes that nobody asked for: whatever this is, the next answer must not begin with it.
     if (call === undefined) return this.close()
-    this.moved = true
     if (this.pendingBody === undefined) call.request = undefined
     const result = this.parser.push(bytes)
     if (result === "done") this.finish(call)
@@ -199,10 +201,11 @@ export class UpstreamConnection implements ResponseSink {
     this.parser.reset(request.method)
     this.paused = false
     this.moved = false
+    this.bodyBegan = false
     this.deadlineMs = nowMs + this.pool.options.firstByteTimeoutMs
     const scratch = this.pool.scratch
     const { body } = request
-    const head = requestHead(request, this.pool.hostHeader)
+    const head = requestHead(request, this.pool.ownHeaders)
     const fits = head.length + (body?.length ?? 0) <= scratch.length
     if (fits) {
       scratch.write(head, 0, "latin1")
@@ -252,10 +255,10 @@ export class UpstreamConnection implements ResponseSink {
 
 const ignore = (): void => {}
 
-const requestHead = (request: UpstreamRequest, hostHeader: string): string => {
+const requestHead = (request: UpstreamRequest, ownHeaders: string): string => {
   const { method, target, headerLines, body } = request
   const length = body !== undefined || method === "POST" ? `content-length: ${body?.length ?? 0}\r\n` : ""
-  return `${method} ${target} HTTP/1.1\r\n${hostHeader}${headerLines}${length}\r\n`
+  return `${method} ${target} HTTP/1.1\r\n${ownHeaders}${headerLines}${length}\r\n`
 }
 
 /** Shared by all sockets; `socket.data` is the connection. */

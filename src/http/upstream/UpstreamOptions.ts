@@ -1,3 +1,5 @@
+import type { PodAccess } from "../../core/PodAccess.ts"
+
 /** Limits of the HTTP/1.1 client towards pods; all apply to each pod on its own. */
 export interface UpstreamOptions {
   /** Sockets to one pod, busy and idle. */
@@ -7,7 +9,10 @@ export interface UpstreamOptions {
   /** Age at which an idle socket is dropped; below vLLM's keep-alive of 5 s, or we write into a closing socket. */
   readonly idleMaxMs: number
   readonly connectTimeoutMs: number
-  /** From the request's last byte being handed over to the first byte of the answer; a queue at the pod counts. */
+  /**
+   * From the request's last byte being handed over to the first byte of the answer's body; a queue at the pod counts.
+   * vLLM sends the head of a stream before its engine has seen the request.
+   */
   readonly firstByteTimeoutMs: number
   /** Longest silence inside an answer; time in which the client itself holds us up does not count. */
   readonly silenceTimeoutMs: number
@@ -16,8 +21,8 @@ export interface UpstreamOptions {
   readonly headersMax: number
   /** How often deadlines are looked at: the error of every timeout here. */
   readonly sweepMs: number
-  /** For pods reached by https. Default: the system's CAs, verified. */
-  readonly tls?: { readonly ca?: string; readonly rejectUnauthorized?: boolean } | undefined
+  /** Tokens and TLS. Default: no token, the system's CAs, verified. */
+  readonly access?: PodAccess | undefined
 }
 
 export const upstreamDefaults: UpstreamOptions = {

@@ -1,0 +1,65 @@
+import type { Decision, PodFailure, SchedulerPort } from "../../../actors/SchedulerPort.ts"
+import type { PodId } from "../../core/Pod.ts"
+import type { GatewayError } from "../../errors.ts"
+import type { ResponseHead } from "../upstream/UpstreamRequest.ts"
+import type { PodFault } from "./PodFault.ts"
+import type { RetryBudget } from "./RetryBudget.ts"
+
+/** Why a request that failed is not tried again. request-fault: two pods gave the same 500. */
+export type RetryDenial = "limit" | "unsafe" | "budget" | "request-fault" | "no-pod"
+
+/** A pod's own error answer, kept until it is known whether another pod does better. */
+export interface PodAnswer {
+  readonly head: ResponseHead
+  readonly pieces: ReadonlyArray<Uint8Array> | undefined
+  readonly pod: PodId
+}
+
+interface RetryTerms {
+  readonly retriesMax: number
+  /** Running the request twice does no harm. */
+  readonly repeatable: boolean
+  readonly budget: RetryBudget
+  readonly nowS: number
+}
+
+/** The failed tries of one request; made at the first of them. */
+export class Attempts {
+  readonly failedPods: Array<string> = []
+  /** The first that a pod gave. */
+  answer: PodAnswer | undefined
+  /** What the client hears when no pod answered: the last failure. */
+  error: GatewayError | undefined
+  /** Pods that answered 500: theirs or the request's fault, whichever the next pod shows. */
+  private suspects: Array<{ readonly id: PodId; readonly failure: PodFailure }> = []
+  private isRequestAtFault = false
+
+  failed(decision: Decision, { blame, why }: PodFault, scheduler: SchedulerPort): void {
+    const { address: { id }, reservation } = decision
+    this.failedPods.push(id)
+    if (blame === "pod") scheduler.podFailed(id, { reservation, why, sure: true })
+    if (blame !== "unsure") return
+    this.suspects.push({ id, failure: { reservation, why, sure: false } })
+    if (this.suspects.length > 1) this.isRequestAtFault = true
+  }
+
+  /** Takes a retry from the budget, or says why there is none. */
+  denial({ mayHaveRun }: PodFault, { budget, nowS, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
+    if (this.isRequestAtFault) return "request-fault"
+    if (this.failedPods.length > retriesMax) return "limit"
+    if (mayHaveRun && !repeatable) return "unsafe"
+    return budget.spend(nowS) ? undefined : "budget"
+  }
+
+  /** A pod did what others did not: those were at fault. */
+  served(scheduler: SchedulerPort): void {
+    for (const { failure, id } of this.suspects.splice(0)) scheduler.podFailed(id, { ...failure, sure: true })
+  }
+
+  /** No pod did it. One that nobody could be compared with stays in doubt. */
+  over(scheduler: SchedulerPort): void {
+    const suspects = this.suspects.splice(0)
+    if (this.isRequestAtFault) return
+    for (const { failure, id } of suspects) scheduler.podFailed(id, failure)
+  }
+}
