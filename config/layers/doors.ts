@@ -1,0 +1,112 @@
+import { Context, Effect, Layer, Ref, Schedule } from "effect"
+import { KeyRing } from "../../src/http/doors/KeyRing.ts"
+import { PodCredentials } from "../../src/http/doors/PodCredentials.ts"
+import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
+import { GatewayConfig } from "../GatewayConfig.ts"
+import { GatewayStartError } from "../GatewayStartError.ts"
+import { asksForKeys } from "../isOpenToAll.ts"
+import { namesFiles, readSecrets, type Secrets } from "../secretFiles.ts"
+
+/** Who may come in, and what the gateway shows the pods; kept as the configuration and its files say. */
+export class Doors extends Context.Tag("warmroute/Doors")<Doors, {
+  /** Undefined: no keys are asked for. */
+  readonly keys: KeyRing | undefined
+  readonly access: PodCredentials
+  /** Pods get a token of the gateway's own. */
+  readonly hasPodTokens: boolean
+  /** At the start; undefined: clients come without TLS. */
+  readonly tls: TlsPair | undefined
+  /** Calls `replace` with each later pair; it may throw. */
+  readonly followTls: (replace: (pair: TlsPair) => void) => void
+  /**
+   * Takes other settings, and reads all their files. Fails, and then nothing has changed, when a file is wrong or when
+   * keys or TLS would be turned on or off, which takes a restart.
+   */
+  readonly reload: (config: GatewayConfig) => Effect.Effect<void, GatewayStartError>
+}>() {}
+
+const read = (config: GatewayConfig): Effect.Effect<Secrets, GatewayStartError> =>
+  Effect.tryPromise({
+    try: () => readSecrets(config, process.env),
+    catch: (cause) => new GatewayStartError({ message: cause instanceof Error ? cause.message : String(cause) })
+  })
+
+const hasTokens = ({ podAccess: { tokenPath, tokenPaths, tokenVariable } }: GatewayConfig): boolean =>
+  tokenPath !== undefined || tokenVariable !== undefined || Object.keys(tokenPaths).length > 0
+
+/** What can't change while the gateway runs. */
+const refusal = (before: GatewayConfig, after: GatewayConfig): string | undefined => {
+  if (asksForKeys(before) !== asksForKeys(after)) return "auth: keys can only be asked for, or no more, from a start on"
+  if (hasTokens(before) !== hasTokens(after)) return "podAccess: tokens can only begin or end with a start"
+  return (before.listen.tls === undefined) === (after.listen.tls === undefined)
+    ? undefined
+    : "listen.tls: TLS can only begin or end with a start"
+}
+
+const make = Effect.gen(function*() {
+  const started = yield* GatewayConfig
+  const first = yield* read(started)
+  const current = yield* Ref.make({ config: started, secrets: first, fault: "" })
+  const { limits, models } = started
+  const keys = asksForKeys(started)
+    ? new KeyRing({
+      openRequestsPerKeyMax: limits.openRequestsPerKeyMax,
+      aliases: new Map(Object.entries(models.aliases)),
+      nowMs: Date.now
+    }, first.keys)
+    : undefined
+  const access = new PodCredentials(first.pods)
+  let replaceTls: (pair: TlsPair) => void = () => {}
+  const apply = (config: GatewayConfig, secrets: Secrets) =>
+    Effect.gen(function*() {
+      const before = yield* Ref.get(current)
+      if (secrets.tls !== undefined && !Bun.deepEquals(secrets.tls, before.secrets.tls)) {
+        const pair = secrets.tls
+        yield* Effect.try({
+          try: () => replaceTls(pair),
+          catch: (cause) => new GatewayStartError({ message: `listen.tls: ${String(cause)}` })
+        })
+        yield* Effect.logInfo("doors: new connections of clients get the new certificate")
+      }
+      if (!Bun.deepEquals(secrets.keys, before.secrets.keys)) {
+        keys?.replaceKeys(secrets.keys)
+        yield* Effect.logInfo(`doors: ${secrets.keys.length} keys are good from now on`)
+      }
+      if (!Bun.deepEquals(secrets.pods, before.secrets.pods)) {
+        access.replace(secrets.pods)
+        yield* Effect.logInfo("doors: pods are shown the new secrets")
+      }
+      yield* Ref.set(current, { config, secrets, fault: "" })
+    })
+  const look = Effect.gen(function*() {
+    const { config, fault } = yield* Ref.get(current)
+    if (!namesFiles(config)) return
+    yield* Effect.flatMap(read(config), (secrets) => apply(config, secrets)).pipe(
+      Effect.catchAll(({ message }) =>
+        Effect.gen(function*() {
+          if (message !== fault) yield* Effect.logWarning(`doors: ${message}; what was read before stays good`)
+          yield* Ref.update(current, (before) => ({ ...before, fault: message }))
+        })
+      )
+    )
+  })
+  yield* Effect.forkScoped(Effect.schedule(look, Schedule.spaced(limits.secretsPoll)))
+  return {
+    keys,
+    access,
+    hasPodTokens: hasTokens(started),
+    tls: first.tls,
+    followTls: (replace: (pair: TlsPair) => void) => {
+      replaceTls = replace
+    },
+    reload: (config: GatewayConfig) =>
+      Effect.gen(function*() {
+        const before = yield* Ref.get(current)
+        const why = refusal(before.config, config)
+        if (why !== undefined) return yield* new GatewayStartError({ message: why })
+        yield* apply(config, yield* read(config))
+      })
+  }
+})
+
+export const layer: Layer.Layer<Doors, GatewayStartError, GatewayConfig> = Layer.scoped(Doors, make)

@@ -1,0 +1,144 @@
+import { Either, ParseResult, Schema } from "effect"
+import { X509Certificate } from "node:crypto"
+import { open, stat } from "node:fs/promises"
+import type { PodId } from "../src/core/Pod.ts"
+import type { PodTls } from "../src/core/PodAccess.ts"
+import type { ClientKey } from "../src/http/doors/clientKey.ts"
+import type { PodSecrets } from "../src/http/doors/PodCredentials.ts"
+import { checkPair, type TlsPair } from "../src/http/doors/TlsPair.ts"
+import { clientKey, KeyList } from "./doorsSection.ts"
+import type { GatewayConfig } from "./GatewayConfig.ts"
+import type { Environment } from "./textSources.ts"
+
+/** Everything secret that the configuration points to, read. */
+export interface Secrets {
+  readonly keys: ReadonlyArray<ClientKey>
+  readonly pods: PodSecrets
+  /** Undefined: clients come without TLS. */
+  readonly tls: TlsPair | undefined
+}
+
+/** A list of keys is short, a certificate shorter. */
+const FILE_BYTES_MAX = 4 * 1024 * 1024
+
+type Doors = Pick<GatewayConfig, "auth" | "limits" | "listen" | "podAccess">
+
+/** Rejects with an Error that names the setting and the file, and never says what is in it. */
+export const readSecrets = async (config: Doors, environment: Environment): Promise<Secrets> => ({
+  keys: await readKeys(config),
+  pods: {
+    token: await readToken(config.podAccess, environment),
+    tokens: await readPodTokens(config.podAccess),
+    tls: await readPodTls(config.podAccess)
+  },
+  tls: config.listen.tls === undefined
+    ? undefined
+    : await readPair("listen.tls", config.listen.tls.certPath, config.listen.tls.keyPath)
+})
+
+/** Whether a file could change anything. */
+export const namesFiles = ({ auth, listen, podAccess }: Doors): boolean =>
+  auth.keysPath !== undefined || listen.tls !== undefined || podAccess.tokenPath !== undefined ||
+  podAccess.caPath !== undefined || podAccess.certPath !== undefined || Object.keys(podAccess.tokenPaths).length > 0
+
+const decodeKeys = Schema.decodeUnknownEither(KeyList, { onExcessProperty: "error" })
+
+const readKeys = async ({ auth, limits }: Doors): Promise<ReadonlyArray<ClientKey>> => {
+  const written = auth.keysPath === undefined ? [] : await readKeyFile(auth.keysPath)
+  const keys = [...auth.keys.map(clientKey), ...written]
+  if (keys.length > limits.keysMax) throw new Error(`auth: ${keys.length} keys are more than limits.keysMax`)
+  const names = new Set(auth.keys.map(({ name }) => name))
+  const digests = new Set(auth.keys.map(({ hash }) => hash))
+  const twice = written.find(({ name, sha256 }) => names.has(name) || digests.has(sha256))
+  if (twice !== undefined) throw new Error(`auth.keysPath: the key "${twice.name}" is one of auth.keys already`)
+  return keys
+}
+
+const readKeyFile = async (path: string): Promise<ReadonlyArray<ClientKey>> => {
+  const text = await readSecret("auth.keysPath", path)
+  let value: unknown
+  try {
+    value = Bun.YAML.parse(text)
+  } catch {
+    throw new Error(`auth.keysPath: ${path} is not YAML`)
+  }
+  const decoded = decodeKeys(value)
+  if (Either.isRight(decoded)) return decoded.right.map(clientKey)
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)[0]
+  const place = issue?.path.length === 0 ? "the list" : `[${issue?.path.join("].")}`
+  // What is expected may be said, what is there not: it may be a key.
+  const why = /^Expected (.*), actual /s.exec(issue?.message ?? "")?.[1]
+  throw new Error(`auth.keysPath: ${path}: ${place} ${why === undefined ? issue?.message : `must be ${why}`}`)
+}
+
+const readToken = async (
+  { tokenPath, tokenVariable }: GatewayConfig["podAccess"],
+  environment: Environment
+): Promise<string | undefined> => {
+  if (tokenPath !== undefined) return tokenIn("podAccess.tokenPath", await readSecret("podAccess.tokenPath", tokenPath))
+  if (tokenVariable === undefined) return undefined
+  const text = environment[tokenVariable]
+  if (text === undefined) throw new Error(`podAccess.tokenVariable: there is no variable ${tokenVariable}`)
+  return tokenIn(`podAccess.tokenVariable: ${tokenVariable}`, text)
+}
+
+const readPodTokens = async ({ tokenPaths }: GatewayConfig["podAccess"]): Promise<ReadonlyMap<PodId, string>> => {
+  const tokens = new Map<PodId, string>()
+  for (const [id, path] of Object.entries(tokenPaths)) {
+    const setting = `podAccess.tokenPaths.${id}`
+    tokens.set(id as PodId, tokenIn(setting, await readSecret(setting, path)))
+  }
+  return tokens
+}
+
+const tokenIn = (setting: string, text: string): string => {
+  const token = text.trim()
+  if (/^[\x21-\x7e]+$/.test(token)) return token
+  throw new Error(`${setting} holds no token: it must be one word of ASCII`)
+}
+
+const readPodTls = async ({ caPath, certPath, keyPath }: GatewayConfig["podAccess"]): Promise<PodTls> => {
+  const ca = caPath === undefined ? {} : { ca: await readAuthorities(caPath) }
+  return certPath === undefined || keyPath === undefined
+    ? ca
+    : { ...ca, ...await readPair("podAccess.certPath", certPath, keyPath) }
+}
+
+const readAuthorities = async (path: string): Promise<string> => {
+  const ca = await readSecret("podAccess.caPath", path)
+  try {
+    new X509Certificate(ca)
+  } catch {
+    throw new Error(`podAccess.caPath: ${path} is no PEM file of certificates`)
+  }
+  return ca
+}
+
+const readPair = async (setting: string, certPath: string, keyPath: string): Promise<TlsPair> => {
+  const pair = { cert: await readSecret(setting, certPath), key: await readSecret(setting, keyPath) }
+  try {
+    checkPair(pair)
+  } catch (cause) {
+    throw new Error(`${setting}: ${certPath} and ${keyPath}: ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+  return pair
+}
+
+const readSecret = async (setting: string, path: string): Promise<string> => {
+  try {
+    const found = await stat(path)
+    // Opening a pipe would wait for its writer.
+    if (!found.isFile()) throw new Error("is not a plain file")
+    if (found.size > FILE_BYTES_MAX) throw new Error(`is longer than ${FILE_BYTES_MAX} bytes`)
+    const file = await open(path)
+    try {
+      return await file.readFile("utf8")
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const why = code === "ENOENT" ? "does not exist" : code === "EACCES" ? "may not be read by this user" : message
+    throw new Error(`${setting}: ${path} ${why}`)
+  }
+}

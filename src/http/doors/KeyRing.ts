@@ -1,0 +1,81 @@
+import { GatewayError, Unauthorized } from "../../errors.ts"
+import { type ClientKey, keyDigest, presentedKey } from "./clientKey.ts"
+import { KeyHolder } from "./KeyHolder.ts"
+import { KeyLease } from "./KeyLease.ts"
+
+export interface KeyRingOptions {
+  /** Open requests of a key that has no limit of its own. */
+  readonly openRequestsPerKeyMax: number
+  /** Name a client uses → model the pods serve. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** Wall clock, since keys end at a date. */
+  readonly nowMs: () => number
+}
+
+/** Why requests were turned away without a valid key. */
+export type Refusal = Unauthorized["code"]
+
+/**
+ * The keys that open the gateway. A presented key is hashed and its hash looked up: how long that takes depends on
+ * the hash alone, which says nothing of how near a guess came.
+ */
+export class KeyRing {
+  readonly refusals: Record<Refusal, number> = { missing_api_key: 0, invalid_api_key: 0, expired_api_key: 0 }
+  private readonly options: KeyRingOptions
+  private byDigest: ReadonlyMap<string, KeyHolder> = new Map()
+  private byName: ReadonlyMap<string, KeyHolder> = new Map()
+
+  constructor(options: KeyRingOptions, keys: ReadonlyArray<ClientKey>) {
+    this.options = options
+    this.replaceKeys(keys)
+  }
+
+  /** In one step; open requests go on. Keys of a name that was there keep what they have used. Hashes and names differ. */
+  replaceKeys(keys: ReadonlyArray<ClientKey>): void {
+    const { aliases, nowMs } = this.options
+    const byDigest = new Map<string, KeyHolder>()
+    const byName = new Map<string, KeyHolder>()
+    for (const key of keys) {
+      const known = this.byName.get(key.name)
+      const holder = known ?? new KeyHolder(key, aliases, nowMs())
+      known?.grant(key, aliases, nowMs())
+      byDigest.set(key.sha256, holder)
+      byName.set(key.name, holder)
+    }
+    this.byDigest = byDigest
+    this.byName = byName
+  }
+
+  holders(): Iterable<KeyHolder> {
+    return this.byName.values()
+  }
+
+  /** Who asks. Throws Unauthorized. */
+  holderOf(headers: Headers): KeyHolder {
+    const key = presentedKey(headers)
+    if (key === undefined) throw this.refuse("missing_api_key", missingText)
+    const holder = this.byDigest.get(keyDigest(key))
+    if (holder === undefined) throw this.refuse("invalid_api_key", "the API key is not one of this gateway's")
+    if (holder.expired(this.options.nowMs())) throw this.refuse("expired_api_key", "the API key has expired")
+    return holder
+  }
+
+  /** Takes a request in. Throws Unauthorized or KeyLimited. */
+  admit(headers: Headers): KeyLease {
+    const holder = this.holderOf(headers)
+    try {
+      holder.enter(this.options.openRequestsPerKeyMax, this.options.nowMs())
+    } catch (cause) {
+      if (cause instanceof GatewayError) holder.refused++
+      throw cause
+    }
+    return new KeyLease(holder, this.options.nowMs)
+  }
+
+  private refuse(code: Refusal, message: string): Unauthorized {
+    this.refusals[code]++
+    return new Unauthorized(code, message)
+  }
+}
+
+const missingText = "this gateway asks for an API key, as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""

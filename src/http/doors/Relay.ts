@@ -1,0 +1,81 @@
+import type { Socket } from "bun"
+
+/** One of the two sockets of a relay. */
+export interface RelaySide {
+  readonly relay: Relay
+  readonly isClient: boolean
+}
+
+type RelaySocket = Socket<RelaySide>
+
+/** Two sockets joined byte for byte: what one can't take yet stops the reading of the other. */
+export class Relay {
+  readonly clientAddress: string
+  private readonly client: RelaySocket
+  private readonly whenOver: () => void
+  private server: RelaySocket | undefined
+  private readonly waiting: Record<"client" | "server", Array<Uint8Array>> = { client: [], server: [] }
+  private over = false
+
+  constructor(client: RelaySocket, whenOver: () => void) {
+    this.client = client
+    this.clientAddress = client.remoteAddress
+    this.whenOver = whenOver
+  }
+
+  joined(server: RelaySocket): void {
+    if (this.over) return void server.terminate()
+    this.server = server
+    this.flush("server")
+  }
+
+  received({ isClient }: RelaySide, bytes: Uint8Array): void {
+    const to = isClient ? "server" : "client"
+    const socket = this[to]
+    const wrote = socket === undefined || this.waiting[to].length > 0 ? 0 : Math.max(0, socket.write(bytes))
+    if (wrote === bytes.length) return
+    this.waiting[to].push(bytes.slice(wrote))
+    this.from(to)?.pause()
+  }
+
+  drained({ isClient }: RelaySide): void {
+    this.flush(isClient ? "client" : "server")
+  }
+
+  /** One side is gone; what it had sent before still goes to the client. */
+  closed({ isClient }: RelaySide): void {
+    if (this.over) return
+    this.over = true
+    if (isClient) this.server?.terminate()
+    else if (this.waiting.client.length === 0) this.client.end()
+    this.whenOver()
+  }
+
+  private flush(to: "client" | "server"): void {
+    const socket = this[to]
+    const waiting = this.waiting[to]
+    for (let next = waiting[0]; next !== undefined && socket !== undefined; next = waiting[0]) {
+      const wrote = Math.max(0, socket.write(next))
+      if (wrote < next.length) {
+        waiting[0] = next.subarray(wrote)
+        return
+      }
+      waiting.shift()
+    }
+    if (this.over && to === "client") this.client.end()
+    else this.from(to)?.resume()
+  }
+
+  private from(to: "client" | "server"): RelaySocket | undefined {
+    return to === "server" ? this.client : this.server
+  }
+}
+
+/** For the sockets of either side. */
+export const relayHandlers = {
+  binaryType: "uint8array",
+  data: (socket: RelaySocket, bytes: Uint8Array) => socket.data.relay.received(socket.data, bytes),
+  drain: (socket: RelaySocket) => socket.data.relay.drained(socket.data),
+  close: (socket: RelaySocket) => socket.data.relay.closed(socket.data),
+  error: (socket: RelaySocket) => void socket.terminate()
+} as const

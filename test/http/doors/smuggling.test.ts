@@ -1,0 +1,165 @@
+import { describe, expect, test } from "bun:test"
+import { RawPod } from "../RawPod.ts"
+import { TestFront } from "../TestFront.ts"
+import { rawExchange, statuses } from "./rawClient.ts"
+
+const path = "/v1/completions"
+const body = "{\"model\":\"m\",\"prompt\":\"p\"}"
+const host = "Host: gateway.test\r\n"
+const sized = `Content-Length: ${body.length}\r\n`
+const inner = `POST /evil HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`
+const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+
+const okPod = () => new RawPod((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
+
+/** What the gateway answers to the bytes, and what of it reached the pod. */
+const sent = async (bytes: string, until?: string) => {
+  using pod = okPod()
+  await using front = new TestFront([pod.address])
+  const received = await rawExchange(front.server.port, bytes, until)
+  await front.quiet()
+  return { statuses: statuses(received), received, pod: pod.received.join("") }
+}
+
+describe("a request whose end is told in two ways is refused, and no pod hears of it", () => {
+  const post = `POST ${path} HTTP/1.1\r\n${host}`
+  test.each([
+    ["two lengths that differ", `${post}Content-Length: 5\r\n${sized}\r\n${body}${inner}`],
+    ["two lengths that agree", `${post}${sized}${sized}Connection: close\r\n\r\n${body}`],
+    ["a list of lengths", `${post}Content-Length: ${body.length}, ${body.length}\r\n\r\n${body}`],
+    ["a length before chunks", `${post}${sized}Transfer-Encoding: chunked\r\n\r\n${chunked}${inner}`],
+    ["chunks before a length", `${post}Transfer-Encoding: chunked\r\n${sized}\r\n${chunked}${inner}`],
+    ["chunks twice", `${post}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n${chunked}${inner}`],
+    ["chunks in another coding", `${post}Transfer-Encoding: gzip, chunked\r\n\r\n${chunked}`],
+    ["almost chunks", `${post}Transfer-Encoding: xchunked\r\n\r\n${chunked}`],
+    ["a blank before the colon", `${post}Transfer-Encoding : chunked\r\n${sized}\r\n${body}`],
+    ["a length with a sign", `${post}Content-Length: +${body.length}\r\n\r\n${body}`],
+    ["a negative length", `${post}Content-Length: -1\r\n\r\n${body}`],
+    ["a hexadecimal length", `${post}Content-Length: 0x1a\r\n\r\n${body}`],
+    ["a folded header", `${post}X-A: b\r\n Content-Length: 5\r\n${sized}\r\n${body}`],
+    ["a line feed alone", `${post}X-A: b\nX-B: c\r\n${sized}\r\n${body}`],
+    ["a carriage return alone", `${post}X-A: b\rX-B: c\r\n${sized}\r\n${body}`],
+    ["a zero byte", `${post}X-A: b\0c\r\n${sized}\r\n${body}`],
+    ["a chunk size that is none", `${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n${body}\r\n0\r\n\r\n`],
+    ["chunks ended by line feeds", `${post}Transfer-Encoding: chunked\r\n\r\n${chunked.replaceAll("\r\n", "\n")}`]
+  ])("%s", async (_name, bytes) => {
+    const { pod, statuses } = await sent(bytes)
+    expect(statuses).toEqual([400])
+    expect(pod).toBe("")
+  })
+})
+
+describe("targets", () => {
+  const end = `${host}${sized}Connection: close\r\n\r\n${body}`
+  test.each([
+    [`http://evil.test:81${path}?a=b`, `POST ${path}?a=b HTTP/1.1`],
+    [`/v1/../v1/./completions?x=/../y`, `POST ${path}?x=/../y HTTP/1.1`],
+    [`${path}?a=%0d%0aX-Evil:%20b`, `POST ${path}?a=%0d%0aX-Evil:%20b HTTP/1.1`]
+  ])("%s reaches the route's own path on a pod of ours and nothing else", async (target, line) => {
+    using pod = okPod()
+    await using front = new TestFront([pod.address])
+    expect(statuses(await rawExchange(front.server.port, `POST ${target} HTTP/1.1\r\n${end}`))).toEqual([200])
+    expect(pod.received.map((text) => text.split("\r\n").slice(0, 2))).toEqual([[line, `host: ${pod.address.id}`]])
+  })
+
+  test.each([
+    "/v1/completions/../../metrics/../evil",
+    "/v1%2fcompletions",
+    "/v1/%2e%2e/v1/completions%00",
+    "//evil.test/v1/completions",
+    "/http://evil.test/v1/completions",
+    "*"
+  ])("%s is no route", async (target) => {
+    const { pod, statuses } = await sent(`POST ${target} HTTP/1.1\r\n${end}`)
+    expect(statuses.length).toBe(1)
+    expect([400, 404]).toContain(statuses[0] ?? 0)
+    expect(pod).toBe("")
+  })
+
+  test("CONNECT opens no tunnel", async () => {
+    const { pod, statuses } = await sent(`CONNECT evil.test:80 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    expect(statuses.length).toBe(1)
+    expect([400, 404, 405]).toContain(statuses[0] ?? 0)
+    expect(pod).toBe("")
+  })
+
+  test.each(["a b", "a\tb", "x=\u0001", "\u00e9"])("a target with %j in it is refused or encoded", async (text) => {
+    const { pod } = await sent(`POST ${path}?${text} HTTP/1.1\r\n${end}`)
+    expect(pod === "" || /^POST \/v1\/completions\?[\x21-\x7e]* HTTP\/1\.1\r\n/.test(pod)).toBe(true)
+  })
+
+  test.each(["evil.test?x=", "evil.test/v1/x?y", "a b", "evil.test#"])(
+    "the host %s changes no target",
+    async (name) => {
+      const { pod } = await sent(
+        `POST ${path}?q=1 HTTP/1.1\r\nHost: ${name}\r\n${sized}Connection: close\r\n\r\n${body}`
+      )
+      expect(pod === "" || pod.startsWith(`POST ${path}?q=1 HTTP/1.1\r\nhost: 127.0.0.1:`)).toBe(true)
+    }
+  )
+})
+
+describe("headers", () => {
+  test("by which gateways and pods talk among themselves are no client's to set", async () => {
+    const names = [
+      "x-warmroute-pod",
+      "x-gateway-destination-endpoint",
+      "x-gateway-destination-endpoint-subset",
+      "x-gateway-model-name-rewrite",
+      "x-llm-d-inference-objective",
+      "x-prefiller-host-port",
+      "x-encoder-hosts-ports",
+      "x-data-parallel-rank",
+      "x-data-parallel-host-port",
+      "x-envoy-original-dst-host"
+    ]
+    const lines = names.map((name) => `${name}: 10.9.9.9:1\r\n`).join("")
+    const { pod, statuses } = await sent(
+      `POST ${path} HTTP/1.1\r\n${host}${lines}X-Mine: kept\r\n${sized}Connection: close\r\n\r\n${body}`
+    )
+    expect(statuses).toEqual([200])
+    expect(pod).not.toContain("10.9.9.9")
+    expect(pod).toContain("x-mine: kept\r\n")
+  })
+
+  test("that a client declares its connection's own don't go on, and the framing is ours", async () => {
+    const { pod } = await sent(
+      `POST ${path} HTTP/1.1\r\n${host}Connection: close, x-hop\r\nX-Hop: 1\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`
+    )
+    expect(pod).not.toMatch(/x-hop|transfer-encoding|\bte:|trailers/i)
+    expect(pod.match(/content-length/gi)).toEqual(["content-length"])
+    expect(pod).toContain(`\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  })
+
+  // Bun closes the connection of a client that does not wait for its answer; RFC 9112 lets a server do so.
+  test("a request behind one that is not answered yet is no part of it", async () => {
+    const one = `POST ${path} HTTP/1.1\r\n${host}${sized}\r\n${body}`
+    const { pod } = await sent(`${one}POST ${path}?second HTTP/1.1\r\n${host}${sized}Connection: close\r\n\r\n${body}`)
+    for (const request of pod.split(/(?=POST \/)/)) expect(request.split("\r\n\r\n")[1] ?? body).toBe(body)
+  })
+})
+
+test("a pod's redirect is not followed", async () => {
+  using elsewhere = okPod()
+  using pod = new RawPod((socket) =>
+    socket.write(
+      `HTTP/1.1 307 Temporary Redirect\r\nlocation: http://${elsewhere.address.id}/v1/x\r\ncontent-length: 0\r\n\r\n`
+    )
+  )
+  await using front = new TestFront([pod.address])
+  const answer = await front.post(path, { model: "m", prompt: "p" }, { redirect: "manual" })
+  expect(answer.status).toBe(307)
+  expect(pod.received.length).toBe(1)
+  expect(elsewhere.connections).toBe(0)
+})
+
+test("a body can't name a host that the pod would fetch KV blocks from", async () => {
+  using pod = okPod()
+  await using front = new TestFront([pod.address])
+  const transfer = { do_remote_prefill: true, remote_host: "10.9.9.9", remote_port: 1 }
+  const answer = await front.post(path, { model: "m", prompt: "p", kv_transfer_params: transfer })
+  expect(answer.status).toBe(400)
+  expect(await answer.json()).toMatchObject({ error: { param: "kv_transfer_params" } })
+  expect((await front.post(path, { model: "m", prompt: "p", kv_transfer_params: null })).status).toBe(200)
+  expect(pod.received.length).toBe(1)
+})
