@@ -1,6 +1,7 @@
 import { Duration, Effect, Option, Ref, Schedule, Stream } from "effect"
-import { type PodAddress, samePodLabels } from "../core/Pod.ts"
+import type { PodAddress } from "../core/Pod.ts"
 import { DiscoveryError } from "./Discovery.ts"
+import { samePods } from "./samePods.ts"
 
 type PodList = ReadonlyArray<PodAddress>
 
@@ -9,14 +10,6 @@ interface Seen {
   /** Why the last reading failed, so that a lasting fault is logged once. */
   readonly fault: string | undefined
 }
-
-const samePods = (one: PodList, other: PodList): boolean =>
-  one.length === other.length &&
-  one.every((pod, index) => {
-    const twin = other[index]
-    return pod.id === twin?.id && pod.tls === twin.tls && pod.preset === twin.preset &&
-      pod.name === twin.name && samePodLabels(pod.labels, twin.labels)
-  })
 
 /** First complaint about a list of pods, or undefined. Two entries of one id would count one pod twice. */
 export const faultOfList = (pods: PodList, podsMax: number): string | undefined => {
