@@ -28,7 +28,7 @@ export interface EmulatedPodOptions {
   readonly maxNumSeqs?: number
   /** Requests that may wait before new ones get 503; default 10000, since a queue without end is nobody's wish. */
   readonly maxNumQueuedRequests?: number
-  /** Output tokens in a piece of a stream after its first token; default 1. */
+  /** Output tokens in a piece of a stream after its first token, and in an event of chat and completions; default 1. */
   readonly streamInterval?: number
   /** Names of LoRA adapters, served as models beside the base one. */
   readonly loraAdapters?: ReadonlyArray<string>

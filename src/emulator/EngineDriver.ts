@@ -20,13 +20,13 @@ export interface EngineDriverOptions {
  */
 export class EngineDriver {
   readonly engine: EngineModel<Generation>
+  readonly streamInterval: number
   /** Ended generations by how they ended. */
   readonly endings = { stop: 0, length: 0, abort: 0 }
   rejections = 0
 
   private readonly speed: number
   private readonly maxNumQueuedRequests: number
-  private readonly streamInterval: number
   private readonly startedMs = performance.now()
   /** End of the step under way, or of the last one. */
   private busyUntilS = 0

@@ -23,23 +23,26 @@ export const chatStreamShape = (
   const usage = (outputTokens: number): string =>
     call.continuousUsage ? `,"usage":${continuousUsageJson(call.promptTokens.length, outputTokens)}` : ""
   const plainEnd = `,"logprobs":null,"finish_reason":null,"token_ids":null}]`
-  const isPlain = call.topLogprobs === undefined && !call.returnTokenIds && !call.continuousUsage
+  const isPlain = pod.driver.streamInterval === 1 && call.topLogprobs === undefined && !call.returnTokenIds &&
+    !call.continuousUsage
 
-  const chunk = (choice: number, generation: Generation, index: number): string => {
+  const { streamInterval } = pod.driver
+
+  const chunk = (choice: number, generation: Generation, from: number, to: number): string => {
     const { plan } = generation
-    const isLast = index === plan.tokenCount - 1
-    const text = jsonInner(plan.piece(index))
+    const isLast = to === plan.tokenCount
+    const text = jsonInner(plan.text(from, to))
     const logprobs = call.topLogprobs === undefined
       ? "null"
-      : JSON.stringify(chatLogprobs(pod, generation, index, index + 1, call.topLogprobs))
-    const ids = call.returnTokenIds ? `[${plan.tokens[index]}]` : "null"
+      : JSON.stringify(chatLogprobs(pod, generation, from, to, call.topLogprobs))
+    const ids = call.returnTokenIds ? `[${plan.tokens.slice(from, to).join(",")}]` : "null"
     const finish = isLast
       ? `"${plan.finishReason}","stop_reason":${JSON.stringify(plan.stopReason)}`
       : "null"
     const fingerprint = isLast && !call.includeUsage ? `,"system_fingerprint":"${systemFingerprint}"` : ""
     return dataEvent(
       `${start}{"index":${choice},${opening(text)},"logprobs":${logprobs},"finish_reason":${finish},` +
-        `"token_ids":${ids}}]${usage(index + 1)}${fingerprint}}`
+        `"token_ids":${ids}}]${usage(to)}${fingerprint}}`
     )
   }
 
@@ -64,7 +67,9 @@ export const chatStreamShape = (
       let text = ""
       let index = from
       for (; index < plainUntil; index++) text += `${before}${opening(jsonInner(plan.piece(index)))}${plainEnd}}\n\n`
-      for (; index < to; index++) text += chunk(choice, generation, index)
+      for (; index < to; index += streamInterval) {
+        text += chunk(choice, generation, index, Math.min(to, index + streamInterval))
+      }
       return text
     },
     tail: () => {

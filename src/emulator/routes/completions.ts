@@ -126,22 +126,24 @@ const completionStreamShape = (
     `"model":${JSON.stringify(call.model)},"choices":[`
   const { includeUsage, continuousUsage, returnTokenIds } = call.sampling
 
-  const chunk = (choice: number, index: number): string => {
+  const { streamInterval } = pod.driver
+
+  const chunk = (choice: number, from: number, to: number): string => {
     const generation = generations[choice]!
     const { plan, request } = generation
-    const isLast = index === plan.tokenCount - 1
+    const isLast = to === plan.tokenCount
     const promptTokens = call.prompts[Math.floor(choice / call.sampling.choices)]!
-    const echoed = call.echo && index === 0 ? jsonInner(pod.tokenizer.decode(promptTokens)) : ""
+    const echoed = call.echo && from === 0 ? jsonInner(pod.tokenizer.decode(promptTokens)) : ""
     const logprobs = call.topLogprobs === undefined
       ? "null"
-      : JSON.stringify(completionLogprobs(pod, generation, index, index + 1, call.topLogprobs, []))
+      : JSON.stringify(completionLogprobs(pod, generation, from, to, call.topLogprobs, []))
     const finish = isLast ? `"${plan.finishReason}"` : "null"
-    const promptIds = returnTokenIds && index === 0 ? JSON.stringify(promptTokens) : "null"
-    const ids = returnTokenIds ? `[${plan.tokens[index]}]` : "null"
-    const usage = continuousUsage ? `,"usage":${continuousUsageJson(request.promptTokens, index + 1)}` : ""
+    const promptIds = returnTokenIds && from === 0 ? JSON.stringify(promptTokens) : "null"
+    const ids = returnTokenIds ? `[${plan.tokens.slice(from, to).join(",")}]` : "null"
+    const usage = continuousUsage ? `,"usage":${continuousUsageJson(request.promptTokens, to)}` : ""
     const fingerprint = isLast && !includeUsage ? `,"system_fingerprint":"${systemFingerprint}"` : ""
     return dataEvent(
-      `${start}{"index":${choice},"text":"${echoed}${jsonInner(plan.piece(index))}","logprobs":${logprobs},` +
+      `${start}{"index":${choice},"text":"${echoed}${jsonInner(plan.text(from, to))}","logprobs":${logprobs},` +
         `"finish_reason":${finish},"stop_reason":${JSON.stringify(isLast ? plan.stopReason : null)},` +
         `"prompt_token_ids":${promptIds},"token_ids":${ids}}]${usage}${fingerprint}}`
     )
@@ -151,7 +153,9 @@ const completionStreamShape = (
     head: () => "",
     tokens: (choice, from, to) => {
       let text = ""
-      for (let index = from; index < to; index++) text += chunk(choice, index)
+      for (let index = from; index < to; index += streamInterval) {
+        text += chunk(choice, index, Math.min(to, index + streamInterval))
+      }
       return text
     },
     tail: () => {
