@@ -51,7 +51,8 @@ describe("warmroute simulate", () => {
     [["--policy", "best"], `there is no policy "best"`],
     [["--trace", "nowhere.jsonl"], "can't read nowhere.jsonl"],
     [["--trace", "package.json"], "package.json is no mooncake trace: line 1: not JSON"],
-    [["--hardware", "abacus"], `no hardware "abacus"`]
+    [["--hardware", "abacus"], `no hardware "abacus"`],
+    [["--fleet", "navy"], `no fleet "navy"; there are: even, half-slow`]
   ])("with %p says what is wrong and exits with 1", async (args, reason) => {
     const { status, stderr } = await simulate(...args)
     expect(status).toBe(1)
