@@ -199,7 +199,7 @@ describe("the openai package, when things go wrong", () => {
     await gateway.healthyPods(1)
     const error = await rejectionOf(clientOf(gateway).chat.completions.create({ model: "tiny", messages }))
     expect((error as InternalServerError).status).toBe(504)
-    expect((error as InternalServerError).code).toBe("timed_out")
+    expect((error as InternalServerError).code).toBe("first_byte_timed_out")
     await (await taken.promise).closed
     await gateway.becomesIdle()
     await gateway.stop()

@@ -80,8 +80,12 @@ describe.each(pods)("recorded answers, $how, pass unchanged", ({ options }) => {
     const through = await ask(gateway.url, exchange)
     expect(through.status).toBe(direct.status)
     expect(comparedHeaders(through)).toEqual(comparedHeaders(direct))
-    expect(Buffer.from(through.body).equals(Buffer.from(direct.body))).toBe(true)
-    expect(through.complete).toBe(direct.complete)
+    expect(Buffer.from(through.body.subarray(0, direct.body.length)).equals(Buffer.from(direct.body))).toBe(true)
+    // Where the pod broke off, the gateway ends the stream with an event of its own.
+    const added = Buffer.from(through.body.subarray(direct.body.length)).toString().trimStart()
+    expect(added).toStartWith(direct.complete ? "" : "data: {\"error\":{")
+    expect(added === "").toBe(direct.complete)
+    expect(through.complete).toBe(true)
     expect(headerOf(through.headers, "x-warmroute-pod")).toBe(new URL(pod.url).host)
   })
 
