@@ -150,8 +150,17 @@ const Limits = Schema.Struct({
   requestTimeout: setting(DurationText, Duration.hours(1)),
   /** How long a pod that left the configuration or discovery may finish its requests. Default 5 minutes. */
   podDrainGrace: setting(DurationText, Duration.minutes(5)),
+  /** At SIGTERM, how long the gateway still takes requests, already not ready, so that whoever balances hears of it. Default 5 seconds. */
+  shutdownDelay: setting(DurationText, Duration.seconds(5)),
   /** At a stop of the gateway, how long running requests may go on before they are cut. Default 30 seconds. */
   shutdownGrace: setting(DurationText, Duration.seconds(30))
+})
+
+const Reload = Schema.Struct({
+  /** Read the configuration's file again when it changes; SIGHUP and `POST /warmroute/reload` do so in any case. Default true. */
+  watch: setting(Schema.Boolean, true),
+  /** How often it is looked at where the system tells of no change. Default 5 seconds. */
+  poll: setting(DurationText, Duration.seconds(5))
 })
 
 const Snapshot = Schema.Struct({
@@ -221,6 +230,8 @@ export const GatewayConfigSchema = Schema.Struct({
   breaker: section(Breaker),
   /** The bound of everything that could grow or wait. */
   limits: section(Limits),
+  /** How a changed configuration reaches the running gateway. */
+  reload: section(Reload),
   /** What survives a restart. */
   snapshot: section(Snapshot),
   /** Decisions, predicted against observed TTFT; never a word of a prompt. */

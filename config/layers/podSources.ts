@@ -8,19 +8,43 @@ import { GatewayConfig } from "../GatewayConfig.ts"
 /** Where pods come from; the pool serves the union, and of two that name the same pod the earlier one counts. */
 export class PodSources extends Context.Tag("warmroute/PodSources")<PodSources, ReadonlyArray<Discovery>>() {}
 
-/** The sources that the configuration names: its own list, a file, a DNS name. */
+/** A source with what the configuration says of it. */
+interface NamedSource {
+  readonly said: unknown
+  readonly source: Discovery
+}
+
+/** Its own list, a file, a DNS name. */
+const namedSources = ({ discovery: { dns, file }, limits: { podsMax }, pods }: GatewayConfig): ReadonlyArray<NamedSource> => {
+  const sources: Array<NamedSource> = [{ said: pods, source: staticDiscovery(pods) }]
+  if (file !== undefined) {
+    const source = fileDiscovery({ path: file.path, pollMs: Duration.toMillis(file.poll), podsMax })
+    sources.push({ said: file, source })
+  }
+  if (dns !== undefined) {
+    const { interval, name, port, tls } = dns
+    const question = port === undefined ? { name, srv: true as const } : { name, port }
+    const source = dnsDiscovery({ ...question, tls, intervalMs: Duration.toMillis(interval), podsMax })
+    sources.push({ said: dns, source })
+  }
+  return sources
+}
+
+/** The sources of `after`; those of which the configuration says what it said before are the same as before. */
+export const sourcesAfter = (
+  sources: ReadonlyArray<Discovery>,
+  before: GatewayConfig,
+  after: GatewayConfig
+): ReadonlyArray<Discovery> => {
+  const were = namedSources(before)
+  return namedSources(after).map(({ said, source }) => {
+    const same = were.some((was) => was.source.name === source.name && Bun.deepEquals(was.said, said, true))
+    return (same ? sources.find(({ name }) => name === source.name) : undefined) ?? source
+  })
+}
+
+/** The sources that the configuration names. */
 export const layer: Layer.Layer<PodSources, never, GatewayConfig> = Layer.effect(
   PodSources,
-  Effect.map(GatewayConfig, ({ discovery: { dns, file }, limits: { podsMax }, pods }) => {
-    const sources: Array<Discovery> = [staticDiscovery(pods)]
-    if (file !== undefined) {
-      sources.push(fileDiscovery({ path: file.path, pollMs: Duration.toMillis(file.poll), podsMax }))
-    }
-    if (dns !== undefined) {
-      const { interval, name, port, tls } = dns
-      const question = port === undefined ? { name, srv: true as const } : { name, port }
-      sources.push(dnsDiscovery({ ...question, tls, intervalMs: Duration.toMillis(interval), podsMax }))
-    }
-    return sources
-  })
+  Effect.map(GatewayConfig, (config) => namedSources(config).map(({ source }) => source))
 )

@@ -1,6 +1,6 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { podActorDefaults } from "../../actors/PodActor.ts"
-import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
+import { makePoolSupervisor, type PoolHandle, type PoolSettings } from "../../actors/PoolSupervisor.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
@@ -15,31 +15,40 @@ export class Pool extends Context.Tag("warmroute/Pool")<Pool, PoolHandle>() {}
 export const layer: Layer.Layer<Pool, never, GatewayConfig | Restored | Scheduling> = Layer.scoped(
   Pool,
   Effect.gen(function*() {
-    const { hardware, limits, scrape } = yield* GatewayConfig
+    const config = yield* GatewayConfig
+    const { limits, scrape } = config
+    const { constantsFor, drainGraceMs, pod } = poolSettings(config)
     const { ref } = yield* Scheduling
     const restored = yield* Restored
     return yield* makePoolSupervisor({
       probe: makePodProbe({ pageBytesMax: scrape.pageBytesMax, modelsMax: limits.modelsMax }),
       scheduler: ref,
-      constantsFor: constantsFor(hardware.constants),
+      constantsFor,
       restored: restored.pods,
       options: {
         podsMax: limits.podsMax,
-        drainGraceMs: Duration.toMillis(limits.podDrainGrace),
+        drainGraceMs,
         podRetryMs: POD_RETRY_MS,
         mailboxCapacity: MAILBOX_CAPACITY,
-        pod: {
-          ...podActorDefaults,
-          scrapeIntervalMs: Duration.toMillis(scrape.interval),
-          scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
-          unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
-          unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,
-          modelsEveryScrapes: scrape.modelsEveryScrapes
-        }
+        pod
       }
     })
   })
 )
+
+/** What of the configuration the pool takes while it runs. */
+export const poolSettings = ({ hardware, limits, scrape }: GatewayConfig): PoolSettings => ({
+  constantsFor: constantsFor(hardware.constants),
+  drainGraceMs: Duration.toMillis(limits.podDrainGrace),
+  pod: {
+    ...podActorDefaults,
+    scrapeIntervalMs: Duration.toMillis(scrape.interval),
+    scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
+    unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
+    unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,
+    modelsEveryScrapes: scrape.modelsEveryScrapes
+  }
+})
 
 /** A pod whose actor keeps crashing is tried again after this. */
 const POD_RETRY_MS = 30_000
