@@ -15,7 +15,9 @@ interface NamedSource {
 }
 
 /** Its own list, a file, a DNS name. */
-const namedSources = ({ discovery: { dns, file }, limits: { podsMax }, pods }: GatewayConfig): ReadonlyArray<NamedSource> => {
+const namedSources = (
+  { discovery: { dns, file }, limits: { podsMax }, pods }: GatewayConfig
+): ReadonlyArray<NamedSource> => {
   const sources: Array<NamedSource> = [{ said: pods, source: staticDiscovery(pods) }]
   if (file !== undefined) {
     const source = fileDiscovery({ path: file.path, pollMs: Duration.toMillis(file.poll), podsMax })

@@ -1,9 +1,8 @@
-import { Duration, Effect, Ref, Stream } from "effect"
-import { watch } from "node:fs"
+import { Effect, Ref, Stream } from "effect"
 import { open, stat } from "node:fs/promises"
-import { basename, dirname } from "node:path"
 import type { PodAddress } from "../core/Pod.ts"
 import type { Discovery } from "./Discovery.ts"
+import { fileChanges } from "./fileChanges.ts"
 import { faultOfList, lastGood, pulses } from "./lastGood.ts"
 import { parsePodFile } from "./podFile.ts"
 
@@ -73,28 +72,6 @@ const readPods = (
 /** Entries that one line of the log names. */
 const SKIPPED_LOGGED_MAX = 8
 
-/**
- * A pulse when something in the file's directory changes: editors and Kubernetes replace the file by a rename or
- * a symlink beside it, which a watch of the file itself would miss. Where watching fails, polling remains.
- */
-const changes = (options: FileDiscoveryOptions): Stream.Stream<void> =>
-  Stream.asyncPush<void>((emit) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        try {
-          const watcher = watch(dirname(options.path), { persistent: false }, (_event, name) => {
-            // Kubernetes swaps the link `..data`; the file's own name stays.
-            if (name === null || name === basename(options.path) || name.startsWith("..")) emit.single(undefined)
-          })
-          watcher.on("error", () => watcher.close())
-          return watcher
-        } catch {
-          return undefined
-        }
-      }),
-      (watcher) => Effect.sync(() => watcher?.close())
-    ), { bufferSize: 1, strategy: "sliding" }).pipe(Stream.debounce(Duration.millis(options.settleMs)))
-
 /** Pods from a watched file. A bad file is a warning with file and line or entry, and the last good list stands. */
 export const fileDiscovery = (
   given: Pick<FileDiscoveryOptions, "path"> & Partial<FileDiscoveryOptions>
@@ -106,7 +83,7 @@ export const fileDiscovery = (
       Effect.map(Ref.make(""), (skipped) =>
         lastGood(
           options.path,
-          Stream.merge(pulses(options.pollMs), changes(options)),
+          Stream.merge(pulses(options.pollMs), fileChanges(options.path, options.settleMs)),
           readPods(options, skipped)
         ))
     )
