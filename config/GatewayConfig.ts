@@ -4,6 +4,7 @@ import { DurationText } from "./DurationText.ts"
 import { HardwareSection, PresetName } from "./hardware.ts"
 import { PodList } from "./podEntry.ts"
 import { PolicySection } from "./policySection.ts"
+import { Auth, ListenTls, PodAccess } from "./doorsSection.ts"
 import { count, perhaps, section, setting, unknownName } from "./schemaParts.ts"
 
 const MANY = 1_000_000
@@ -23,7 +24,11 @@ const Listen = Schema.Struct({
   /** Address of the interface to serve on; `127.0.0.1` keeps it to this machine. Default `0.0.0.0`, all of them. */
   hostname: setting(Name, "0.0.0.0"),
   /** TCP port; 0 takes any free one. Default 8080. */
-  port: setting(Port, 8080)
+  port: setting(Port, 8080),
+  /** Serve by https. Default: plain HTTP. */
+  tls: perhaps(ListenTls),
+  /** Show /metrics here, beside the operators' port: always, never, or auto, which is while no keys are asked for. Default auto. */
+  metrics: setting(nameOf("choice", ["auto", "always", "never"]), "auto")
 })
 
 const Admin = Schema.Struct({
@@ -118,6 +123,34 @@ const Limits = Schema.Struct({
   openRequestsMax: setting(count(1, MANY), 16_384),
   /** Largest request body; a larger one is answered 413. Default 64 MiB. */
   bodyBytesMax: setting(BytesText, 64 * MIB),
+  /** Bodies of all open requests together while the gateway holds them; one more is answered 429. Default 1 GiB. */
+  requestBytesMax: setting(BytesText, 1024 * MIB),
+  /** Open requests of a key that has no limit of its own; one more is answered 429. Default 4096. */
+  openRequestsPerKeyMax: setting(count(1, MANY), 4096),
+  /** Keys in the configuration and its file. Default 1024. */
+  keysMax: setting(count(1, MANY), 1024),
+  /** Headers of a request; more are answered 431. Default 128. */
+  headersMax: setting(count(8, 1000), 128),
+  /** Their names and values; more is answered 431. Default 16 KiB, which is also the most. */
+  headerBytesMax: setting(
+    BytesText.pipe(Schema.filter((bytes) => bytes <= 16_384 ? true : "is more than 16 KiB, at which Bun refuses")),
+    16_384
+  ),
+  /** Scheme, host, path and query of a request; more is answered 414. Default 8192. */
+  urlCharsMax: setting(count(256, 16_384), 8192),
+  /** Arrays and objects inside one another in a JSON body; deeper ones are answered 400. Default 128. */
+  jsonDepthMax: setting(count(8, 1000), 128),
+  /** Time between a client's requests, and for all headers of one, until its connection is closed. At most 255 s. Default 75 seconds. */
+  clientIdleTimeout: setting(
+    DurationText.pipe(
+      Schema.filter((time) =>
+        Duration.between(time, { minimum: "1 second", maximum: "255 seconds" }) ? true : "must be from 1 s to 255 s"
+      )
+    ),
+    Duration.seconds(75)
+  ),
+  /** How often files of keys, tokens and certificates are looked at. Default 5 seconds. */
+  secretsPoll: setting(DurationText, Duration.seconds(5)),
   /** Time a client has to send its body, else 408. Default 1 minute. */
   bodyReadTimeout: setting(DurationText, Duration.minutes(1)),
   /** Picks that may wait for the scheduler; one more is answered 429. Default 4096. */
@@ -146,6 +179,8 @@ const Limits = Schema.Struct({
   firstByteTimeout: setting(DurationText, Duration.minutes(10)),
   /** Longest silence inside an answer. Default 5 minutes. */
   silenceTimeout: setting(DurationText, Duration.minutes(5)),
+  /** A pod that is unhealthy and sends no byte on any socket for so long is lost to its requests. Default 5 seconds. */
+  lostPodGrace: setting(DurationText, Duration.seconds(5)),
   /** From a request's arrival to the end of its answer, retries included. Default 1 hour. */
   requestTimeout: setting(DurationText, Duration.hours(1)),
   /** How long a pod that left the configuration or discovery may finish its requests. Default 5 minutes. */
@@ -212,6 +247,10 @@ export const GatewayConfigSchema = Schema.Struct({
   listen: section(Listen),
   /** Where operators ask why. */
   admin: section(Admin),
+  /** Who may use the gateway. */
+  auth: section(Auth),
+  /** What the gateway shows the pods. */
+  podAccess: section(PodAccess),
   /** Pods that are always there: URLs, or `{ url, preset }`. Default none. */
   pods: setting(PodList, []),
   /** Pods that come and go; they add to `pods`. */

@@ -86,11 +86,36 @@ const fromDirectory = (values: ConfigSource["values"], directory: string): Confi
   const { decisionLog, discovery, snapshot } = values
   return {
     ...values,
+    ...doorPathsFrom(values, directory),
     ...("snapshot" in values ? { snapshot: rebase(snapshot) } : {}),
     ...("decisionLog" in values ? { decisionLog: rebase(decisionLog) } : {}),
     ...(isTree(discovery) && "file" in discovery
       ? { discovery: { ...discovery, file: rebase(discovery["file"]) } }
       : {})
+  }
+}
+
+/** The files of keys, tokens and certificates. */
+const doorPathsFrom = (
+  { auth, listen, podAccess }: ConfigSource["values"],
+  directory: string
+): ConfigSource["values"] => {
+  const rebased = (tree: unknown, ...names: ReadonlyArray<string>): unknown => {
+    if (!isTree(tree)) return tree
+    const moved = names.filter((name) => typeof tree[name] === "string" && tree[name] !== "" && !isAbsolute(tree[name]))
+    return { ...tree, ...Object.fromEntries(moved.map((name) => [name, join(directory, String(tree[name]))])) }
+  }
+  const tokens = isTree(podAccess) && isTree(podAccess["tokenPaths"]) ? podAccess["tokenPaths"] : undefined
+  const access = rebased(podAccess, "tokenPath", "caPath", "certPath", "keyPath")
+  const tls = isTree(listen) && "tls" in listen ? { tls: rebased(listen["tls"], "certPath", "keyPath") } : {}
+  return {
+    ...(auth === undefined ? {} : { auth: rebased(auth, "keysPath") }),
+    ...(isTree(listen) ? { listen: { ...listen, ...tls } } : {}),
+    ...(isTree(access) && tokens !== undefined
+      ? { podAccess: { ...access, tokenPaths: rebased(tokens, ...Object.keys(tokens)) } }
+      : podAccess === undefined
+      ? {}
+      : { podAccess: access })
   }
 }
 

@@ -59,8 +59,8 @@ const readKeyFile = async (path: string): Promise<ReadonlyArray<ClientKey>> => {
   let value: unknown
   try {
     value = Bun.YAML.parse(text)
-  } catch {
-    throw new Error(`auth.keysPath: ${path} is not YAML`)
+  } catch (cause) {
+    throw new Error(`auth.keysPath: ${path} is not YAML`, { cause })
   }
   const decoded = decodeKeys(value)
   if (Either.isRight(decoded)) return decoded.right.map(clientKey)
@@ -107,11 +107,11 @@ const readPodTls = async ({ caPath, certPath, keyPath }: GatewayConfig["podAcces
 const readAuthorities = async (path: string): Promise<string> => {
   const ca = await readSecret("podAccess.caPath", path)
   try {
-    new X509Certificate(ca)
-  } catch {
-    throw new Error(`podAccess.caPath: ${path} is no PEM file of certificates`)
+    if (new X509Certificate(ca).validTo === "") throw new Error("no date")
+    return ca
+  } catch (cause) {
+    throw new Error(`podAccess.caPath: ${path} is no PEM file of certificates`, { cause })
   }
-  return ca
 }
 
 const readPair = async (setting: string, certPath: string, keyPath: string): Promise<TlsPair> => {
@@ -119,7 +119,12 @@ const readPair = async (setting: string, certPath: string, keyPath: string): Pro
   try {
     checkPair(pair)
   } catch (cause) {
-    throw new Error(`${setting}: ${certPath} and ${keyPath}: ${cause instanceof Error ? cause.message : String(cause)}`)
+    throw new Error(
+      `${setting}: ${certPath} and ${keyPath}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause
+      }
+    )
   }
   return pair
 }
@@ -139,6 +144,6 @@ const readSecret = async (setting: string, path: string): Promise<string> => {
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     const why = code === "ENOENT" ? "does not exist" : code === "EACCES" ? "may not be read by this user" : message
-    throw new Error(`${setting}: ${path} ${why}`)
+    throw new Error(`${setting}: ${path} ${why}`, { cause })
   }
 }

@@ -29,6 +29,11 @@ const listen = (text: string): Either.Either<Settings, string> => {
 const snapshot = (text: string) =>
   asIs({ snapshot: text === "off" ? { enabled: false } : { enabled: true, path: text } })
 
+const insecure = (text: string): Either.Either<Settings, string> =>
+  /^(true|1|false|0)$/i.test(text)
+    ? asIs({ auth: { insecure: /^(true|1)$/i.test(text) } })
+    : Either.left(`"${text}" is neither true nor false`)
+
 /** Strongest first where two of them write the same setting. */
 export const shortForms = {
   pods: { flag: "--pods", variable: "WARMROUTE_PODS", read: pods },
@@ -37,6 +42,7 @@ export const shortForms = {
   policy: { flag: "--policy", variable: "WARMROUTE_POLICY", read: (name: string) => asIs({ policy: name }) },
   hardware: { flag: "--hardware", variable: "WARMROUTE_HARDWARE", read: (name: string) => asIs({ hardware: name }) },
   snapshot: { flag: "--snapshot", variable: "WARMROUTE_SNAPSHOT", read: snapshot },
+  insecure: { flag: "--insecure", variable: "WARMROUTE_INSECURE", read: insecure },
   logLevel: { flag: "--log-level", variable: "WARMROUTE_LOG_LEVEL", read: (level: string) => asIs({ log: { level } }) }
 } as const satisfies Readonly<Record<string, ShortForm>>
 

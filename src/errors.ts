@@ -43,14 +43,6 @@ export class BadConfiguration extends GatewayError {
   readonly code = "bad_configuration"
 }
 
-/** The configuration that an operator wants taken is wrong; the message says where. */
-export class BadConfiguration extends GatewayError {
-  readonly _tag = "BadConfiguration"
-  readonly status = 400
-  readonly type = "invalid_request_error"
-  readonly code = "bad_configuration"
-}
-
 export class UnknownRoute extends GatewayError {
   readonly _tag = "UnknownRoute"
   readonly status = 404

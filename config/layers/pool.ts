@@ -6,13 +6,14 @@ import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
 import { makePodProbe } from "../../src/vllm/PodProbe.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
+import { Doors } from "./doors.ts"
 import { Restored } from "./restored.ts"
 import { Scheduling } from "./scheduling.ts"
 
 /** The supervisor of the pods' actors. */
 export class Pool extends Context.Tag("warmroute/Pool")<Pool, PoolHandle>() {}
 
-export const layer: Layer.Layer<Pool, never, GatewayConfig | Restored | Scheduling> = Layer.scoped(
+export const layer: Layer.Layer<Pool, never, Doors | GatewayConfig | Restored | Scheduling> = Layer.scoped(
   Pool,
   Effect.gen(function*() {
     const config = yield* GatewayConfig
@@ -20,8 +21,9 @@ export const layer: Layer.Layer<Pool, never, GatewayConfig | Restored | Scheduli
     const { constantsFor, drainGraceMs, pod } = poolSettings(config)
     const { ref } = yield* Scheduling
     const restored = yield* Restored
+    const { access } = yield* Doors
     return yield* makePoolSupervisor({
-      probe: makePodProbe({ pageBytesMax: scrape.pageBytesMax, modelsMax: limits.modelsMax }),
+      probe: makePodProbe({ pageBytesMax: scrape.pageBytesMax, modelsMax: limits.modelsMax, access }),
       scheduler: ref,
       constantsFor,
       restored: restored.pods,

@@ -3,6 +3,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import type { PodStatus } from "../../actors/PoolView.ts"
 import type { GatewayHandle } from "../../config/Gateway.ts"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
+import { asksForKeys, isOpenToAll } from "../../config/isOpenToAll.ts"
 import { podUrl } from "../core/Pod.ts"
 
 /** More pods than this are counted, not listed. */
@@ -22,13 +23,24 @@ export const startText = (config: GatewayConfig, gateway: GatewayHandle, emulate
       gateway.adminUrl === undefined ? "off" : `warmroute explain --admin ${gateway.adminUrl} --prompt "Hello!"`
     }`,
     `  snapshot  ${snapshotText(config, gateway, emulated)}`,
+    `  keys      ${keysText(config)}`,
     ""
   ].join("\n")
 
+const keysText = (config: GatewayConfig): string => {
+  if (isOpenToAll(config)) {
+    return "NONE: anybody who can reach this machine can use it; set auth.keys, or say --insecure if that is meant"
+  }
+  const { keys, keysPath } = config.auth
+  if (keysPath !== undefined) return `those in ${keysPath}${keys.length === 0 ? "" : ` and ${keys.length} more`}`
+  return keys.length === 0 ? "none are asked for" : `${keys.length} configured`
+}
+
 /** A URL that works when pasted: nobody can connect to 0.0.0.0 everywhere. */
 const reachableUrl = ({ listen }: GatewayConfig, { port }: GatewayHandle): string => {
-  if (isEveryInterface(listen.hostname)) return `http://localhost:${port}`
-  return `http://${listen.hostname.includes(":") ? `[${listen.hostname}]` : listen.hostname}:${port}`
+  const scheme = listen.tls === undefined ? "http" : "https"
+  if (isEveryInterface(listen.hostname)) return `${scheme}://localhost:${port}`
+  return `${scheme}://${listen.hostname.includes(":") ? `[${listen.hostname}]` : listen.hostname}:${port}`
 }
 
 const isEveryInterface = (hostname: string): boolean => hostname === "0.0.0.0" || hostname === "::"
@@ -90,17 +102,18 @@ const readyText = (config: GatewayConfig, gateway: GatewayHandle, emulated: bool
     ...sick.map((pod) =>
       `  ${podUrl(pod.address)} is ${pod.health}${pod.reason === undefined ? "" : `: ${pod.reason}`}`
     ),
-    ...(models[0] === undefined ? [] : tryText(`${reachableUrl(config, gateway)}`, models[0])),
+    ...(models[0] === undefined ? [] : tryText(config, reachableUrl(config, gateway), models[0])),
     ...(emulated ? realPodsText : []),
     ""
   ].join("\n")
 }
 
-const tryText = (url: string, model: string): ReadonlyArray<string> => [
+const tryText = (config: GatewayConfig, url: string, model: string): ReadonlyArray<string> => [
   "",
   "Try it:",
   `  curl ${url}/v1/chat/completions \\`,
   `    -H 'content-type: application/json' \\`,
+  ...(asksForKeys(config) ? ["    -H 'authorization: Bearer YOUR_KEY' \\"] : []),
   `    -d '${quoted(JSON.stringify({ model, messages: [{ role: "user", content: "Hello!" }], max_tokens: 32 }))}'`
 ]
 

@@ -1,7 +1,10 @@
 import { Console, Duration, Effect } from "effect"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
 import { loadConfig } from "../../config/loadConfig.ts"
+import { readSecrets } from "../../config/secretFiles.ts"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
+import type { PodAccess } from "../core/PodAccess.ts"
+import { PodCredentials } from "../http/doors/PodCredentials.ts"
 import { makePodProbe } from "../vllm/PodProbe.ts"
 import { CommandFailure } from "./failure.ts"
 
@@ -17,21 +20,33 @@ export const check = (path: string, offline: boolean): Effect.Effect<void, Comma
     yield* Console.log([`${path} is right.`, "", ...summary(config)].join("\n"))
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })
     if (offline) return
-    const silent = yield* Effect.forEach(config.pods, askPod(Duration.toMillis(config.scrape.timeout)), {
+    const access = yield* podAccess(config)
+    const silent = yield* Effect.forEach(config.pods, askPod(Duration.toMillis(config.scrape.timeout), access), {
       concurrency: ASKED_AT_ONCE
     })
     yield* Effect.forEach(silent.flat(), (line) => Console.error(`warning: ${line}`), { discard: true })
   })
 
-/** What is wrong with the pod, if anything. */
-const askPod = (timeoutMs: number) => (pod: PodAddress): Effect.Effect<ReadonlyArray<string>> =>
+/** Undefined, with a warning, when a file of keys, tokens or certificates is not as it must be. */
+const podAccess = (config: GatewayConfig): Effect.Effect<PodAccess | undefined> =>
   Effect.tryPromise({
-    try: () => makePodProbe().metrics(pod, timeoutMs),
+    try: () => readSecrets(config, process.env),
     catch: (cause) => cause instanceof Error ? cause.message : String(cause)
   }).pipe(
-    Effect.as([]),
-    Effect.catchAll((why) => Effect.succeed([`${podUrl(pod)} does not answer as a vLLM pod now: ${why}`]))
+    Effect.map(({ pods }): PodAccess | undefined => new PodCredentials(pods)),
+    Effect.catchAll((why) => Effect.as(Console.error(`warning: serve would not start: ${why}`), undefined))
   )
+
+/** What is wrong with the pod, if anything. */
+const askPod =
+  (timeoutMs: number, access: PodAccess | undefined) => (pod: PodAddress): Effect.Effect<ReadonlyArray<string>> =>
+    Effect.tryPromise({
+      try: () => makePodProbe({ access }).metrics(pod, timeoutMs),
+      catch: (cause) => cause instanceof Error ? cause.message : String(cause)
+    }).pipe(
+      Effect.as([]),
+      Effect.catchAll((why) => Effect.succeed([`${podUrl(pod)} does not answer as a vLLM pod now: ${why}`]))
+    )
 
 const summary = (config: GatewayConfig): ReadonlyArray<string> => {
   const { admin, discovery, hardware, limits, listen, models, policy, scrape, snapshot } = config

@@ -5,7 +5,9 @@ import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import { BadRequest, MethodNotAllowed, Overloaded, UnknownRoute } from "../errors.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { readBody } from "./readBody.ts"
+import { addReloadRoute, type Reload, reloadPath } from "./reloadRoute.ts"
 import { type ProxyRoute, proxyRoutes } from "./routes.ts"
+import { metricsPage, readiness } from "./statusRoutes.ts"
 
 /** Where an operator asks why. */
 export const explainPath = "/warmroute/explain"
@@ -18,6 +20,9 @@ export interface AdminDeps {
   /** Reads a body as the front does, with what it learned. Throws BadRequest. */
   readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
   readonly pool: PoolView
+  /** Prometheus text 0.0.4. */
+  readonly metricsText: () => string
+  readonly reload: Reload
   readonly bodyBytesMax: number
   /** Questions in hand at once; one more gets 429. */
   readonly openMax: number
@@ -45,9 +50,15 @@ export const makeAdmin = (deps: AdminDeps): Hono => {
     response.headers.set("allow", "POST")
     return response
   })
+  app.get("/metrics", () => metricsPage(deps.metricsText()))
+  app.get("/readyz", () => readiness(deps.pool, false, true))
+  addReloadRoute(app, deps.reload)
   app.notFound(({ req }) =>
     errorResponse(
-      new UnknownRoute({ message: `no route ${req.method} ${req.path} for operators; there is POST ${explainPath}` }),
+      new UnknownRoute({
+        message:
+          `no route ${req.method} ${req.path} for operators; there are POST ${explainPath} and ${reloadPath}, GET /metrics and GET /readyz`
+      }),
       undefined,
       false
     )
@@ -59,7 +70,7 @@ export const makeAdmin = (deps: AdminDeps): Hono => {
 const explain = async (request: Request, deps: AdminDeps): Promise<unknown> => {
   const bytes = await readBody(request, deps.bodyBytesMax)
   const asked = enveloped(bytes)
-  const path = asked?.path ?? new URL(request.url).searchParams.get("path") ?? defaultPath
+  const path = asked?.path ?? new URL(request.url, "http://operators").searchParams.get("path") ?? defaultPath
   const route = proxyRoutes.find((route) => route.path === path && route.prompt !== "form")
   if (route === undefined) {
     const paths = proxyRoutes.filter(({ prompt }) => prompt !== "form").map(({ path }) => path)

@@ -1,3 +1,5 @@
+import { HeadersTooLarge } from "../errors.ts"
+
 /** Headers that end at a hop: RFC 9110 section 7.6.1. */
 export const hopByHop: ReadonlySet<string> = new Set([
   "connection",
@@ -10,6 +12,22 @@ export const hopByHop: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade"
 ])
+
+/**
+ * Headers by which gateways and pods talk among themselves, so that a client's would choose a pod, a rank, or a host
+ * that a pod fetches from: ours, llm-d's and its sidecar's, the gateway API's, vLLM's.
+ */
+const internal = /^x-(?:warmroute|gateway|llm-d|envoy|prefiller|encoder|data-parallel)-/
+
+/** What a request may carry, and whether its own credentials are for the pods. */
+export interface HeaderRules {
+  /** Names; a repeated one counts once, as Bun joins its values. */
+  readonly headersMax: number
+  /** Of all names and values. */
+  readonly headerBytesMax: number
+  /** False: `authorization` and `x-api-key` were for the gateway, or the pods get a token of its own. */
+  readonly forwardCredentials: boolean
+}
 
 /** Names listed in a Connection header, lower case. */
 export const connectionNames = (value: string | undefined): ReadonlyArray<string> => {
@@ -24,15 +42,20 @@ const validTraceparent = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{1
 /** For a request whose client named none. */
 export const newRequestId = (): string => crypto.randomUUID().replaceAll("-", "")
 
-/** Header lines towards a pod, and the request's id, which is the client's own or a new one. */
+/** Header lines towards a pod, and the request's id, which is the client's own or a new one. Throws HeadersTooLarge. */
 export const podRequestHeaders = (
   headers: Headers,
-  clientAddress: string | undefined
+  clientAddress: string | undefined,
+  rules: HeaderRules
 ): { readonly lines: string; readonly requestId: string } => {
   const all = headers.toJSON() as unknown as Record<string, string>
   const named = connectionNames(all["connection"])
   let lines = ""
+  let count = 0
+  let bytes = 0
   for (const name in all) {
+    count++
+    bytes += name.length + (all[name]?.length ?? 0)
     switch (name) {
       // `expect` is answered by our own server; the client of ours sets host and length.
       case "host":
@@ -42,9 +65,20 @@ export const podRequestHeaders = (
       case "x-request-id":
       case "traceparent":
         break
+      case "authorization":
+      case "x-api-key":
+        if (rules.forwardCredentials) lines += `${name}: ${all[name]}\r\n`
+        break
       default:
-        if (!hopByHop.has(name) && !named.includes(name)) lines += `${name}: ${all[name]}\r\n`
+        if (!hopByHop.has(name) && !named.includes(name) && !internal.test(name)) lines += `${name}: ${all[name]}\r\n`
     }
+  }
+  if (count > rules.headersMax) {
+    throw new HeadersTooLarge({ message: `the request has ${count} headers; this gateway takes ${rules.headersMax}` })
+  }
+  if (bytes > rules.headerBytesMax) {
+    const message = `the request's headers are larger than ${rules.headerBytesMax} bytes, the limit of this gateway`
+    throw new HeadersTooLarge({ message })
   }
   const forwarded = all["x-forwarded-for"]
   if (clientAddress !== undefined) {

@@ -1,4 +1,7 @@
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
+import { type ClientServing, listenPlain } from "./doors/ClientListener.ts"
+import { listenTls } from "./doors/listenTls.ts"
+import type { TlsPair } from "./doors/TlsPair.ts"
 import { readRequest } from "./features/readRequest.ts"
 import { Front } from "./Front.ts"
 import type { FrontDeps, FrontOptions, ListenOptions } from "./FrontOptions.ts"
@@ -12,8 +15,12 @@ export interface FrontServer {
   readonly port: number
   /** What a pick would need of a request with this body, read with what the front learned. Throws BadRequest. */
   readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
+  /** What another front end of this process shares: the options in force, and what is learned of prompts. */
+  readonly shared: Pick<Front, "deps" | "workshop">
   /** Proxied requests that have not ended. */
   readonly openRequests: () => number
+  /** New connections get this certificate. Throws when it is none, or the front is served without TLS. */
+  readonly replaceTls: (pair: TlsPair) => void
   /** Requests that come from now on have these options. Body sizes can't grow beyond twice those of the start. */
   readonly replaceOptions: (options: FrontOptions, upstream: UpstreamOptions) => void
   /** Not ready any more, but still serving: each connection ends with its next answer. */
@@ -30,24 +37,25 @@ const drainPollMs = 5
 export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer => {
   const front = new Front(deps)
   const app = makeFront(front)
-  const server = Bun.serve({
+  const serving: ClientServing = {
     hostname: listen.hostname,
     port: listen.port,
     reusePort: listen.reusePort ?? false,
-    // Between requests only: while one is open its exchange takes the timeout off, a model may think for minutes.
-    idleTimeout: deps.options.clientIdleTimeoutS,
-    development: false,
-    maxRequestBodySize: deps.options.bodyBytesMax * bodyHeadroom,
+    idleTimeoutS: deps.options.clientIdleTimeoutS,
+    bodyBytesMax: deps.options.bodyBytesMax * bodyHeadroom,
     fetch: (request, server) => {
       const answer = app.fetch(request, server)
       return front.draining ? lastOfConnection(answer) : answer
     }
-  })
-  const port = server.port ?? listen.port
+  }
+  const listener = listen.tls === undefined ? listenPlain(serving) : listenTls(serving, listen.tls)
   return {
-    url: server.url.origin,
-    port,
-    readFeatures: (route, headers, bytes) => readRequest(route, headers, bytes, front.deps.options, front.workshop).features,
+    url: listener.url,
+    port: listener.port,
+    replaceTls: listener.replaceTls,
+    readFeatures: (route, headers, bytes) =>
+      readRequest(route, headers, bytes, front.deps.options, front.workshop).features,
+    shared: front,
     openRequests: () => front.openRequests,
     replaceOptions: (options, upstream) => front.replaceOptions(options, upstream),
     announceStop: () => {
@@ -56,10 +64,10 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     stop: async (graceMs) => {
       front.draining = true
       const deadlineMs = performance.now() + graceMs
-      server.stop(false).catch(() => {})
+      listener.stop(false).catch(() => {})
       // Bun counts a request until the last byte is with the kernel, which our own count can't see.
-      while (server.pendingRequests > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
-      await server.stop(true)
+      while (listener.pendingRequests() > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
+      await listener.stop(true)
       front.client.close()
     }
   }

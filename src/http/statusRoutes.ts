@@ -1,6 +1,6 @@
-import type { Context, Hono } from "hono"
-import type { ModelCard } from "../../actors/PoolView.ts"
-import { UnknownModel } from "../errors.ts"
+import type { Hono } from "hono"
+import type { ModelCard, PoolView } from "../../actors/PoolView.ts"
+import { UnknownModel, UnknownRoute } from "../errors.ts"
 import { errorResponse } from "./errors.ts"
 import type { Front } from "./Front.ts"
 import type { FrontEnv } from "./makeFront.ts"
@@ -18,10 +18,10 @@ export const statusPaths = [
 
 export const addStatusRoutes = (app: Hono<FrontEnv>, front: Front): void => {
   const { deps } = front
-  app.get("/v1/models", () => Response.json({ object: "list", data: modelCards(front) }))
+  app.get("/v1/models", ({ req }) => Response.json({ object: "list", data: visibleCards(front, req.raw.headers) }))
   app.get("/v1/models/:id{.+}", (context) => {
     const id = context.req.param("id")
-    const card = modelCards(front).find((card) => card.id === id)
+    const card = visibleCards(front, context.req.raw.headers).find((card) => card.id === id)
     if (card !== undefined) return Response.json(card)
     return errorResponse(
       new UnknownModel({ message: `no pod serves a model "${id}"`, param: "model" }),
@@ -30,13 +30,30 @@ export const addStatusRoutes = (app: Hono<FrontEnv>, front: Front): void => {
     )
   })
   app.get("/livez", () => new Response("ok\n"))
-  app.get("/readyz", (context) => readiness(context, front))
-  app.get("/health", (context) => readiness(context, front))
-  app.get("/version", () => Response.json({ version: deps.version }))
-  app.get(
-    "/metrics",
-    () => new Response(deps.metricsText(), { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } })
-  )
+  // Load balancers have no key, and the names of sick pods are none of a stranger's business.
+  const ready = () => readiness(deps.pool, front.draining, deps.keys === undefined)
+  app.get("/readyz", ready)
+  app.get("/health", ready)
+  app.get("/version", ({ req }) => {
+    deps.keys?.holderOf(req.raw.headers)
+    return Response.json({ version: deps.version })
+  })
+  const { metricsText } = deps
+  app.get("/metrics", () => {
+    if (metricsText !== undefined) return metricsPage(metricsText())
+    throw new UnknownRoute({ message: "/metrics is on the operators' port (listen.metrics puts it here as well)" })
+  })
+}
+
+export const metricsPage = (text: string): Response =>
+  new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } })
+
+/** The cards of the models that who asks may use. Throws Unauthorized. */
+const visibleCards = (front: Front, headers: Headers): ReadonlyArray<ModelCard> => {
+  const { keys } = front.deps
+  if (keys === undefined) return modelCards(front)
+  const holder = keys.holderOf(headers)
+  return modelCards(front).filter(({ id }) => holder.mayUse(id))
 }
 
 /** What the pods serve, and each alias as a copy of the card it stands for. */
@@ -53,10 +70,11 @@ const modelCards = (front: Front): ReadonlyArray<ModelCard> => {
   return result
 }
 
-const readiness = (context: Context, front: Front): Response => {
-  const pods = front.deps.pool.pods()
+/** 200 while a pod is healthy and the gateway is not stopping. */
+export const readiness = (pool: PoolView, draining: boolean, showReasons: boolean): Response => {
+  const pods = pool.pods()
   const healthy = pods.filter((pod) => pod.health === "healthy").length
-  const reasons = front.draining ? ["the gateway is stopping"] : []
+  const reasons = draining ? ["the gateway is stopping"] : []
   if (pods.length === 0) reasons.push("no pod is known yet")
   else if (healthy === 0) {
     for (const pod of pods) {
@@ -65,8 +83,11 @@ const readiness = (context: Context, front: Front): Response => {
   }
   const counts = { healthy, known: pods.length }
   return reasons.length === 0
-    ? context.json({ status: "ready", pods: counts })
-    : context.json({ status: "not ready", pods: counts, reasons: reasons.slice(0, reasonsMax) }, 503)
+    ? Response.json({ status: "ready", pods: counts })
+    : Response.json(
+      { status: "not ready", pods: counts, ...(showReasons ? { reasons: reasons.slice(0, reasonsMax) } : {}) },
+      { status: 503 }
+    )
 }
 
 /** A fleet of a thousand sick pods need not be listed to a load balancer. */

@@ -1,5 +1,6 @@
 import { Data, Either, ParseResult, Schema } from "effect"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
+import type { PodAccess, PodTls } from "../core/PodAccess.ts"
 import { type MetricsTextLimits, metricsTextLimits, type PodMetrics, readPodMetrics } from "./MetricsText.ts"
 import { ProbeGate, type ProbeGateOptions } from "./ProbeGate.ts"
 
@@ -33,6 +34,8 @@ export interface PodProbeOptions extends ProbeGateOptions {
   /** Levels of nesting in a JSON answer, since whoever prints a model card recurses into it. */
   readonly jsonDepthMax: number
   readonly metricsText: MetricsTextLimits
+  /** Tokens and TLS. Default: no token, the system's CAs, verified. */
+  readonly access?: PodAccess | undefined
 }
 
 const podProbeDefaults: PodProbeOptions = {
@@ -89,12 +92,29 @@ const readBody = async (what: string, response: Response, bytesMax: number): Pro
   return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces, length)
 }
 
-const request = async (url: string, what: string, bytesMax: number, signal: AbortSignal): Promise<Answer> => {
+/** What one question shows the pod. */
+interface Shown {
+  readonly token: string | undefined
+  readonly tls: PodTls | undefined
+}
+
+const request = async (
+  url: string,
+  what: string,
+  bytesMax: number,
+  { tls, token }: Shown,
+  signal: AbortSignal
+): Promise<Answer> => {
   // A packed page could unfold to any size, so packing is neither asked for nor undone.
   const response = await fetch(url, {
     redirect: "manual",
     decompress: false,
-    headers: { "accept-encoding": "identity", "user-agent": "warmroute" },
+    headers: {
+      "accept-encoding": "identity",
+      "user-agent": "warmroute",
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` })
+    },
+    ...(tls === undefined ? {} : { tls }),
     // A proxy named by the environment is for the way out; a request reaches its pod without one, and so must a probe.
     proxy: false,
     signal
@@ -113,7 +133,13 @@ const notReached = (what: string, cause: unknown): PodProbeError =>
   })
 
 /** Head and body within the time; the clock starts when the request may leave. */
-const requestInTime = (url: string, what: string, bytesMax: number, timeoutMs: number): Promise<Answer> =>
+const requestInTime = (
+  url: string,
+  what: string,
+  bytesMax: number,
+  shown: Shown,
+  timeoutMs: number
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const controller = new AbortController()
     const finish = (): void => {
@@ -125,7 +151,7 @@ const requestInTime = (url: string, what: string, bytesMax: number, timeoutMs: n
       reject(new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` }))
       finish()
     }, timeoutMs)
-    request(url, what, bytesMax, controller.signal).then(
+    request(url, what, bytesMax, shown, controller.signal).then(
       (answer) => {
         clearTimeout(timer)
         resolve(answer)
@@ -176,7 +202,9 @@ export const makePodProbe = (overrides: Partial<PodProbeOptions> = {}): PodProbe
     }
     let answered = false
     try {
-      const answer = await requestInTime(`${podUrl(address)}${what}`, what, bytesMax, timeoutMs)
+      const { access } = options
+      const shown = { token: access?.tokenFor(address.id), tls: address.tls ? access?.tls() : undefined }
+      const answer = await requestInTime(`${podUrl(address)}${what}`, what, bytesMax, shown, timeoutMs)
       answered = true
       return answer
     } finally {

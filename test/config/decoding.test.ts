@@ -9,7 +9,7 @@ import { acceptedYaml, decodedYaml, refusedYaml } from "./rendered.ts"
 describe("what may be left out", () => {
   test("nothing at all is a whole configuration", () => {
     const config = acceptedYaml("{}")
-    expect(config.listen).toEqual({ hostname: "0.0.0.0", port: 8080 })
+    expect(config.listen).toEqual({ hostname: "0.0.0.0", port: 8080, metrics: "auto" })
     expect(config.policy).toEqual({ type: "marginal-cost" })
     expect(Duration.toMillis(config.scrape.interval)).toBe(1000)
     expect(acceptedYaml("")).toEqual(config)
@@ -64,7 +64,10 @@ describe("what is refused names the line, the setting and the fix", () => {
     ["scrape:\n  intervall: 5 s", `gateway.yaml:2:3: scrape.intervall is not a setting. Did you mean scrape.interval?`],
     ["scrap:\n  interval: 5 s", `gateway.yaml:1:1: scrap is not a setting. Did you mean scrape?`],
     ["port: 9000", `gateway.yaml:1:1: port is not a setting. Did you mean listen.port?`],
-    ["listen: { colour: red }", `listen.colour is not a setting. The settings there are: hostname, port.`],
+    [
+      "listen: { colour: red }",
+      `listen.colour is not a setting. The settings there are: hostname, port, tls, metrics.`
+    ],
     ["scrape: { interval: 5 }", `scrape.interval: 5 is not a duration; write it with a unit, such as "250 millis"`],
     ["scrape: { interval: 5 parsecs }", `scrape.interval: "5 parsecs" is not a duration; write it with a unit`],
     ["scrape: 5", `gateway.yaml:1:1: scrape is 5 but must be a section with the settings interval, timeout`],

@@ -22,7 +22,14 @@ describe("gateway.yaml", () => {
   test("shows every setting that there is", async () => {
     const written = Bun.YAML.parse(await Bun.file(join(examples, "gateway.yaml")).text())
     // Those of a weighted profile are in a comment, since a policy is one or the other.
-    const elsewhere = ["policy.filters", "policy.scorers", "policy.picker.type", "policy.picker.parameters"]
+    const elsewhere = [
+      // One of this and tokenPath.
+      "podAccess.tokenVariable",
+      "policy.filters",
+      "policy.scorers",
+      "policy.picker.type",
+      "policy.picker.parameters"
+    ]
     const missing = leavesOf(GatewayConfigSchema.ast).map((leaf) => leaf.path).filter((path) =>
       path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], written) === undefined
     )
@@ -34,17 +41,32 @@ describe("gateway.yaml", () => {
     const value = await loaded({ configPath: join(examples, "gateway.yaml") })
     const plain = await loaded({})
     if (typeof value === "string" || typeof plain === "string") throw new Error("not decoded")
-    const { decisionLog, discovery: _, models, pods: _pods, policy, snapshot, ...same } = value.config
     const {
+      auth: _auth,
+      decisionLog,
+      discovery: _,
+      listen,
+      models,
+      podAccess: _access,
+      pods: _pods,
+      policy,
+      snapshot,
+      ...same
+    } = value.config
+    const {
+      auth: _noKeys,
       decisionLog: noLog,
       discovery: _none,
+      listen: plainListen,
       models: noModels,
+      podAccess: _noAccess,
       pods: _noPods,
       policy: _policy,
       snapshot: inPlace,
       ...defaults
     } = plain.config
     expect(same).toEqual(defaults)
+    expect({ ...listen, tls: undefined }).toEqual({ ...plainListen, tls: undefined })
     expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
     expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
     expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)

@@ -33,7 +33,7 @@ describe("precedence", () => {
       environment: { WARMROUTE_LISTEN: "e:2", WARMROUTE_POLICY: "round-robin" },
       configPath
     })
-    expect(config.listen).toEqual({ hostname: "e", port: 3 })
+    expect(config.listen).toEqual({ hostname: "e", port: 3, metrics: "auto" })
     expect(config.policy.type).toBe("round-robin")
     expect(config.limits.retriesMax).toBe(1)
     expect(config.limits.podsMax).toBe(1024)
@@ -41,7 +41,7 @@ describe("precedence", () => {
 
   test("--port wins over --listen, which keeps its host", async () => {
     const { config } = await accepted({ flags: { listen: "[::1]:1", port: "2" } })
-    expect(config.listen).toEqual({ hostname: "::1", port: 2 })
+    expect(config.listen).toEqual({ hostname: "::1", port: 2, metrics: "auto" })
   })
 
   test("pods of a stronger source take the place of the list, they do not add to it", async () => {

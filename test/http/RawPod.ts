@@ -13,6 +13,7 @@ export class RawPod implements Disposable {
   connections = 0
   private readonly listener: TCPSocketListener<{ text: string }>
   private waiters: Array<() => void> = []
+  private readonly open = new Set<PodSocket>()
 
   /** `onRequest` runs each time a whole request (head and its content-length) has come. */
   constructor(
@@ -27,6 +28,7 @@ export class RawPod implements Disposable {
       socket: {
         open: (socket) => {
           socket.data = { text: "" }
+          this.open.add(socket)
           nths.set(socket, { connection: this.connections++, nth: 0 })
           this.changed()
         },
@@ -41,7 +43,8 @@ export class RawPod implements Disposable {
           }
           this.changed()
         },
-        close: () => {
+        close: (socket) => {
+          this.open.delete(socket)
           this.closedAtMs.push(performance.now())
           this.changed()
         },
@@ -54,6 +57,10 @@ export class RawPod implements Disposable {
   /** Resolves when the condition holds after something happened on a socket. */
   async until(condition: (pod: RawPod) => boolean): Promise<void> {
     while (!condition(this)) await new Promise<void>((resolve) => void this.waiters.push(resolve))
+  }
+
+  writeToAll(text: string): void {
+    for (const socket of this.open) socket.write(text)
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import type { PodAddress } from "../../src/core/Pod.ts"
+import type { PodAccess, PodTls } from "../../src/core/PodAccess.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
@@ -18,6 +19,8 @@ const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })
+
+const accessWith = (tls: PodTls, token?: string): PodAccess => ({ tls: () => tls, tokenFor: () => token })
 
 interface Answer {
   readonly head: ResponseHead | undefined
@@ -147,6 +150,40 @@ describe("UpstreamClient", () => {
     expect([error?.kind, body.toString()]).toEqual(["silent", "he"])
   })
 
+  test("a stream whose head came and nothing more runs into the first-byte timeout, not the longer silence", async () => {
+    using pod = new RawPod((socket) => {
+      socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    })
+    const client = makeClient({ firstByteTimeoutMs: 30, silenceTimeoutMs: 60_000 })
+    expect((await send(client, pod.address).answer).error?.kind).toBe("first-byte-timeout")
+  })
+
+  test("an unhealthy pod is lost when all its sockets are silent, and not while one of them speaks", async () => {
+    const sent = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n"
+    let speaks = true
+    using pod = new RawPod((socket, request) => {
+      if (!request.endsWith("speak")) return
+      socket.write(sent)
+      const speak = (): void => {
+        if (!speaks) return
+        socket.write("1\r\ny\r\n")
+        setTimeout(speak, 5)
+      }
+      speak()
+    })
+    const options = { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 300 }
+    const client = new UpstreamClient(options, () => new Set([pod.address.id]))
+    clients.push(client)
+    let ended = 0
+    const answers = [send(client, pod.address, { body: "speak" }), send(client, pod.address, { body: "mute" })].map(
+      ({ answer }) => answer.then((value) => (ended++, value))
+    )
+    await Bun.sleep(600)
+    expect(ended).toBe(0)
+    speaks = false
+    expect((await Promise.all(answers)).map(({ error }) => error?.kind)).toEqual(["lost", "lost"])
+  })
+
   test("a pod that closes inside its answer gives truncated", async () => {
     using pod = new RawPod((socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"))
     const { error, ends } = await send(makeClient(), pod.address).answer
@@ -266,7 +303,7 @@ describe("UpstreamClient", () => {
   test("a pod behind TLS is reached when its certificate is trusted", async () => {
     using pod = new RawPod((socket) => socket.write(ok("secret")), tlsPair)
     const body = "x".repeat(1_000_000)
-    const trusting = makeClient({ tls: { ca: tlsPair.cert } })
+    const trusting = makeClient({ access: accessWith({ ca: tlsPair.cert }) })
     expect((await send(trusting, pod.address, { body }).answer).body.toString()).toBe("secret")
     expect((await send(trusting, pod.address).answer).body.toString()).toBe("secret")
     expect(pod.connections).toBe(1)
@@ -276,7 +313,7 @@ describe("UpstreamClient", () => {
     using pod = new RawPod((socket) => socket.write(ok("secret")), tlsPair)
     const { error } = await send(makeClient(), pod.address, { body: "mine" }).answer
     expect([error?.kind, pod.received]).toEqual(["refused", []])
-    const careless = makeClient({ tls: { rejectUnauthorized: false } })
+    const careless = makeClient({ access: accessWith({ rejectUnauthorized: false }) })
     expect((await send(careless, pod.address).answer).body.toString()).toBe("secret")
   })
 

@@ -54,7 +54,8 @@ export class Relay {
   private flush(to: "client" | "server"): void {
     const socket = this[to]
     const waiting = this.waiting[to]
-    for (let next = waiting[0]; next !== undefined && socket !== undefined; next = waiting[0]) {
+    if (socket === undefined) return
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       const wrote = Math.max(0, socket.write(next))
       if (wrote < next.length) {
         waiting[0] = next.subarray(wrote)

@@ -2,6 +2,7 @@ import { hashText } from "../../core/BlockHash.ts"
 import { BadRequest } from "../../errors.ts"
 import type { FrontOptions } from "../FrontOptions.ts"
 import type { ProxyRoute } from "../routes.ts"
+import { nestsDeeper } from "../doors/jsonDepth.ts"
 import { canonicalPrompt, type JsonObject, promptTokenIds } from "./canonicalPrompt.ts"
 import { withModel } from "./jsonModel.ts"
 import { boundaryOf, formFields, withField } from "./multipart.ts"
@@ -42,10 +43,14 @@ const readJson = (
   options: FrontOptions,
   workshop: FeatureWorkshop
 ): ReadRequest => {
-  const body = parseObject(bytes)
+  const body = parseObject(bytes, options.jsonDepthMax)
   const named = body["model"]
   if (named !== undefined && named !== null && typeof named !== "string") {
     throw new BadRequest({ message: "model must be a string", param: "model" })
+  }
+  // In it are hosts that a pod connects to, so it is the gateway's to write and no client's.
+  if (body["kv_transfer_params"] !== undefined && body["kv_transfer_params"] !== null) {
+    throw new BadRequest({ message: "kv_transfer_params is not for clients", param: "kv_transfer_params" })
   }
   const model = options.aliases.get(named ?? "") ?? named ?? ""
   const ids = promptTokenIds(route.prompt, body)
@@ -97,7 +102,7 @@ const readForm = (
   return { features, body: named === undefined || model === named.value ? bytes : withField(bytes, named, model) }
 }
 
-const parseObject = (bytes: Uint8Array): JsonObject => {
+const parseObject = (bytes: Uint8Array, depthMax: number): JsonObject => {
   let value: unknown
   try {
     value = JSON.parse(decoder.decode(bytes))
@@ -109,6 +114,9 @@ const parseObject = (bytes: Uint8Array): JsonObject => {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new BadRequest({ message: "the body must be a JSON object" })
+  }
+  if (nestsDeeper(value, depthMax)) {
+    throw new BadRequest({ message: `the body nests deeper than ${depthMax} levels, the limit of this gateway` })
   }
   return value as JsonObject
 }

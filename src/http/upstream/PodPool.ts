@@ -7,15 +7,16 @@ import type { UpstreamOptions } from "./UpstreamOptions.ts"
 export class PodPool {
   readonly address: PodAddress
   options: UpstreamOptions
-  /** Ready-made header line. */
-  readonly hostHeader: string
   /** For the bytes of a request on their way to the socket; shared by all pools, valid within one call. */
   readonly scratch: Buffer
   readonly nowMs: () => number
 
   private readonly connections = new Set<UpstreamConnection>()
   private readonly idle: Array<UpstreamConnection> = []
+  private readonly hostHeader: string
   private isClosed = false
+  private movedAtMs = -Infinity
+  private unhealthySinceMs = Infinity
 
   constructor(address: PodAddress, options: UpstreamOptions, scratch: Buffer, nowMs: () => number) {
     this.address = address
@@ -23,6 +24,12 @@ export class PodPool {
     this.hostHeader = `host: ${address.id}\r\n`
     this.scratch = scratch
     this.nowMs = nowMs
+  }
+
+  /** The lines that every request to this pod begins with. */
+  get ownHeaders(): string {
+    const token = this.options.access?.tokenFor(this.address.id)
+    return token === undefined ? this.hostHeader : `${this.hostHeader}authorization: Bearer ${token}\r\n`
   }
 
   get openCount(): number {
@@ -66,9 +73,14 @@ export class PodPool {
     if (at >= 0) this.idle.splice(at, 1)
   }
 
-  sweep(nowMs: number): void {
+  /** `unhealthy`: it says so itself, or answers no question. */
+  sweep(nowMs: number, unhealthy: boolean): void {
     while (nowMs - (this.idle[0]?.idleSinceMs ?? nowMs) >= this.options.idleMaxMs) this.idle[0]?.close()
-    for (const connection of this.connections) connection.sweep(nowMs)
+    for (const connection of this.connections) if (connection.sweep(nowMs)) this.movedAtMs = nowMs
+    this.unhealthySinceMs = unhealthy ? Math.min(this.unhealthySinceMs, nowMs) : Infinity
+    // Bytes on any of its sockets say that the pod is only too busy for questions.
+    if (nowMs - Math.max(this.movedAtMs, this.unhealthySinceMs) < this.options.lostPodGraceMs) return
+    if (unhealthy) { for (const connection of this.connections) connection.lose() }
   }
 
   /** Busy sockets break off, their calls fail. */

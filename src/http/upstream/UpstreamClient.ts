@@ -4,6 +4,9 @@ import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
 import type { UpstreamHandler, UpstreamRequest } from "./UpstreamRequest.ts"
 
+const none: ReadonlySet<PodId> = new Set()
+const nobody = () => none
+
 /** Requests with their body up to this size leave in one write. */
 const scratchBytes = 128 * 1024
 
@@ -16,9 +19,12 @@ export class UpstreamClient {
   private readonly pools = new Map<string, PodPool>()
   private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
   private readonly nowMs = () => performance.now()
+  private readonly unhealthyPods: () => ReadonlySet<PodId>
   private timer: Timer | undefined
 
-  constructor(options: UpstreamOptions) {
+  /** `unhealthyPods` is asked at each sweep. */
+  constructor(options: UpstreamOptions, unhealthyPods: () => ReadonlySet<PodId> = nobody) {
+    this.unhealthyPods = unhealthyPods
     this.options = options
   }
 
@@ -63,8 +69,9 @@ export class UpstreamClient {
 
   private sweep(): void {
     const nowMs = this.nowMs()
+    const unhealthy = this.unhealthyPods()
     for (const [id, pool] of this.pools) {
-      pool.sweep(nowMs)
+      pool.sweep(nowMs, unhealthy.has(id))
       // Pods come and go; a pool without sockets knows nothing worth keeping.
       if (pool.openCount === 0) this.pools.delete(id)
     }

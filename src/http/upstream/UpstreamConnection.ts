@@ -82,22 +82,29 @@ export class UpstreamConnection implements ResponseSink {
     this.close()
   }
 
-  /** Looks at the deadline of the phase the connection is in. */
-  sweep(nowMs: number): void {
+  /** Looks at the deadline of the phase the connection is in. True: bytes of an answer came since the last look. */
+  sweep(nowMs: number): boolean {
     const call = this.call
-    if (call === undefined) return
+    if (call === undefined) return false
     if (this.socket === undefined) {
       if (nowMs > this.deadlineMs) this.giveUp(call, "connect-timeout", "the connection was not made in time")
-      return
+      return false
     }
     if (this.moved || this.paused) {
+      const { moved } = this
       this.moved = false
       this.deadlineMs = nowMs + this.pool.options.silenceTimeoutMs
-      return
+      return moved
     }
-    if (nowMs <= this.deadlineMs) return
+    if (nowMs <= this.deadlineMs) return false
     if (this.bodyBegan) this.giveUp(call, "silent", "the pod fell silent inside its answer")
     else this.giveUp(call, "first-byte-timeout", "the pod did not begin to answer in time")
+    return false
+  }
+
+  /** Nothing is to be expected of the pod any more. A client that reads slowly is given what is still under way. */
+  lose(): void {
+    if (this.call !== undefined && !this.paused) this.giveUp(this.call, "lost", "the pod is unhealthy and silent")
   }
 
   onHead(head: ResponseHead): void {

@@ -16,6 +16,8 @@ export interface UpstreamOptions {
   readonly firstByteTimeoutMs: number
   /** Longest silence inside an answer; time in which the client itself holds us up does not count. */
   readonly silenceTimeoutMs: number
+  /** An unhealthy pod that sends no byte on any socket for so long is lost to the requests it has. */
+  readonly lostPodGraceMs: number
   /** Status line and headers, and apart from them the trailers. */
   readonly headBytesMax: number
   readonly headersMax: number
@@ -32,6 +34,7 @@ export const upstreamDefaults: UpstreamOptions = {
   connectTimeoutMs: 3_000,
   firstByteTimeoutMs: 600_000,
   silenceTimeoutMs: 300_000,
+  lostPodGraceMs: 5_000,
   headBytesMax: 64 * 1024,
   headersMax: 128,
   sweepMs: 100

@@ -34,7 +34,7 @@ export interface UpstreamHandler {
  * refused: no connection. connect-timeout: none in time. exhausted: our own limit of sockets to that pod.
  * broken: closed before any byte of an answer (a stale socket has been tried anew by then).
  * first-byte-timeout, silent: no answer, no further byte in time. truncated: closed inside the answer.
- * protocol: not HTTP/1.1, or beyond a limit.
+ * protocol: not HTTP/1.1, or beyond a limit. lost: the pod is unhealthy, and silent on all sockets.
  */
 export type UpstreamErrorKind =
   | "refused"
@@ -45,6 +45,7 @@ export type UpstreamErrorKind =
   | "silent"
   | "truncated"
   | "protocol"
+  | "lost"
 
 export interface UpstreamError {
   readonly kind: UpstreamErrorKind
