@@ -1,10 +1,13 @@
-import { Context, Duration, Effect, Layer, Runtime, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Option, Runtime, type Scope } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
 import type { Scheduler } from "../src/core/Scheduler.ts"
+import { BadConfiguration } from "../src/errors.ts"
+import type { SchedulerPort } from "../actors/SchedulerPort.ts"
+import type { ExtProcServer } from "../src/extproc/serveExtProc.ts"
 import type { AdminDeps } from "../src/http/adminRoutes.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
 import { serveAdmin } from "../src/http/serveAdmin.ts"
@@ -15,12 +18,17 @@ import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
+import { ConfigReader } from "./ConfigReader.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
+import { makeReloadMetrics } from "../src/telemetry/reloadMetrics.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
 import { isOpenToAll } from "./isOpenToAll.ts"
 import { makeDecisionLog } from "./layers/decisionLog.ts"
+import { listenForEnvoy } from "./layers/extProc.ts"
 import { Doors } from "./layers/doors.ts"
 import * as doors from "./layers/doors.ts"
+import { ClusterRules } from "./layers/clusterRules.ts"
+import * as clusterRules from "./layers/clusterRules.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
 import * as podSources from "./layers/podSources.ts"
@@ -31,6 +39,8 @@ import * as restored from "./layers/restored.ts"
 import { Scheduling } from "./layers/scheduling.ts"
 import * as scheduling from "./layers/scheduling.ts"
 import * as snapshotStore from "./layers/snapshotStore.ts"
+import { applyConfig, type RunningParts } from "./reload/applyConfig.ts"
+import { makeReloadActor, type ReloadHandle, type ReloadReport } from "./reload/ReloadActor.ts"
 import { Telemetry } from "./layers/telemetry.ts"
 import * as telemetry from "./layers/telemetry.ts"
 
@@ -40,11 +50,22 @@ export interface GatewayHandle {
   readonly port: number
   /** Where operators ask; undefined when that is off. */
   readonly adminUrl: string | undefined
+  /** Where Envoy asks for pods, and its health checks' own port; undefined when there is no picker. */
+  readonly picker: Pick<ExtProcServer, "port" | "healthPort"> | undefined
   readonly poolView: PoolView
   /** Pods whose sketch came back from the snapshot. */
   readonly restoredPods: number
   /** Requests that hold a reservation; 0 when idle. */
   readonly openRequests: () => number
+  /** What it runs with now; a reload changes it. */
+  readonly config: () => GatewayConfig
+  /**
+   * Reads the configuration again and takes it; no open request notices. Rejects with a GatewayError when it is wrong,
+   * and then nothing has changed.
+   */
+  readonly reload: () => Promise<ReloadReport>
+  /** Not ready any more, but still serving. */
+  readonly announceStop: Effect.Effect<void>
   /** Stops taking requests and gives those that run this long to end. */
   readonly drain: (graceMs: number) => Effect.Effect<void>
   /** Fails when the scheduler is beyond recovery: the process should end. */
@@ -64,7 +85,8 @@ const start = Effect.gen(function*() {
   const { podFailed: lookAt, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
-  const { access, followTls, hasPodTokens, keys, tls } = yield* Doors
+  const doors = yield* Doors
+  const { access, followTls, hasPodTokens, keys, tls } = doors
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
   const runtime = yield* Effect.runtime()
@@ -77,29 +99,50 @@ const start = Effect.gen(function*() {
     restoredIds: restoredPods.map(({ id }) => id),
     options: { ...snapshotActorDefaults, intervalMs: Duration.toMillis(config.snapshot.interval) }
   })
-  yield* discoverPods(config)
+  const discovery = yield* discoverPods(config)
   const metricsText = () => telemetry.registry.render()
   const showsMetrics = config.listen.metrics === "always" || (config.listen.metrics === "auto" && keys === undefined)
-  const front = yield* listen(config, tls, {
-    scheduler: {
-      ...port,
-      podFailed: (id, failure) => {
-        port.podFailed(id, failure)
-        lookAt(id, failure.why)
-      }
-    },
-    pool: poolView,
+  const frontSettings = (config: GatewayConfig) => ({
     options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
-    upstream: { ...upstreamOptions(config), access },
+    upstream: { ...upstreamOptions(config), access }
+  })
+  const decisionLog = yield* makeDecisionLog(config.decisionLog)
+  const scheduler: SchedulerPort = {
+    ...port,
+    podFailed: (id, failure) => {
+      port.podFailed(id, failure)
+      lookAt(id, failure.why)
+    }
+  }
+  const front = yield* listen(config, tls, {
+    scheduler,
+    pool: poolView,
+    ...frontSettings(config),
     keys,
     metrics: telemetry.front,
-    decisionLog: yield* makeDecisionLog(config.decisionLog),
+    decisionLog,
     metricsText: showsMetrics ? metricsText : undefined,
     version: packageJson.version,
     log
   })
   followTls(front.replaceTls)
+  const picker = yield* listenForEnvoy(config, {
+    scheduler,
+    metrics: telemetry.front,
+    decisionLog,
+    front: front.shared,
+    log
+  })
   if (isOpenToAll(config)) yield* Effect.logWarning(OPEN_TO_ALL)
+  const { reload, running } = yield* makeReload(config, telemetry, {
+    scheduler: ref,
+    pool: poolRef,
+    discovery,
+    sources: yield* PodSources,
+    doors,
+    front,
+    frontSettings
+  })
   const admin = config.admin.enabled
     ? yield* listenForOperators(config.admin, {
       explain,
@@ -108,6 +151,7 @@ const start = Effect.gen(function*() {
       metricsText,
       bodyBytesMax: config.limits.bodyBytesMax,
       openMax: OPERATORS_MAX,
+      reload,
       log
     })
     : undefined
@@ -115,13 +159,36 @@ const start = Effect.gen(function*() {
     url: front.url,
     port: front.port,
     adminUrl: admin?.url,
+    picker,
     poolView,
     restoredPods: restoredPods.length,
     openRequests: () => view.openRequests,
-    drain: (graceMs: number) => Effect.promise(() => front.stop(graceMs)),
+    config: running,
+    reload,
+    announceStop: Effect.sync(() => {
+      front.announceStop()
+      picker?.announceStop()
+    }),
+    drain: (graceMs: number) => Effect.promise(() => Promise.all([front.stop(graceMs), picker?.stop(graceMs)])),
     failed: ref.join
   }
 })
+
+/** A gateway without a reader of its configuration runs with that of its start until it stops. */
+const makeReload = (
+  started: GatewayConfig,
+  { registry }: Telemetry["Type"],
+  parts: RunningParts
+): Effect.Effect<ReloadHandle, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const reader = yield* Effect.serviceOption(ConfigReader)
+    if (Option.isNone(reader)) {
+      const message = "this gateway has no configuration to read again: it was composed without a ConfigReader"
+      return { reload: () => Promise.reject(new BadConfiguration({ message })), running: () => started }
+    }
+    const { reloaded } = makeReloadMetrics(registry, Date.now)
+    return yield* makeReloadActor({ started, reader: reader.value, apply: applyConfig(parts), reloaded })
+  })
 
 /** Numbers that live with the pool are read when the page is written. */
 const watchPool = (
@@ -166,6 +233,7 @@ const discoverPods = (config: GatewayConfig) =>
         ActorStopped: Effect.die
       })
     )
+    return discovery
   })
 
 const OPEN_TO_ALL = "anybody who can reach this machine can use the gateway: it asks for no API keys and listens on " +
@@ -233,7 +301,8 @@ const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
   idleMaxMs: Duration.toMillis(limits.upstreamIdleMax),
   connectTimeoutMs: Duration.toMillis(limits.connectTimeout),
   firstByteTimeoutMs: Duration.toMillis(limits.firstByteTimeout),
-  silenceTimeoutMs: Duration.toMillis(limits.silenceTimeout)
+  silenceTimeoutMs: Duration.toMillis(limits.silenceTimeout),
+  lostPodGraceMs: Duration.toMillis(limits.lostPodGrace)
 })
 
 /** A gateway whose choices are still open: the policy, where pods come from, and where snapshots go. */
@@ -248,8 +317,15 @@ export const layer = layerOpen.pipe(
   Layer.provide([placementPolicy.layer, podSources.layer, snapshotStore.layer])
 )
 
-/** Starts a gateway in the scope; closing the scope stops it in order. */
-export const startGateway = (config: GatewayConfig): Effect.Effect<GatewayHandle, GatewayStartError, Scope.Scope> =>
-  Layer.build(Layer.provide(layer, Layer.succeed(GatewayConfig, config))).pipe(
-    Effect.map((context) => Context.get(context, Gateway))
+/** Starts a gateway in the scope; closing the scope stops it in order. Without a reader it can't be reloaded. */
+export const startGateway = (
+  config: GatewayConfig,
+  reader?: ConfigReader["Type"]
+): Effect.Effect<GatewayHandle, GatewayStartError, Scope.Scope> => {
+  const given = Layer.succeed(GatewayConfig, config)
+  const started = Layer.provide(layer, given)
+  return Effect.map(
+    Layer.build(reader === undefined ? started : Layer.provide(started, Layer.succeed(ConfigReader, reader))),
+    (context) => Context.get(context, Gateway)
   )
+}

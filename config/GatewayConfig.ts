@@ -1,7 +1,9 @@
 import { Context, Duration, Schema } from "effect"
 import { BytesText } from "./BytesText.ts"
 import { DurationText } from "./DurationText.ts"
+import { ExtProc } from "./extProcSection.ts"
 import { HardwareSection, PresetName } from "./hardware.ts"
+import { KubernetesDiscovery } from "./kubernetesSection.ts"
 import { PodList } from "./podEntry.ts"
 import { PolicySection } from "./policySection.ts"
 import { Auth, ListenTls, PodAccess } from "./doorsSection.ts"
@@ -71,7 +73,9 @@ const Discovery = Schema.Struct({
   /** Pods listed in a file that may change. Default: none. */
   file: perhaps(FileDiscovery),
   /** Pods behind a DNS name. Default: none. */
-  dns: perhaps(DnsDiscovery)
+  dns: perhaps(DnsDiscovery),
+  /** Pods of a Kubernetes cluster. Default: none. */
+  kubernetes: perhaps(KubernetesDiscovery)
 })
 
 const Scrape = Schema.Struct({
@@ -247,6 +251,8 @@ export const GatewayConfigSchema = Schema.Struct({
   listen: section(Listen),
   /** Where operators ask why. */
   admin: section(Admin),
+  /** Where Envoy asks for pods. */
+  extproc: section(ExtProc),
   /** Who may use the gateway. */
   auth: section(Auth),
   /** What the gateway shows the pods. */

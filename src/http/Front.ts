@@ -1,3 +1,5 @@
+import type { PoolView } from "../../actors/PoolView.ts"
+import type { PodId } from "../core/Pod.ts"
 import { type GatewayError, Overloaded } from "../errors.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
 import { RequestBytes } from "./doors/RequestBytes.ts"
@@ -25,10 +27,9 @@ export class Front {
 
   constructor(deps: FrontDeps) {
     this.deps = deps
-    this.client = new UpstreamClient(deps.upstream)
+    this.client = new UpstreamClient(deps.upstream, () => unhealthyPods(this.deps.pool))
     this.requestBytes = new RequestBytes(deps.options.requestBytesMax)
-    const { retriesPerSecondMin, retryShare } = deps.options
-    this.retryBudget = new RetryBudget({ share: retryShare, perSecondMin: retriesPerSecondMin })
+    this.retryBudget = new RetryBudget(() => this.deps.options)
     this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)
   }
 
@@ -69,4 +70,10 @@ export class Front {
   left(): void {
     this.open--
   }
+}
+
+const unhealthyPods = (pool: PoolView): ReadonlySet<PodId> => {
+  const ids = new Set<PodId>()
+  for (const { address, health } of pool.pods()) if (health === "unhealthy") ids.add(address.id)
+  return ids
 }

@@ -1,4 +1,4 @@
-import { type PodAddress, podUrl } from "../../core/Pod.ts"
+import { type PodAddress, type PodId, podUrl } from "../../core/Pod.ts"
 import { PodPool } from "./PodPool.ts"
 import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
@@ -71,7 +71,7 @@ export class UpstreamClient {
     const nowMs = this.nowMs()
     const unhealthy = this.unhealthyPods()
     for (const [id, pool] of this.pools) {
-      pool.sweep(nowMs, unhealthy.has(id))
+      pool.sweep(nowMs, unhealthy.has(pool.address.id))
       // Pods come and go; a pool without sockets knows nothing worth keeping.
       if (pool.openCount === 0) this.pools.delete(id)
     }
