@@ -227,6 +227,37 @@ describe("retries", () => {
   })
 })
 
+describe("a pod that falls silent as a whole", () => {
+  test("costs the requests that wait there nothing, once it is known to be unhealthy", async () => {
+    const taken = Promise.withResolvers<void>()
+    let isFrozen = false
+    const pods = [0, 1].map((index) =>
+      startScriptedPod((request, connection) => {
+        if (index === 1) return well(connection, request)
+        isFrozen = true
+        taken.resolve()
+      }, { hears: () => index === 1 || !isFrozen })
+    )
+    const gateway = await startTestGateway({
+      pods: pods.map((pod) => pod.url),
+      policy: "round-robin",
+      config: {
+        limits: { lostPodGrace: "100 millis" },
+        scrape: { interval: "20 millis", timeout: "50 millis", failuresBeforeUnhealthy: 2 }
+      }
+    })
+    cleanups.push(() => {
+      for (const pod of pods) pod.stop()
+    }, gateway.stop)
+    await gateway.healthyPods(2)
+    const answers = Promise.all([ask(gateway, true), ask(gateway, true)])
+    await taken.promise
+    expect((await answers).map(({ complete, status }) => [status, complete])).toEqual([[200, true], [200, true]])
+    expect(await metric(gateway, "warmroute_retries_total{reason=\"lost\"}")).toBe(1)
+    await gateway.becomesIdle()
+  })
+})
+
 describe("a pod that answers /health and nothing else", () => {
   const breaker = { failuresInRow: 3, openMin: "150 millis", openMax: "300 millis", slowStart: "1 millis" }
 

@@ -171,14 +171,14 @@ describe("UpstreamClient", () => {
       }
       speak()
     })
-    const options = { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 300 }
+    const options = { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 1_000 }
     const client = new UpstreamClient(options, () => new Set([pod.address.id]))
     clients.push(client)
     let ended = 0
     const answers = [send(client, pod.address, { body: "speak" }), send(client, pod.address, { body: "mute" })].map(
       ({ answer }) => answer.then((value) => (ended++, value))
     )
-    await Bun.sleep(600)
+    await Bun.sleep(1_300)
     expect(ended).toBe(0)
     speaks = false
     expect((await Promise.all(answers)).map(({ error }) => error?.kind)).toEqual(["lost", "lost"])

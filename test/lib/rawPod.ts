@@ -25,6 +25,8 @@ export interface PodConnection {
 export interface RawPodOptions {
   /** Bytes a write; undefined writes all there is. Small pieces try the reader of the other side. */
   readonly pieceBytes?: number | undefined
+  /** False: requests come in, but nobody is at home. */
+  readonly hears?: () => boolean
 }
 
 export interface RawPod {
@@ -112,6 +114,7 @@ export const startRawPod = (
         data.received = Buffer.concat([data.received, chunk])
         for (let taken = takeRequest(data.received); taken !== undefined; taken = takeRequest(data.received)) {
           data.received = data.received.subarray(taken.endsAt)
+          if (options.hears?.() === false) continue
           seen.push(taken.request)
           onRequest(taken.request, connectionOf(socket))
         }

@@ -18,7 +18,7 @@ const decision = (reservation: number): Decision => ({
 const terms = () => ({
   retriesMax: 2,
   repeatable: true,
-  budget: new RetryBudget({ share: 0, perSecondMin: 10 }),
+  budget: new RetryBudget(() => ({ retryShare: 0, retriesPerSecondMin: 10 })),
   nowS: 0
 })
 
@@ -91,7 +91,7 @@ describe("another try", () => {
   })
 
   test("is left out when the budget is spent", () => {
-    expect(after(reset, { budget: new RetryBudget({ share: 0, perSecondMin: 0 }) })).toBe("budget")
+    expect(after(reset, { budget: new RetryBudget(() => ({ retryShare: 0, retriesPerSecondMin: 0 })) })).toBe("budget")
   })
 
   test("of what must not run twice is made only when it surely did not run", () => {
