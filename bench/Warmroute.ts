@@ -38,6 +38,8 @@ export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> =>
       pods: settings.podPorts.map((port) => ({ url: `http://127.0.0.1:${port}` })),
       policy: { type: "marginal-cost" },
       hardware: { preset: settings.preset },
+      // Nobody balances load over a benched gateway.
+      limits: { shutdownDelay: "1 millis" },
       snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval }
     })
   )

@@ -1,6 +1,6 @@
 import { Duration, Effect, type Scope, Stream } from "effect"
 import { type ActorRef, spawn } from "../../actors/runtime/Actor.ts"
-import type { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "../../actors/runtime/errors.ts"
+import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "../../actors/runtime/errors.ts"
 import type { Reply } from "../../actors/runtime/Reply.ts"
 import { fileChanges } from "../../src/discovery/fileChanges.ts"
 import { BadConfiguration, Overloaded } from "../../src/errors.ts"
@@ -36,8 +36,11 @@ export interface ReloadActorArgs {
 }
 
 export interface ReloadHandle {
-  /** Fails with the reason in words, file, line and column among them, and then nothing has changed. */
-  readonly reload: Effect.Effect<ReloadReport, BadConfiguration | Overloaded>
+  /**
+   * Rejects with BadConfiguration, which gives the reason in words, file, line and column among them, or with
+   * Overloaded; then nothing has changed.
+   */
+  readonly reload: () => Promise<ReloadReport>
   /** What the gateway runs with now. */
   readonly running: () => GatewayConfig
 }
@@ -81,25 +84,19 @@ export const makeReloadActor = (args: ReloadActorArgs): Effect.Effect<ReloadHand
       }
     )
     if (path !== undefined && started.reload.watch) yield* Effect.forkScoped(followFile(path, started, ref))
-    const reload = ref.ask<ReloadReport, BadConfiguration>((reply) => ({ _tag: "ReloadAsked", reply }), DEADLINE_MS)
-      .pipe(Effect.mapError(inWords))
+    const reload = () =>
+      ref.unsafeAsk<ReloadReport, BadConfiguration>((reply) => ({ _tag: "ReloadAsked", reply }), DEADLINE_MS)
+        .catch((error: unknown) => Promise.reject(inWords(error)))
     return { reload, running: () => published }
   })
 
-const inWords = (
-  error: BadConfiguration | MailboxFull | ActorCrashed | ActorStopped | AskTimedOut
-): BadConfiguration | Overloaded => {
-  switch (error._tag) {
-    case "MailboxFull":
-    case "AskTimedOut":
-      return new Overloaded({ message: "other reloads are under way already", retryAfterS: 1 })
-    case "ActorStopped":
-      return new Overloaded({ message: "the gateway is stopping" })
-    case "ActorCrashed":
-      return refused("the reload failed by a defect of the gateway; its log says why")
-    default:
-      return error
+const inWords = (error: unknown): unknown => {
+  if (error instanceof MailboxFull || error instanceof AskTimedOut) {
+    return new Overloaded({ message: "other reloads are under way already", retryAfterS: 1 })
   }
+  if (error instanceof ActorStopped) return refused("the gateway is stopping")
+  if (error instanceof ActorCrashed) return refused("the reload failed by a defect of the gateway; its log says why")
+  return error
 }
 
 const followFile = (path: string, { reload }: GatewayConfig, ref: ActorRef<ReloadMessage>): Effect.Effect<void> => {

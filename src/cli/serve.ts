@@ -1,19 +1,21 @@
 import { Console, Duration, Effect, type Scope } from "effect"
 import type { ConfigError } from "../../config/ConfigError.ts"
-import { type GatewayConfig } from "../../config/GatewayConfig.ts"
+import type { GatewayHandle } from "../../config/Gateway.ts"
+import type { GatewayConfig } from "../../config/GatewayConfig.ts"
 import { layer as logLayer } from "../../config/layers/log.ts"
-import { type ConfigSources, loadConfig } from "../../config/loadConfig.ts"
+import { type ConfigSources, type LoadedConfig, loadConfig } from "../../config/loadConfig.ts"
 import { decodeConfig } from "../../config/decodeConfig.ts"
 import { announcePods, startText } from "./banner.ts"
 import { emulatedFleet } from "./emulatedFleet.ts"
 import { CommandFailure } from "./failure.ts"
+import { reloadSignal } from "./reloadSignal.ts"
 import { type StopSignal, stopSignals } from "./stopSignals.ts"
 
 /** Serves until a signal comes, then lets requests end and writes the last snapshot. */
 export const serve = (sources: ConfigSources): Effect.Effect<void, CommandFailure> =>
   Effect.gen(function*() {
     const loaded = yield* Effect.mapError(loadConfig(sources), cannotStart)
-    const run = Effect.scoped(untilStopped(loaded.config, loaded.warnings))
+    const run = Effect.scoped(untilStopped(sources, loaded))
     yield* Effect.provide(run, logLayer(loaded.config.log))
     yield* Console.log("warmroute has stopped.")
   })
@@ -22,30 +24,58 @@ const cannotStart = (error: ConfigError): CommandFailure =>
   new CommandFailure({ message: `warmroute can't start: ${error.render()}` })
 
 const untilStopped = (
-  written: GatewayConfig,
-  warnings: ReadonlyArray<string>
+  sources: ConfigSources,
+  { config: written, configPath, warnings }: LoadedConfig
 ): Effect.Effect<void, CommandFailure, Scope.Scope> =>
   Effect.gen(function*() {
     const stopSignal = yield* stopSignals
+    const onReloadSignal = yield* reloadSignal
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
     const emulated = hasPods(written) ? undefined : yield* emulatedFleet({
       ...written.emulator,
       hostname: "127.0.0.1",
       basePort: 0
     })
-    const config = emulated === undefined ? written : yield* withEmulated(written, emulated)
+    const completed = (config: GatewayConfig): Effect.Effect<GatewayConfig, ConfigError> =>
+      emulated === undefined || hasPods(config) ? Effect.succeed(config) : withEmulated(config, emulated)
+    const config = yield* Effect.mapError(completed(written), cannotStart)
     // Loaded here so that help, version and a wrong configuration answer at once.
     const { startGateway } = yield* Effect.promise(() => import("../../config/Gateway.ts"))
-    const gateway = yield* startGateway(config).pipe(
+    const gateway = yield* startGateway(config, {
+      path: configPath,
+      read: Effect.gen(function*() {
+        const { config, warnings } = yield* loadConfig(sources)
+        const noPods = emulated === undefined && !hasPods(config) ? [NO_PODS] : []
+        return { config: yield* completed(config), warnings: [...warnings, ...noPods] }
+      })
+    }).pipe(
       Effect.mapError(({ message }) => new CommandFailure({ message: `warmroute can't start: ${message}` }))
     )
+    // How a reload went is in the log.
+    onReloadSignal(() => void gateway.reload().catch(() => {}))
     yield* Console.log(startText(config, gateway, emulated !== undefined))
     yield* Effect.forkScoped(announcePods(config, gateway, emulated !== undefined))
     const signal = yield* Effect.raceFirst(stopSignal, gateway.failed).pipe(
       Effect.mapError(({ reason }) => new CommandFailure({ message: `warmroute has to stop: ${reason}` }))
     )
-    yield* Console.log(stopText(signal, gateway.openRequests(), config))
-    yield* gateway.drain(Duration.toMillis(config.limits.shutdownGrace))
+    onReloadSignal(() => {})
+    yield* stop(gateway, signal)
+  })
+
+const NO_PODS = "no pod is configured any more; emulated ones come with a start only"
+
+/** Ctrl-C waits for no load balancer, SIGTERM does: what it has sent, or sends before it has noticed, is still served. */
+const stop = (gateway: GatewayHandle, signal: StopSignal): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { shutdownDelay, shutdownGrace } = gateway.config().limits
+    yield* gateway.announceStop
+    if (signal === "SIGTERM") {
+      const delay = Duration.format(shutdownDelay)
+      yield* Console.log(`\nSIGTERM: /readyz is 503 from now on; new requests are taken for ${delay} more.`)
+      yield* Effect.sleep(shutdownDelay)
+    }
+    yield* Console.log(stopText(signal, gateway.openRequests(), shutdownGrace))
+    yield* gateway.drain(Duration.toMillis(shutdownGrace))
   })
 
 const hasPods = ({ discovery, pods }: GatewayConfig): boolean =>
@@ -55,17 +85,14 @@ const hasPods = ({ discovery, pods }: GatewayConfig): boolean =>
 const withEmulated = (
   config: GatewayConfig,
   urls: ReadonlyArray<string>
-): Effect.Effect<GatewayConfig, CommandFailure> =>
+): Effect.Effect<GatewayConfig, ConfigError> =>
   Effect.map(
-    Effect.mapError(
-      decodeConfig([{ name: "emulator", values: { pods: urls, hardware: config.emulator.hardware } }]),
-      cannotStart
-    ),
+    decodeConfig([{ name: "emulator", values: { pods: urls, hardware: config.emulator.hardware } }]),
     ({ hardware, pods }) => ({ ...config, pods, hardware, snapshot: { ...config.snapshot, enabled: false } })
   )
 
-const stopText = (signal: StopSignal, openRequests: number, { limits }: GatewayConfig): string => {
-  const grace = Duration.format(limits.shutdownGrace)
+const stopText = (signal: StopSignal, openRequests: number, shutdownGrace: Duration.Duration): string => {
+  const grace = Duration.format(shutdownGrace)
   const open = openRequests === 0
     ? "no request is open"
     : `${openRequests} open ${openRequests === 1 ? "request has" : "requests have"} ${grace} to end`
