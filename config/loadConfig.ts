@@ -95,9 +95,27 @@ const fromDirectory = (values: ConfigSource["values"], directory: string): Confi
   }
 }
 
+/** The list of pods, and the kubeconfig. */
+const discoveryFrom = (
+  discovery: Readonly<Record<string, unknown>>,
+  rebase: (tree: unknown) => unknown
+): Readonly<Record<string, unknown>> => {
+  const { file, kubernetes } = discovery
+  const moved = isTree(kubernetes) && "kubeconfig" in kubernetes
+    ? { ...kubernetes, kubeconfig: pathIn(rebase({ path: kubernetes["kubeconfig"] })) }
+    : kubernetes
+  return {
+    ...discovery,
+    ...("file" in discovery ? { file: rebase(file) } : {}),
+    ...("kubernetes" in discovery ? { kubernetes: moved } : {})
+  }
+}
+
+const pathIn = (tree: unknown): unknown => isTree(tree) ? tree["path"] : undefined
+
 /** The files of keys, tokens and certificates. */
 const doorPathsFrom = (
-  { auth, listen, podAccess }: ConfigSource["values"],
+  { auth, extproc, listen, podAccess }: ConfigSource["values"],
   directory: string
 ): ConfigSource["values"] => {
   const rebased = (tree: unknown, ...names: ReadonlyArray<string>): unknown => {
@@ -110,6 +128,7 @@ const doorPathsFrom = (
   const tls = isTree(listen) && "tls" in listen ? { tls: rebased(listen["tls"], "certPath", "keyPath") } : {}
   return {
     ...(auth === undefined ? {} : { auth: rebased(auth, "keysPath") }),
+    ...(extproc === undefined ? {} : { extproc: rebased(extproc, "certPath", "keyPath") }),
     ...(isTree(listen) ? { listen: { ...listen, ...tls } } : {}),
     ...(isTree(access) && tokens !== undefined
       ? { podAccess: { ...access, tokenPaths: rebased(tokens, ...Object.keys(tokens)) } }

@@ -19,6 +19,7 @@ export const startText = (config: GatewayConfig, gateway: GatewayHandle, emulate
     "",
     ...podLines(config, emulated),
     `  policy    ${config.policy.type}, engine constants ${config.hardware.preset}`,
+    ...(gateway.picker === undefined ? [] : [`  Envoy     asks for pods on port ${gateway.picker.port}`]),
     `  operators ${
       gateway.adminUrl === undefined ? "off" : `warmroute explain --admin ${gateway.adminUrl} --prompt "Hello!"`
     }`,

@@ -22,7 +22,9 @@ export class ScriptedScheduler implements SchedulerPort {
   readonly pick = async (request: RequestFeatures, excluded: ReadonlyArray<string> = []): Promise<Decision> => {
     this.picks.push({ request, excluded })
     await this.beforePick(request)
-    const left = this.pods.filter((pod) => !excluded.includes(pod.id))
+    const left = this.pods.filter((pod) =>
+      !excluded.includes(pod.id) && (request.only?.some((name) => name === pod.id || name === pod.hostname) ?? true)
+    )
     const address = left[this.next % Math.max(1, left.length)]
     if (address === undefined) throw new NoPodAvailable({ message: "no pod left", retryAfterS: 1 })
     const reservation = this.next++
@@ -33,7 +35,8 @@ export class ScriptedScheduler implements SchedulerPort {
       policy: "scripted",
       promptTokens: request.promptTokens,
       hitTokens: 0,
-      predictedTtftS: Number.NaN
+      predictedTtftS: Number.NaN,
+      fallbacks: left.filter((pod) => pod !== address).slice(0, request.fallbacksMax ?? 0)
     }
   }
 

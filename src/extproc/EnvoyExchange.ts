@@ -1,0 +1,262 @@
+import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloaded } from "../errors.ts"
+import { toGatewayError } from "../http/errors.ts"
+import { sampleDecision } from "../http/decisionSample.ts"
+import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
+import { readRequest } from "../http/features/readRequest.ts"
+import { newRequestId } from "../http/requestHeaders.ts"
+import type { ProxyRoute } from "../http/routes.ts"
+import { destinationHeader, destinationMetadata, destinationNamespace, destinationOf, subsetOf } from "./destination.ts"
+import type { CallHandler, GrpcCall } from "./grpc/GrpcCall.ts"
+import { GrpcError, grpcStatus } from "./grpc/grpcStatus.ts"
+import { clientGoneStatus, PickedAnswer } from "./PickedAnswer.ts"
+import type { Picker } from "./Picker.ts"
+import { otherRoute, routeOfPath } from "./pickerRoutes.ts"
+import { refusalResponse } from "./refusal.ts"
+import { BodySendMode } from "./wire/envoyFields.ts"
+import { HeaderList } from "./wire/HeaderList.ts"
+import { type BodyModes, type ProcessingRequest, readProcessingRequest } from "./wire/processingRequest.ts"
+import { goOn, type HeaderPair, routedResponse, streamedBody } from "./wire/processingResponse.ts"
+import { MalformedMessage } from "./wire/ProtoReader.ts"
+
+/** What an Envoy does that does not say: the Gateway API's extension and llm-d know no other mode. */
+const assumedModes: BodyModes = {
+  request: BodySendMode.FULL_DUPLEX_STREAMED,
+  response: BodySendMode.FULL_DUPLEX_STREAMED
+}
+
+/**
+ * headers: before the request's headers. body: while its body comes. picking: until the pod is known.
+ * routed: Envoy knows where to. refused: Envoy knows what to answer.
+ */
+type Phase = "headers" | "body" | "picking" | "routed" | "refused"
+
+/**
+ * One HTTP request as Envoy tells of it on a gRPC stream: its headers and body come, a pod is picked and named, then
+ * the answer's parts pass by.
+ */
+export class EnvoyExchange implements CallHandler {
+  private readonly picker: Picker
+  private readonly call: GrpcCall
+  private readonly isOneTooMany: boolean
+  private readonly startedMs = performance.now()
+  private phase: Phase = "headers"
+  private modes: BodyModes = assumedModes
+  private headers = new HeaderList()
+  private route: ProxyRoute = otherRoute
+  private only: ReadonlyArray<string> | undefined
+  private pieces: Array<Buffer> = []
+  private bodyBytes = 0
+  private bodyTimer: ReturnType<typeof setTimeout> | undefined
+  /** The request has trailers; only when they came is its streamed body whole. */
+  private hasTrailers = false
+  private answer: PickedAnswer | undefined
+  private gone = false
+
+  constructor(picker: Picker, call: GrpcCall) {
+    this.picker = picker
+    this.call = call
+    this.isOneTooMany = picker.openRequests >= picker.deps.options.openStreamsMax
+    picker.entered()
+  }
+
+  readonly onMessage = (bytes: Buffer): void => {
+    // Envoy may still send what was on its way when it was refused.
+    if (this.phase === "refused") return
+    const request = read(bytes)
+    if (request.observed) {
+      throw new GrpcError(grpcStatus.failedPrecondition, "a picker can't work in observability mode")
+    }
+    if (request.modes !== undefined) this.modes = request.modes
+    const { part } = request
+    switch (part.kind) {
+      case "request_headers":
+        return this.onRequestHeaders(part.headers, part.ends, request)
+      case "request_body":
+        return this.onRequestBody(part.body, part.ends)
+      case "request_trailers":
+        return this.onRequestTrailers()
+      default:
+        if (this.answer === undefined) {
+          throw new GrpcError(grpcStatus.invalidArgument, "an answer came before its request")
+        }
+        return this.call.sendAll(this.answer.onPart(request))
+    }
+  }
+
+  readonly onHalfClose = (): void => {
+    if (this.phase === "routed" || this.phase === "refused") this.call.finish(grpcStatus.ok)
+    else this.call.finish(grpcStatus.cancelled, "Envoy closed the stream before a pod was picked")
+  }
+
+  readonly onGone = (): void => {
+    if (this.gone) return
+    this.gone = true
+    clearTimeout(this.bodyTimer)
+    this.pieces = []
+    this.picker.left()
+    if (this.answer !== undefined) this.answer.streamGone()
+    else if (this.phase === "body" || this.phase === "picking") this.book(clientGoneStatus, "aborted")
+  }
+
+  private onRequestHeaders(headers: HeaderList, ends: boolean, request: ProcessingRequest): void {
+    if (this.phase !== "headers") throw new GrpcError(grpcStatus.invalidArgument, "request headers came twice")
+    const { deps } = this.picker
+    this.phase = "body"
+    this.headers = headers
+    this.route = routeOfPath(headers.get(":path") ?? "")
+    this.only = subsetOf(request)
+    deps.metrics.requestStarted(this.route.path)
+    if (this.isOneTooMany) {
+      const message = `the gateway already has ${deps.options.openStreamsMax} requests in hand`
+      return this.refuse(new Overloaded({ message, retryAfterS: 1 }))
+    }
+    if (ends || this.modes.request === BodySendMode.NONE) return this.pick(this.unread(), undefined)
+    if (this.modes.request === BodySendMode.BUFFERED) this.call.send(goOn.request_headers)
+    else if (this.modes.request !== BodySendMode.FULL_DUPLEX_STREAMED) return this.refuse(unusableMode())
+    this.bodyTimer = setTimeout(() => this.refuse(bodyTimedOut()), deps.front.deps.options.bodyReadTimeoutMs)
+  }
+
+  private onRequestBody(body: Buffer, ends: boolean): void {
+    if (this.phase !== "body") {
+      throw new GrpcError(grpcStatus.invalidArgument, `a body can't come in phase ${this.phase}`)
+    }
+    const { bodyBytesMax } = this.picker.deps.front.deps.options
+    this.bodyBytes += body.length
+    if (this.bodyBytes > bodyBytesMax) {
+      const message = `the request's body is larger than ${bodyBytesMax} bytes, the limit of this gateway`
+      return this.refuse(new BodyTooLarge({ message }))
+    }
+    if (body.length > 0) this.pieces.push(body)
+    // A buffered body comes as one, with its end unmarked when trailers follow.
+    if (ends || this.modes.request === BodySendMode.BUFFERED) this.onBodyEnd()
+  }
+
+  private onRequestTrailers(): void {
+    if (this.phase === "routed") return this.call.send(goOn.request_trailers)
+    this.hasTrailers = true
+    if (this.phase === "body") this.onBodyEnd()
+  }
+
+  private onBodyEnd(): void {
+    clearTimeout(this.bodyTimer)
+    const [first] = this.pieces
+    const body = this.pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.pieces)
+    this.pieces = []
+    const { front, log } = this.picker.deps
+    if (this.route === otherRoute) return this.pick(this.unread(), body)
+    try {
+      const { body: forPod, features } = readRequest(this.route, this.headers, body, front.deps.options, front.workshop)
+      this.pick(features, forPod, forPod !== body)
+    } catch (cause) {
+      this.refuse(toGatewayError(cause, log))
+    }
+  }
+
+  /** Of this request nothing is read; any pod will do. */
+  private unread(): PromptFeatures {
+    return new PromptFeatures(nothingKnown, this.picker.deps.front.workshop)
+  }
+
+  private pick(features: PromptFeatures, body: Uint8Array | undefined, rewritten = false): void {
+    const { deps } = this.picker
+    this.phase = "picking"
+    features.only = this.only
+    features.fallbacksMax = deps.options.fallbacks > 0 ? deps.options.fallbacks : undefined
+    // The first token of a body that stays with Envoy is not seen.
+    if (this.modes.response === BodySendMode.NONE) features.streams = false
+    const askedMs = performance.now()
+    deps.scheduler.pick(features).then(
+      (decision) => {
+        const pickedMs = performance.now()
+        const sample = deps.decisionLog === undefined ? undefined : sampleDecision(deps.decisionLog, features)
+        features.release()
+        deps.metrics.picked(this.route.path, (pickedMs - askedMs) / 1000)
+        if (this.gone || this.phase !== "picking") {
+          return deps.scheduler.end(decision.reservation, { outcome: "aborted" })
+        }
+        const { modes, route, startedMs } = this
+        const requestId = this.headers.get("x-request-id") ?? newRequestId()
+        const picked = { route, features, decision, modes, requestId, sample, startedMs, pickedMs }
+        this.answer = new PickedAnswer(deps, picked)
+        this.phase = "routed"
+        this.sendOn(destinationOf(decision), destinationMetadata(decision), body, rewritten)
+        this.headers = noHeaders
+      },
+      (cause: unknown) => {
+        features.release()
+        this.refuse(toGatewayError(cause, deps.log))
+      }
+    )
+  }
+
+  private sendOn(
+    destination: string,
+    metadata: Readonly<Record<string, string>>,
+    body: Uint8Array | undefined,
+    rewritten: boolean
+  ): void {
+    const buffered = body !== undefined && this.modes.request === BodySendMode.BUFFERED
+    const headers: Array<HeaderPair> = [[destinationHeader, destination]]
+    // Envoy takes the length off a streamed body, and vLLM reads a body of known length faster.
+    if (body !== undefined && !this.hasTrailers && (!buffered || rewritten)) {
+      headers.push(["content-length", String(body.byteLength)])
+    }
+    const routed = routedResponse({
+      about: buffered ? "request_body" : "request_headers",
+      headers,
+      body: buffered && rewritten ? body : undefined,
+      metadataNamespace: destinationNamespace,
+      metadata
+    })
+    if (buffered || body === undefined) return this.call.send(routed)
+    this.call.sendAll([
+      routed,
+      ...streamedBody("request_body", body, !this.hasTrailers),
+      ...(this.hasTrailers ? [goOn.request_trailers] : [])
+    ])
+  }
+
+  /** Has Envoy answer with an error of ours. */
+  private refuse(error: GatewayError): void {
+    if (this.gone || this.phase === "routed" || this.phase === "refused") return
+    clearTimeout(this.bodyTimer)
+    this.pieces = []
+    this.phase = "refused"
+    this.book(error.status, "failed")
+    this.call.send(refusalResponse(error, this.headers.get("x-request-id"), this.route.prompt === "messages"))
+    this.call.finish(grpcStatus.ok)
+  }
+
+  private book(status: number, outcome: "failed" | "aborted"): void {
+    this.picker.deps.metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
+  }
+}
+
+const read = (bytes: Buffer): ProcessingRequest => {
+  try {
+    return readProcessingRequest(bytes)
+  } catch (cause) {
+    if (cause instanceof MalformedMessage) throw new GrpcError(grpcStatus.invalidArgument, cause.message)
+    throw cause
+  }
+}
+
+const noHeaders = new HeaderList()
+
+const nothingKnown: RequestFacts = {
+  model: "",
+  cacheSalt: "",
+  prompt: { tokensGuessed: 0 },
+  followsPrefix: false,
+  outputTokensMax: undefined,
+  generates: false,
+  streams: false,
+  sessionHash: 0
+}
+
+const bodyTimedOut = () => new BodyTimedOut({ message: "the request's body did not come in time" })
+
+const unusableMode = () =>
+  new InternalError({
+    message: "the request_body_mode of Envoy's ext_proc filter must be FULL_DUPLEX_STREAMED or BUFFERED for a picker"
+  })

@@ -1,0 +1,26 @@
+import type { ExtProcDeps } from "./ExtProcOptions.ts"
+
+/** What all requests of the picker share. */
+export class Picker {
+  readonly deps: ExtProcDeps
+  /** Set when the server has been told to stop: not ready any more, but still answering. */
+  draining = false
+  private open = 0
+
+  constructor(deps: ExtProcDeps) {
+    this.deps = deps
+  }
+
+  get openRequests(): number {
+    return this.open
+  }
+
+  /** Each is followed by one `left`. */
+  entered(): void {
+    this.open++
+  }
+
+  left(): void {
+    this.open--
+  }
+}
