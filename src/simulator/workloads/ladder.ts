@@ -13,7 +13,7 @@ const OUTPUT_TOKENS = 1000
 const PAUSE_S = 30
 
 /** Requests a second and for how many seconds; the first stage only warms up. */
-const stages = [
+export const ladderStages = [
   [15, 50],
   [3, 20],
   [10, 20],
@@ -43,7 +43,7 @@ export const make = ({ durationS, load, seed }: WorkloadOptions): Workload => {
   const random = new SeededRandom(seed)
   const answerId = idsFrom(1_000_000)
   const nextPrompt = deck(random.fork(0))
-  const shorter = durationS === undefined ? 1 : durationS / stages.reduce((sum, [, seconds]) => sum + seconds, 0)
+  const shorter = durationS === undefined ? 1 : durationS / ladderStages.reduce((sum, [, seconds]) => sum + seconds, 0)
   const request = (afterS: number): PlannedRequest => ({
     afterS,
     prompt: nextPrompt(),
@@ -54,7 +54,7 @@ export const make = ({ durationS, load, seed }: WorkloadOptions): Workload => {
   return {
     name,
     pauseS: PAUSE_S,
-    stages: stages.map(([ratePerS, seconds], index) => (): Stage => ({
+    stages: ladderStages.map(([ratePerS, seconds], index) => (): Stage => ({
       arrivals: poisson(random.fork(index + 1), ratePerS * load, seconds * shorter, request),
       warmUpS: index === 0 ? Number.POSITIVE_INFINITY : 0,
       lastAskS: undefined

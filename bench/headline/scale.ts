@@ -1,0 +1,28 @@
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
+
+/** The hardware of the published run. */
+export const PRESET = "qwen3-32b-2xh100"
+export const PODS = 8
+
+/** Engine constants of the preset on pods that run `speed` times as fast; what is no time stays. */
+export const scaledConstants = (speed: number): EngineConstants => {
+  const constants = hardwarePresets[PRESET]!
+  return {
+    prefillTokenS: constants.prefillTokenS / speed,
+    attentionPairS: constants.attentionPairS / speed,
+    weightReadS: constants.weightReadS / speed,
+    stepFixedS: constants.stepFixedS / speed,
+    decodeRequestS: constants.decodeRequestS / speed,
+    contextTokenS: constants.contextTokenS / speed,
+    batchedTokensMax: constants.batchedTokensMax,
+    kvCapacityTokens: constants.kvCapacityTokens
+  }
+}
+
+/** A policy whose own setting in seconds runs at the bench's pace too. */
+export const scaledPolicy = (type: string, speed: number) =>
+  type === "marginal-cost" ? { type, parameters: { queueToleranceS: 1 / speed } } : { type }
+
+/** Real milliseconds between two scrapes of a pod. */
+export const SCRAPE_MS = 100
