@@ -89,9 +89,7 @@ const fromDirectory = (values: ConfigSource["values"], directory: string): Confi
     ...doorPathsFrom(values, directory),
     ...("snapshot" in values ? { snapshot: rebase(snapshot) } : {}),
     ...("decisionLog" in values ? { decisionLog: rebase(decisionLog) } : {}),
-    ...(isTree(discovery) && "file" in discovery
-      ? { discovery: { ...discovery, file: rebase(discovery["file"]) } }
-      : {})
+    ...(isTree(discovery) ? { discovery: discoveryFrom(discovery, rebase) } : {})
   }
 }
 

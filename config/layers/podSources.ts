@@ -3,7 +3,11 @@ import type { Discovery } from "../../src/discovery/Discovery.ts"
 import { dnsDiscovery } from "../../src/discovery/dns.ts"
 import { fileDiscovery } from "../../src/discovery/file.ts"
 import { staticDiscovery } from "../../src/discovery/static.ts"
+import { PoolRules } from "../../src/core/PoolRules.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
+import { kubernetesSource } from "../kubernetesSource.ts"
+import { ClusterRules } from "./clusterRules.ts"
+import * as clusterRules from "./clusterRules.ts"
 
 /** Where pods come from; the pool serves the union, and of two that name the same pod the earlier one counts. */
 export class PodSources extends Context.Tag("warmroute/PodSources")<PodSources, ReadonlyArray<Discovery>>() {}
@@ -14,9 +18,10 @@ interface NamedSource {
   readonly source: Discovery
 }
 
-/** Its own list, a file, a DNS name. */
+/** Its own list, a file, a DNS name, a cluster, which writes to `rules`. */
 const namedSources = (
-  { discovery: { dns, file }, limits: { podsMax }, pods }: GatewayConfig
+  { discovery: { dns, file, kubernetes }, limits: { podsMax }, pods }: GatewayConfig,
+  rules: PoolRules
 ): ReadonlyArray<NamedSource> => {
   const sources: Array<NamedSource> = [{ said: pods, source: staticDiscovery(pods) }]
   if (file !== undefined) {
@@ -29,6 +34,7 @@ const namedSources = (
     const source = dnsDiscovery({ ...question, tls, intervalMs: Duration.toMillis(interval), podsMax })
     sources.push({ said: dns, source })
   }
+  if (kubernetes !== undefined) sources.push({ said: kubernetes, source: kubernetesSource(kubernetes, rules) })
   return sources
 }
 
@@ -38,8 +44,10 @@ export const sourcesAfter = (
   before: GatewayConfig,
   after: GatewayConfig
 ): ReadonlyArray<Discovery> => {
-  const were = namedSources(before)
-  return namedSources(after).map(({ said, source }) => {
+  // A reload leaves the cluster as it was at the start, so the source made here is never followed.
+  const unused = new PoolRules()
+  const were = namedSources(before, unused)
+  return namedSources(after, unused).map(({ said, source }) => {
     const same = were.some((was) => was.source.name === source.name && Bun.deepEquals(was.said, said, true))
     return (same ? sources.find(({ name }) => name === source.name) : undefined) ?? source
   })
@@ -48,5 +56,9 @@ export const sourcesAfter = (
 /** The sources that the configuration names. */
 export const layer: Layer.Layer<PodSources, never, GatewayConfig> = Layer.effect(
   PodSources,
-  Effect.map(GatewayConfig, (config) => namedSources(config).map(({ source }) => source))
-)
+  Effect.zipWith(
+    GatewayConfig,
+    ClusterRules,
+    (config, rules) => namedSources(config, rules).map(({ source }) => source)
+  )
+).pipe(Layer.provide(clusterRules.layer))

@@ -4,6 +4,7 @@ import type { PodStatus } from "../../actors/PoolView.ts"
 import type { GatewayHandle } from "../../config/Gateway.ts"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
 import { asksForKeys, isOpenToAll } from "../../config/isOpenToAll.ts"
+import { kubernetesText } from "../../config/kubernetesSource.ts"
 import { podUrl } from "../core/Pod.ts"
 
 /** More pods than this are counted, not listed. */
@@ -62,6 +63,7 @@ const podLines = ({ discovery, emulator, pods }: GatewayConfig, emulated: boolea
   if (pods.length <= LISTED_MAX) lines.push(...pods.map((pod) => `            ${podUrl(pod)}`))
   if (discovery.file !== undefined) lines.push(`  pods      from the file ${discovery.file.path}`)
   if (discovery.dns !== undefined) lines.push(`  pods      from the DNS name ${discovery.dns.name}`)
+  if (discovery.kubernetes !== undefined) lines.push(`  pods      from ${kubernetesText(discovery.kubernetes)}`)
   return lines
 }
 

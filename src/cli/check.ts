@@ -1,5 +1,6 @@
 import { Console, Duration, Effect } from "effect"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
+import { kubernetesText } from "../../config/kubernetesSource.ts"
 import { loadConfig } from "../../config/loadConfig.ts"
 import { readSecrets } from "../../config/secretFiles.ts"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
@@ -57,6 +58,7 @@ const summary = (config: GatewayConfig): ReadonlyArray<string> => {
     ...podText(config),
     ...(discovery.file === undefined ? [] : [`  pods       from the file ${discovery.file.path}`]),
     ...(discovery.dns === undefined ? [] : [`  pods       from the DNS name ${discovery.dns.name}`]),
+    ...(discovery.kubernetes === undefined ? [] : [`  pods       from ${kubernetesText(discovery.kubernetes)}`]),
     `  policy     ${policyText(policy)}`,
     `  hardware   ${hardware.preset}, ${hardware.constants.kvCapacityTokens} KV tokens until a pod reports its own`,
     `  scrape     every ${
@@ -72,7 +74,7 @@ const podText = ({ discovery, emulator, pods }: GatewayConfig): ReadonlyArray<st
   if (pods.length > 0) {
     return pods.map((pod, index) => `  ${index === 0 ? "pods     " : "         "}  ${podUrl(pod)}${presetText(pod)}`)
   }
-  return discovery.file === undefined && discovery.dns === undefined
+  return discovery.file === undefined && discovery.dns === undefined && discovery.kubernetes === undefined
     ? [`  pods       none configured: serve starts ${emulator.pods} emulated ones (${emulator.hardware})`]
     : []
 }

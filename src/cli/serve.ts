@@ -3,7 +3,7 @@ import type { ConfigError } from "../../config/ConfigError.ts"
 import type { GatewayHandle } from "../../config/Gateway.ts"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
 import { layer as logLayer } from "../../config/layers/log.ts"
-import { type ConfigSources, type LoadedConfig, loadConfig } from "../../config/loadConfig.ts"
+import { type ConfigSources, loadConfig, type LoadedConfig } from "../../config/loadConfig.ts"
 import { decodeConfig } from "../../config/decodeConfig.ts"
 import { announcePods, startText } from "./banner.ts"
 import { emulatedFleet } from "./emulatedFleet.ts"
@@ -79,7 +79,7 @@ const stop = (gateway: GatewayHandle, signal: StopSignal): Effect.Effect<void> =
   })
 
 const hasPods = ({ discovery, pods }: GatewayConfig): boolean =>
-  pods.length > 0 || discovery.file !== undefined || discovery.dns !== undefined
+  pods.length > 0 || discovery.file !== undefined || discovery.dns !== undefined || discovery.kubernetes !== undefined
 
 /** Their ports differ at each start, so there would be nothing to restore: no snapshot. */
 const withEmulated = (

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import type { PoolRules } from "../../core/PoolRules.ts"
 import { ApiClient, type ApiClientOptions } from "./ApiClient.ts"
 import type { ApiFault } from "./ApiFault.ts"
 import type { ReadAccess } from "./ClusterAccess.ts"
@@ -19,6 +20,8 @@ export interface KubernetesOptions extends ApiClientOptions, ReflectorOptions {
   /** Undefined: that of the credentials. */
   readonly namespace: string | undefined
   readonly target: KubernetesTarget
+  /** Where the pool's objectives and rewrites go. */
+  readonly rules: PoolRules
   /** Reach the pods by https. */
   readonly tls: boolean
   /** Changes are told at most this often. */

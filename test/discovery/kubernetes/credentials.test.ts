@@ -69,7 +69,7 @@ describe("credentials", () => {
   })
 
   test("that are wrong fail the start with the reason", async () => {
-    const { nextSet } = await cluster.start({ readAccess: tokenAccess(cluster.server, () => "wrong") })
+    const { nextSet } = cluster.start({ readAccess: tokenAccess(cluster.server, () => "wrong") })
     expect(await nextSet()).toMatch(
       /^failed: kubernetes InferencePool vllm: can't list InferencePool vllm in default: 401/
     )
@@ -81,7 +81,7 @@ describe("credentials", () => {
   ])("with the CA %p do not trust the server", async (ca, why) => {
     const right = await tokenAccess(cluster.server)()
     const tls = { ...right.tls, ca: ca === undefined ? undefined : readFileSync(tlsFile(ca), "utf8") }
-    const { nextSet } = await cluster.start({ readAccess: async () => ({ ...right, tls }) })
+    const { nextSet } = cluster.start({ readAccess: async () => ({ ...right, tls }) })
     expect(await nextSet()).toMatch(why)
     expect(cluster.server.asked).toEqual([])
   })
@@ -90,19 +90,19 @@ describe("credentials", () => {
     cluster.server.put(poolsPath, inferencePool())
     const right = await tokenAccess(cluster.server)()
     const named = { ...right.tls, serverName: "kubernetes.default.svc" }
-    expect(await (await cluster.start({ readAccess: async () => ({ ...right, tls: named }) })).nextSet()).toBe("")
+    expect(await (cluster.start({ readAccess: async () => ({ ...right, tls: named }) })).nextSet()).toBe("")
     const wrong = { ...right.tls, serverName: "kubernetes.elsewhere" }
-    expect(await (await cluster.start({ readAccess: async () => ({ ...right, tls: wrong }) })).nextSet()).toContain(
+    expect(await (cluster.start({ readAccess: async () => ({ ...right, tls: wrong }) })).nextSet()).toContain(
       "for another name"
     )
     const insecure = { ...right.tls, ca: undefined, insecure: true }
-    expect(await (await cluster.start({ readAccess: async () => ({ ...right, tls: insecure }) })).nextSet()).toBe("")
+    expect(await (cluster.start({ readAccess: async () => ({ ...right, tls: insecure }) })).nextSet()).toBe("")
   })
 
   test("that may not list fail the start with the right that is missing", async () => {
     cluster.server.put(poolsPath, inferencePool())
     cluster.server.forbidden.add(podsPath)
-    const { nextSet } = await cluster.start()
+    const { nextSet } = cluster.start()
     expect(await nextSet()).toContain(
       "can't list pods app=vllm in default: 403: we may not; grant the verbs list and watch"
     )
@@ -110,6 +110,6 @@ describe("credentials", () => {
 
   test("do not follow a redirect", async () => {
     cluster.server.failNext(/inferencepools/, { status: 307, headers: { location: "https://127.0.0.1:1/" } })
-    expect(await (await cluster.start()).nextSet()).toContain("can't list InferencePool vllm in default: 307")
+    expect(await (cluster.start()).nextSet()).toContain("can't list InferencePool vllm in default: 307")
   })
 })

@@ -1,16 +1,12 @@
-import { Effect, Exit, Logger, Scope } from "effect"
+import { PoolRules } from "../../../src/core/PoolRules.ts"
 import type { KubernetesOptions } from "../../../src/discovery/kubernetes/Cluster.ts"
 import { type ReadAccess, readCredential } from "../../../src/discovery/kubernetes/ClusterAccess.ts"
-import {
-  kubernetesDefaults,
-  type KubernetesSource,
-  makeKubernetesSource
-} from "../../../src/discovery/kubernetes/KubernetesSource.ts"
+import { kubernetesDefaults, kubernetesDiscovery } from "../../../src/discovery/kubernetes/kubernetes.ts"
 import { follow, type Followed } from "../follow.ts"
 import { type ApiServer, tlsFile } from "./ApiServer.ts"
 
 export interface FollowedCluster extends Followed {
-  readonly source: KubernetesSource
+  readonly rules: PoolRules
 }
 
 /** Credentials that are right: the token `secret` and the cluster's CA. */
@@ -27,33 +23,21 @@ export const tokenAccess = (server: ApiServer, token = () => "secret"): ReadAcce
   }
 })
 
-/** Runs a source as the gateway would, with pauses that suit a test. */
-export const followCluster = async (
-  server: ApiServer,
-  changes: Partial<KubernetesOptions> = {}
-): Promise<FollowedCluster> => {
-  const scope = await Effect.runPromise(Scope.make())
-  const source = await Effect.runPromise(
-    makeKubernetesSource({
-      ...kubernetesDefaults,
-      readAccess: tokenAccess(server),
-      namespace: undefined,
-      target: { pool: "vllm" },
-      tls: false,
-      settleMs: 5,
-      retryMinMs: 5,
-      retryMaxMs: 40,
-      rulesWithinMs: 2000,
-      ...changes
-    }).pipe(Scope.extend(scope), Effect.provide(Logger.remove(Logger.defaultLogger)))
-  )
-  const followed = follow(source.discovery)
-  return {
-    ...followed,
-    source,
-    stop: async () => {
-      await followed.stop()
-      await Effect.runPromise(Scope.close(scope, Exit.void))
-    }
-  }
+/** Runs a discovery as the gateway would, with pauses that suit a test. */
+export const followCluster = (server: ApiServer, changes: Partial<KubernetesOptions> = {}): FollowedCluster => {
+  const rules = new PoolRules()
+  const discovery = kubernetesDiscovery({
+    ...kubernetesDefaults,
+    readAccess: tokenAccess(server),
+    namespace: undefined,
+    target: { pool: "vllm" },
+    rules,
+    tls: false,
+    settleMs: 5,
+    retryMinMs: 5,
+    retryMaxMs: 40,
+    rulesWithinMs: 2000,
+    ...changes
+  })
+  return { ...follow(discovery), rules }
 }

@@ -60,7 +60,7 @@ describe("the pods of an InferencePool", () => {
     cluster.server.put(podsPath, vllmPod("p", "10.0.0.8", { labels: { "llm-d.ai/role": "prefill" } }))
     cluster.server.put(podsPath, vllmPod("d", "10.0.0.9", { labels: { "llm-d.ai/role": "decode" } }))
     cluster.server.put(poolsPath, inferencePool())
-    const { nextLog, nextSet } = await cluster.start()
+    const { nextLog, nextSet } = cluster.start()
     expect(await nextSet()).toBe("10.0.0.9:8000")
     expect(await nextLog()).toContain(
       "InferencePool vllm: pods app=vllm, ports 8000, picker Service warmroute:9002, FailOpen"
@@ -70,7 +70,7 @@ describe("the pods of an InferencePool", () => {
 
   test("are none until the pool exists, and none once it is gone", async () => {
     cluster.server.put(podsPath, vllmPod("a", "10.0.0.1"))
-    const { nextLog, nextSet } = await cluster.start()
+    const { nextLog, nextSet } = cluster.start()
     expect(await nextSet()).toBe("")
     expect(await nextLog()).toContain("InferencePool vllm does not exist in default")
     await cluster.watching(poolsPath)
@@ -91,7 +91,7 @@ describe("the pods of an InferencePool", () => {
 
   test("that speak HTTP/2 only are warned of", async () => {
     cluster.server.put(poolsPath, inferencePool({ appProtocol: "kubernetes.io/h2c" }))
-    const { nextLog } = await cluster.start()
+    const { nextLog } = cluster.start()
     await nextLog()
     expect(await nextLog()).toContain("says kubernetes.io/h2c, but warmroute asks pods by HTTP/1.1")
   })
@@ -99,7 +99,7 @@ describe("the pods of an InferencePool", () => {
   test("come page by page", async () => {
     cluster.server.put(poolsPath, inferencePool())
     for (let i = 0; i < 7; i++) cluster.server.put(podsPath, vllmPod(`p${i}`, `10.0.0.${i}`))
-    const { nextSet } = await cluster.start({ pageSize: 3 })
+    const { nextSet } = cluster.start({ pageSize: 3 })
     expect((await nextSet()).split(" ").length).toBe(7)
     expect(cluster.server.asked.filter(({ path, query }) => path === podsPath && query.has("limit")).length).toBe(3)
   })
@@ -108,7 +108,7 @@ describe("the pods of an InferencePool", () => {
     cluster.server.put(poolsPath, inferencePool())
     for (let i = 0; i < 5; i++) cluster.server.put(podsPath, vllmPod(`p${i}`, `10.0.0.${i}`))
     cluster.server.failNext(/pods\?.*continue=/, { status: 410 })
-    const { nextSet } = await cluster.start({ pageSize: 3, target: { selector: "app=vllm", ports: [8000] } })
+    const { nextSet } = cluster.start({ pageSize: 3, target: { selector: "app=vllm", ports: [8000] } })
     expect((await nextSet()).split(" ").length).toBe(5)
   })
 })
@@ -116,21 +116,21 @@ describe("the pods of an InferencePool", () => {
 describe("a cluster that", () => {
   test("is not there fails the start", async () => {
     const right = await tokenAccess(cluster.server)()
-    const { nextSet } = await cluster.start({ readAccess: async () => ({ ...right, server: "https://127.0.0.1:1" }) })
+    const { nextSet } = cluster.start({ readAccess: async () => ({ ...right, server: "https://127.0.0.1:1" }) })
     expect(await nextSet()).toContain("https://127.0.0.1:1: the connection is refused")
   })
 
   test("answers nonsense fails the start", async () => {
     for (const body of ["<html>", "[]", "{}", "{\"items\":{},\"metadata\":{}}"]) {
       cluster.server.failNext(/inferencepools/, { status: 200, body })
-      expect(await (await cluster.start()).nextSet()).toMatch(/^failed: kubernetes InferencePool vllm: can't list/)
+      expect(await (cluster.start()).nextSet()).toMatch(/^failed: kubernetes InferencePool vllm: can't list/)
     }
   })
 
   test("answers more than the limit fails the start", async () => {
     cluster.server.put(poolsPath, inferencePool())
     cluster.server.put(podsPath, vllmPod("a", "10.0.0.1"))
-    const { nextSet } = await cluster.start({ answerBytesMax: 2000 })
+    const { nextSet } = cluster.start({ answerBytesMax: 2000 })
     expect(await nextSet()).toContain("its answer is longer than 2000 bytes")
   })
 
@@ -138,7 +138,7 @@ describe("a cluster that", () => {
     cluster.server.put(poolsPath, inferencePool())
     for (let i = 0; i < 5000; i++) cluster.server.put(podsPath, vllmPod(`p${i}`, `10.${i >> 8}.${i & 255}.1`))
     cluster.server.compact()
-    const { nextSet } = await cluster.start()
+    const { nextSet } = cluster.start()
     expect((await nextSet()).split(" ").length).toBe(5000)
     await cluster.watching(podsPath)
     cluster.server.remove(podsPath, "p4999")
@@ -147,7 +147,7 @@ describe("a cluster that", () => {
 
   test("has more pods than the limit gives the first of them, and says so", async () => {
     for (let i = 0; i < 9; i++) cluster.server.put(podsPath, vllmPod(`p${i}`, `10.0.0.${i}`))
-    const { nextLog, nextSet } = await cluster.start({
+    const { nextLog, nextSet } = cluster.start({
       objectsMax: 4,
       pageSize: 2,
       target: { selector: "app=vllm", ports: [1] }
@@ -162,7 +162,7 @@ describe("a cluster that", () => {
 describe("without a CRD", () => {
   test("pods are found by their labels", async () => {
     cluster.server.put(podsPath, vllmPod("a", "fd00::7"))
-    const { nextSet } = await cluster.start({ target: { selector: "app=vllm", ports: [8000, 8001] } })
+    const { nextSet } = cluster.start({ target: { selector: "app=vllm", ports: [8000, 8001] } })
     expect(await nextSet()).toBe("[fd00::7]:8000 [fd00::7]:8001")
     await cluster.watching(podsPath)
     cluster.server.put(podsPath, vllmPod("b", "10.0.0.2"))
@@ -192,7 +192,7 @@ describe("without a CRD", () => {
       slicesPath,
       slice("vllm-2", { addressType: "IPv6", endpoints: [{ addresses: ["fd00::1"], conditions: {} }] })
     )
-    const { nextSet } = await cluster.start({ target: { service: "vllm", ports: [] } })
+    const { nextSet } = cluster.start({ target: { service: "vllm", ports: [] } })
     expect(await nextSet()).toBe("10.0.0.1:8000 10.0.0.3:8000")
     await cluster.watching(slicesPath)
     cluster.server.put(slicesPath, slice("vllm-1", { endpoints: null }))
@@ -202,10 +202,10 @@ describe("without a CRD", () => {
   test("a Service of several ports needs to be told which", async () => {
     const ports = [{ name: "http", port: 8000 }, { name: "metrics", port: 9000 }]
     cluster.server.put(slicesPath, slice("vllm-1", { ports, endpoints: [{ addresses: ["10.0.0.1"] }] }))
-    const vague = await cluster.start({ target: { service: "vllm", ports: [] } })
+    const vague = cluster.start({ target: { service: "vllm", ports: [] } })
     expect(await vague.nextSet()).toBe("")
     expect(await vague.nextLog()).toContain("the ports 8000 (http), 9000 (metrics); say which serve requests")
-    const told = await cluster.start({ target: { service: "vllm", ports: [8000] } })
+    const told = cluster.start({ target: { service: "vllm", ports: [8000] } })
     expect(await told.nextSet()).toBe("10.0.0.1:8000")
   })
 })
@@ -232,48 +232,53 @@ describe("the rules of a pool", () => {
       metadata: { name: "bad" },
       spec: { poolRef: { name: "vllm" }, priority: "high" }
     })
-    const { source } = await cluster.startPool()
-    expect(["batch", "foreign", "bad", "none"].map(source.priorityOf)).toEqual([-1, undefined, undefined, undefined])
+    const { rules } = await cluster.startPool()
+    expect(["batch", "foreign", "bad", "none"].map((name) => rules.priorityOf(name))).toEqual([
+      -1,
+      undefined,
+      undefined,
+      undefined
+    ])
     await cluster.watching(objectivesPath)
     cluster.server.put(objectivesPath, { metadata: { name: "chat" }, spec: { poolRef: { name: "vllm" } } })
     cluster.server.remove(objectivesPath, "batch")
-    await eventually("the change", () => source.priorityOf("chat") === 0 && source.priorityOf("batch") === undefined)
+    await eventually("the change", () => rules.priorityOf("chat") === 0 && rules.priorityOf("batch") === undefined)
   })
 
   test("are rewrites, known before the first pods", async () => {
     cluster.server.put(rewritesPath, rewrite("young", "2026-02-01T00:00:00Z", "young", ["gpt-4o"]))
     cluster.server.put(rewritesPath, rewrite("old", "2026-01-01T00:00:00Z", "old", ["gpt-4o"]))
     cluster.server.put(rewritesPath, rewrite("all", "2025-01-01T00:00:00Z", "base"))
-    const { source } = await cluster.startPool()
-    expect(["gpt-4o", "else"].map((name) => source.rewrites.targetOf(name, 0))).toEqual(["old", "base"])
+    const { rules } = await cluster.startPool()
+    expect(["gpt-4o", "else"].map((name) => rules.targetOf(name, 0))).toEqual(["old", "base"])
     await cluster.watching(rewritesPath)
     cluster.server.remove(rewritesPath, "old")
-    await eventually("the younger rule", () => source.rewrites.targetOf("gpt-4o", 0) === "young")
-    expect(source.rewrites.names()).toEqual(["gpt-4o"])
+    await eventually("the younger rule", () => rules.targetOf("gpt-4o", 0) === "young")
+    expect(rules.names()).toEqual(["gpt-4o"])
   })
 
   test("are read from the old group where the cluster knows only that", async () => {
     await cluster.server.stop()
     cluster.server = await ApiServer.start([podsPath, poolsPath, oldRewritesPath])
     cluster.server.put(oldRewritesPath, rewrite("all", "2025-01-01T00:00:00Z", "base"))
-    const { source } = await cluster.startPool()
-    expect(source.rewrites.targetOf("any", 0)).toBe("base")
+    const { rules } = await cluster.startPool()
+    expect(rules.targetOf("any", 0)).toBe("base")
   })
 
   test("are none in a cluster that does not know them, until it does", async () => {
     await cluster.server.stop()
     cluster.server = await ApiServer.start([podsPath, poolsPath])
-    const { source } = await cluster.startPool()
-    expect(source.rewrites.targetOf("any", 0)).toBeUndefined()
+    const { rules } = await cluster.startPool()
+    expect(rules.targetOf("any", 0)).toBeUndefined()
     cluster.server.install(rewritesPath)
     cluster.server.put(rewritesPath, rewrite("all", "2025-01-01T00:00:00Z", "base"))
-    await eventually("the rule", () => source.rewrites.targetOf("any", 0) === "base")
+    await eventually("the rule", () => rules.targetOf("any", 0) === "base")
   })
 
   test("that we may not read are none, and the pods come all the same", async () => {
     cluster.server.forbidden.add(rewritesPath)
     cluster.server.forbidden.add(objectivesPath)
-    const { source } = await cluster.startPool()
-    expect(source.rewrites.targetOf("any", 0)).toBeUndefined()
+    const { rules } = await cluster.startPool()
+    expect(rules.targetOf("any", 0)).toBeUndefined()
   })
 })

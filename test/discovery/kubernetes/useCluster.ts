@@ -8,7 +8,7 @@ import { inferencePool, objectivesPath, podsPath, poolsPath, rewritesPath, slice
 export interface TestCluster {
   /** The API server of the running test. */
   server: ApiServer
-  readonly start: (changes?: Partial<KubernetesOptions>) => Promise<FollowedCluster>
+  readonly start: (changes?: Partial<KubernetesOptions>) => FollowedCluster
   /** Follows a pool that has the pods 10.0.0.1 and 10.0.0.2, and waits until both are watched. */
   readonly startPool: (changes?: Partial<KubernetesOptions>) => Promise<FollowedCluster>
   readonly watching: (path: string) => Promise<void>
@@ -19,8 +19,8 @@ export const useCluster = (): TestCluster => {
   const followers: Array<FollowedCluster> = []
   const cluster: TestCluster = {
     server: undefined as unknown as ApiServer,
-    start: async (changes) => {
-      const followed = await followCluster(cluster.server, changes)
+    start: (changes) => {
+      const followed = followCluster(cluster.server, changes)
       followers.push(followed)
       return followed
     },
@@ -28,7 +28,7 @@ export const useCluster = (): TestCluster => {
       cluster.server.put(poolsPath, inferencePool())
       cluster.server.put(podsPath, vllmPod("a", "10.0.0.1"))
       cluster.server.put(podsPath, vllmPod("b", "10.0.0.2"))
-      const followed = await cluster.start(changes)
+      const followed = cluster.start(changes)
       expect(await followed.nextSet()).toBe("10.0.0.1:8000 10.0.0.2:8000")
       await cluster.watching(podsPath)
       await cluster.watching(poolsPath)
