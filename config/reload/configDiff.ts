@@ -51,7 +51,10 @@ const changesIn = (place: Place, before: unknown, after: unknown): ReadonlyArray
 
 /** One of them may be missing. */
 const areSections = (...values: ReadonlyArray<unknown>): boolean =>
-  values.some(isTree) && values.every((value) => value === undefined || isTree(value))
+  values.some(isPlain) && values.every((value) => value === undefined || isPlain(value))
+
+/** A duration is an object too, but no section. */
+const isPlain = (value: unknown): boolean => isTree(value) && Object.getPrototypeOf(value) === Object.prototype
 
 const changesInSection = (place: Place, before: Tree, after: Tree): ReadonlyArray<SettingChange> =>
   [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
