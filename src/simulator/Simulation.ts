@@ -1,14 +1,14 @@
-import type { BlockChain } from "../core/BlockChain.ts"
-import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import type { Scheduler } from "../core/Scheduler.ts"
 import { EventHeap } from "./EventHeap.ts"
 import type { Fleet } from "./Fleet.ts"
-import { type Dispatch, Gateways } from "./Gateways.ts"
+import { Gateways } from "./Gateways.ts"
+import { joinPod } from "./joinPod.ts"
 import { type Measured, Measurements, type Slo } from "./Measurements.ts"
 import { PodWatch } from "./PodWatch.ts"
-import { chainOf, prefixOf, tokensOf } from "./promptChain.ts"
+import { chainOf, tokensOf } from "./promptChain.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import type { SimulatedPod } from "./SimulatedPod.ts"
+import { featuresOf, type SimulatedRequest } from "./SimulatedRequest.ts"
 import type { PlannedRequest, Stage, Workload } from "./Workload.ts"
 
 /** How long things take on their way, and how old a scrape is. */
@@ -40,24 +40,6 @@ export interface SimulationOptions {
   readonly onMeasured?: ((request: Measured) => void) | undefined
   /** Told now and then how many requests ended, and at which virtual time. */
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
-}
-
-/** A request on its way through the world. */
-export interface SimulatedRequest {
-  readonly number: number
-  readonly plan: PlannedRequest
-  readonly stage: number
-  readonly measured: boolean
-  readonly arrivedS: number
-  readonly promptTokens: number
-  readonly chain: BlockChain
-  readonly features: RequestFeatures
-  dispatch: Dispatch | undefined
-  pod: number
-  /** Pods on which it failed before its answer began. */
-  excluded: ReadonlyArray<string>
-  firstTokenS: number
-  cachedTokens: number
 }
 
 // Kinds of events; the subject is a request's number or a pod's.
@@ -335,34 +317,3 @@ export class Simulation {
     this.events.push(this.nowS + path.scrapeIntervalS, SCRAPE, index)
   }
 }
-
-/** A pod is found and has said what it is; it gets requests once a scrape of it was good. */
-export const joinPod = (
-  schedulers: ReadonlyArray<Scheduler>,
-  fleet: Fleet,
-  pods: ReadonlyArray<SimulatedPod<SimulatedRequest>>,
-  index: number,
-  model: string
-): void => {
-  const { address, engine, kvCapacityTokens } = pods[index]!
-  for (const scheduler of schedulers) {
-    scheduler.join(address, fleet.pods[index]!.believed)
-    scheduler.describe(address.id, engine.pool.blockSizeTokens, kvCapacityTokens, [model])
-  }
-}
-
-const featuresOf = (
-  plan: PlannedRequest,
-  promptTokens: number,
-  whole: BlockChain,
-  model: string
-): RequestFeatures => ({
-  model,
-  promptTokens,
-  outputTokensMax: plan.outputTokensMax,
-  generates: true,
-  streams: true,
-  chain: (blockSizeTokens) => prefixOf(whole, promptTokens, blockSizeTokens),
-  tokensPerBlock: (blockSizeTokens) => blockSizeTokens,
-  sessionHash: plan.sessionHash
-})

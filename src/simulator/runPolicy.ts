@@ -10,8 +10,10 @@ import { evenFleet, type Fleet } from "./Fleet.ts"
 import type { Measured, RunSummary, Slo } from "./Measurements.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 import { SharedCache } from "./SharedCache.ts"
+import { joinPod } from "./joinPod.ts"
 import { SimulatedPod } from "./SimulatedPod.ts"
-import { joinPod, type PathTimes, type SimulatedRequest, Simulation } from "./Simulation.ts"
+import type { SimulatedRequest } from "./SimulatedRequest.ts"
+import { type PathTimes, Simulation } from "./Simulation.ts"
 import type { Workload } from "./Workload.ts"
 
 export interface RunOptions {

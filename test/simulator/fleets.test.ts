@@ -38,19 +38,22 @@ const watched = (fleet: string, policy?: string) => {
 
 describe("a fleet", () => {
   test.each([...fleets.keys()])("named %s serves every request once and ends with nothing open", (name) => {
-    const { pods, scheduler, simulation } = Either.getOrThrow(makeRun(optionsOf(name, "marginal-cost", 4)))
+    const { pods, scheduler, simulation } = Either.getOrThrow(makeRun(optionsOf(name, "marginal-cost", 2)))
     simulation.run()
-    expect(simulation.measurements.summary().requests).toBeGreaterThan(500)
+    expect(simulation.measurements.summary().requests).toBeGreaterThan(250)
     expect(simulation.measurements.refused).toBe(0)
     // News of another gateway's last requests may still be on the way.
     expect(scheduler.openRequests).toBeLessThanOrEqual(name.endsWith("-shared") ? 2 : 0)
     expect(pods.every((pod) => !pod.engine.hasWork && pod.engine.kvUsage === 0)).toBe(true)
   })
 
-  test.each(["lost-pod", "wrong-constants", "4-gateways-shared"])("named %s gives the same result for the same seed", (name) => {
-    const once = () => JSON.stringify(Either.getOrThrow(runPolicy(optionsOf(name, "power-of-two", 4, 170))))
-    expect(once()).toBe(once())
-  })
+  test.each(["lost-pod", "wrong-constants", "4-gateways-shared"])(
+    "named %s gives the same result for the same seed",
+    (name) => {
+      const once = () => JSON.stringify(Either.getOrThrow(runPolicy(optionsOf(name, "power-of-two", 2, 170))))
+      expect(once()).toBe(once())
+    }
+  )
 })
 
 describe("half of the pods slow", () => {
