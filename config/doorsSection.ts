@@ -100,12 +100,10 @@ export const ListenTls = Schema.Struct({
   keyPath: Name
 })
 
-const PodName = Schema.String.pipe(
-  Schema.filter((text) => {
-    const read = podAddressFromUrl(`http://${text}`)
-    return typeof read === "string" || read.id !== text ? `"${text}" is not a pod's host:port` : true
-  })
-)
+const isPod = (text: string): boolean => {
+  const read = podAddressFromUrl(`http://${text}`)
+  return typeof read !== "string" && read.id === text
+}
 
 export const PodAccess = Schema.Struct({
   /** Variable of the environment with the bearer token that pods get (vLLM's --api-key). Default: none. */
@@ -113,14 +111,18 @@ export const PodAccess = Schema.Struct({
   /** File with that token, read again when it changes. Default: none. */
   tokenPath: perhaps(Name),
   /** Files with tokens of single pods, by host:port. Default none. */
-  tokenPaths: setting(Schema.Record({ key: PodName, value: Name }), {}),
+  tokenPaths: setting(Schema.Record({ key: Schema.String, value: Name }), {}),
   /** PEM file of the authorities that sign the pods' certificates. Default: the system's. */
   caPath: perhaps(Name),
   /** PEM files of the gateway's own certificate and its key, for pods that ask for one. Default: none. */
   certPath: perhaps(Name),
   keyPath: perhaps(Name)
 }).pipe(
-  Schema.filter(({ certPath, keyPath, tokenPath, tokenVariable }) => {
+  Schema.filter(({ certPath, keyPath, tokenPath, tokenPaths, tokenVariable }) => {
+    const stranger = Object.keys(tokenPaths).find((id) => !isPod(id))
+    if (stranger !== undefined) {
+      return { path: ["tokenPaths", stranger], message: "is no pod; write it as host:port, as /metrics has it" }
+    }
     if (tokenVariable !== undefined && tokenPath !== undefined) {
       return { path: ["tokenPath"], message: "stands beside tokenVariable; remove one of them" }
     }
