@@ -14,10 +14,11 @@ const everywhere: KnownFlags = {
 const commands: Readonly<Record<string, KnownFlags>> = {
   serve: {
     valued: ["--pods", "--config", "--listen", "--port", "--policy", "--hardware", "--snapshot", "--log-level"],
-    plain: []
+    plain: ["--insecure"]
   },
   emulate: { valued: ["--pods", "--port", "--host", "--hardware", "--speed", "--model"], plain: [] },
   explain: { valued: ["--admin", "--file", "--prompt", "--model"], plain: ["--json"] },
+  key: { valued: ["--name"], plain: ["--stdin"] },
   check: { valued: [], plain: ["--offline"] },
   calibrate: { valued: ["--pod", "--model", "--out", "--within"], plain: ["--force", "--json"] },
   simulate: {

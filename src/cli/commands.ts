@@ -37,7 +37,11 @@ const serve = Command.make("serve", {
   policy: flag("policy", "NAME", `How a pod is chosen: ${policyNames.join(", ")}. Default: marginal-cost.`),
   hardware: flag("hardware", "PRESET", `How fast the pods are: ${presets}. Default: qwen3-32b-2xh100.`),
   snapshot: flag("snapshot", "FILE", `Where the learned state is kept, or "off". Default: warmroute-snapshot.sqlite.`),
-  logLevel: flag("log-level", "LEVEL", "Least level that is logged: debug, info, warning, error, none. Default: info.")
+  logLevel: flag("log-level", "LEVEL", "Least level that is logged: debug, info, warning, error, none. Default: info."),
+  insecure: Options.boolean("insecure").pipe(
+    Options.withDescription("No warning when other machines reach a gateway that asks for no keys."),
+    Options.map((given) => given ? "true" : undefined)
+  )
 }, ({ config, ...flags }) =>
   Effect.gen(function*() {
     const { serve } = yield* Effect.promise(() => import("./serve.ts"))
@@ -176,6 +180,22 @@ const explain = Command.make("explain", {
     "warmroute explain --admin http://127.0.0.1:9091 --file body.json --json"
   )))
 
+const key = Command.make("key", {
+  name: word("name", "NAME", "client", "Who it is for, as logs and metrics have it."),
+  stdin: Options.boolean("stdin").pipe(
+    Options.withDescription("Hash the key on the standard input instead of making one.")
+  )
+}, (choice) =>
+  Effect.gen(function*() {
+    const { key } = yield* Effect.promise(() => import("./key.ts"))
+    yield* key(choice)
+  })).pipe(Command.withDescription(help(
+    "Make an API key for a client, and print its entry for the configuration, which holds a hash of it alone.",
+    "warmroute key --name team-a",
+    "warmroute key --name team-a >> keys.yaml        (the key itself goes to the screen)",
+    "warmroute key --name team-a --stdin < key.txt"
+  )))
+
 /** All of `warmroute`. */
 export const warmroute = Command.make("warmroute").pipe(
   Command.withDescription(help(
@@ -183,5 +203,5 @@ export const warmroute = Command.make("warmroute").pipe(
     "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
     "warmroute serve --help"
   )),
-  Command.withSubcommands([serve, emulate, check, explain, calibrate, simulate])
+  Command.withSubcommands([serve, emulate, check, explain, calibrate, simulate, key])
 )
