@@ -11,6 +11,8 @@ export interface Decision {
   readonly hitTokens: number
   /** NaN when the policy does not price in seconds. */
   readonly predictedTtftS: number
+  /** It tries whether a broken pod works again, so it should not wait for that pod as long as for others. */
+  readonly probes?: boolean
   /** Where a proxy may try next, best first, when the request asked for such pods; they are charged nothing. */
   readonly fallbacks?: ReadonlyArray<PodAddress>
 }

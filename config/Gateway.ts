@@ -27,8 +27,6 @@ import { makeDecisionLog } from "./layers/decisionLog.ts"
 import { listenForEnvoy } from "./layers/extProc.ts"
 import { Doors } from "./layers/doors.ts"
 import * as doors from "./layers/doors.ts"
-import { ClusterRules } from "./layers/clusterRules.ts"
-import * as clusterRules from "./layers/clusterRules.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
 import * as podSources from "./layers/podSources.ts"
@@ -274,13 +272,14 @@ const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unkn
   })
 }
 
-const frontOptions = ({ answers, limits, models }: GatewayConfig): FrontOptions => ({
+const frontOptions = ({ answers, breaker, limits, models }: GatewayConfig): FrontOptions => ({
   ...frontDefaults,
   aliases: new Map(Object.entries(models.aliases)),
   exposePodHeader: answers.podHeader,
   retriesMax: limits.retriesMax,
   retryShare: limits.retryShare,
   retriesPerSecondMin: limits.retriesPerSecondMin,
+  probeTimeoutMs: Duration.toMillis(breaker.probeTimeout),
   requestTimeoutMs: Duration.toMillis(limits.requestTimeout),
   bodyBytesMax: limits.bodyBytesMax,
   bodyReadTimeoutMs: Duration.toMillis(limits.bodyReadTimeout),

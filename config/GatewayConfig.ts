@@ -116,6 +116,8 @@ const Breaker = Schema.Struct({
   openMin: setting(DurationText, Duration.seconds(1)),
   /** That time doubles with each failed try, up to this. Default 1 minute. */
   openMax: setting(DurationText, Duration.minutes(1)),
+  /** The one request that tries has this long to its first byte. Default 30 seconds. */
+  probeTimeout: setting(DurationText, Duration.seconds(30)),
   /** A pod that is back among others gets a growing share of the picks for so long. Default 10 seconds. */
   slowStart: setting(DurationText, Duration.seconds(10)),
   /** A pod without a first token for so long beyond its queue is passed over while there are others. Default 30 seconds. */

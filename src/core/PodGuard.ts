@@ -83,12 +83,14 @@ export class PodGuard {
     return this.breakers[row]?.blocks(nowS) === true
   }
 
-  picked(row: number, reservation: number, nowS: number): void {
+  /** True when this request tries a pod whose breaker is not closed. */
+  picked(row: number, reservation: number, nowS: number): boolean {
     const breaker = this.breakers[row]
-    if (breaker === undefined || breaker.state === "closed") return
+    if (breaker === undefined || breaker.state === "closed") return false
     const before = breaker.state
     breaker.picked(reservation, nowS)
     this.tell(row, breaker, before, "", nowS)
+    return true
   }
 
   served(row: number, reservation: number, nowS: number): void {

@@ -35,6 +35,8 @@ export interface Placement {
   readonly promptTokens: number
   readonly hitTokens: number
   readonly predictedTtftS: number
+  /** The pod's breaker lets this one request try whether it works again. */
+  readonly probes: boolean
   /** Where to try next, best first; at most `fallbacksMax` of the request. Nothing is charged there. */
   readonly fallbacks: ReadonlyArray<PodAddress>
 }
@@ -204,8 +206,8 @@ export class Scheduler {
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
     const reservation = this.charges.charge(context, row, predictedTtftS)
     if (reservation < 0) return "too-many-open"
-    this.guard.picked(row, reservation, nowS)
     return {
+      probes: this.guard.picked(row, reservation, nowS),
       reservation,
       address,
       promptTokens: request.promptTokens,

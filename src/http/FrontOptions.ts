@@ -17,6 +17,8 @@ export interface FrontOptions {
   /** Retries of all requests together: this share of the requests of the last seconds, and a floor. */
   readonly retryShare: number
   readonly retriesPerSecondMin: number
+  /** To the first byte of an answer of a pod that is tried after its breaker was open. */
+  readonly probeTimeoutMs: number
   /** From a request's arrival to the end of its answer. */
   readonly requestTimeoutMs: number
   /** A pod's error answer up to this size is held back until it is known whether another pod does better. */
@@ -51,6 +53,7 @@ export const frontDefaults: FrontOptions = {
   retriesMax: 2,
   retryShare: 0.2,
   retriesPerSecondMin: 10,
+  probeTimeoutMs: 30_000,
   requestTimeoutMs: 3_600_000,
   errorAnswerBytesMax: 64 * 1024,
   bodyBytesMax: 64 * 1024 * 1024,

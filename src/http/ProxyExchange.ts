@@ -150,7 +150,8 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
         method: "POST",
         target: this.route.path + queryOf(this.request.url),
         headerLines: this.headerLines,
-        body: this.body
+        body: this.body,
+        firstByteTimeoutMs: decision.probes === true ? this.deps.options.probeTimeoutMs : undefined
       },
       this
     )

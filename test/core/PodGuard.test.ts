@@ -82,7 +82,7 @@ describe("a broken pod", () => {
     breakPod(1, 0)
     expect(serve(0.5)).toBe(pod(0).id)
     const probe = pick(1)
-    expect(probe.address.id).toBe(pod(1).id)
+    expect([probe.address.id, probe.probes]).toEqual([pod(1).id, true])
     expect(serve(1)).toBe(pod(0).id)
     scheduler.firstToken(probe.reservation, 1.1)
     expect(serve(1.2)).toBe(pod(1).id)

@@ -284,6 +284,24 @@ describe("a pod that answers /health and nothing else", () => {
     await gateway.becomesIdle()
   })
 
+  test("keeps the one that tries it only for so long", async () => {
+    let isHung = false
+    const behave: Behaviour = (c) => {
+      if (!isHung) c.end()
+    }
+    const { gateway, pods } = await fleet([behave, well], { retriesPerSecondMin: 1000 }, {
+      breaker: { ...breaker, probeTimeout: "100 millis" }
+    })
+    const opened = "warmroute_breaker_changes_total{state=\"open\"}"
+    while ((await metric(gateway, opened)) < 1) await ask(gateway, false)
+    isHung = true
+    const before = posts(pods[0])
+    while (posts(pods[0]) === before) expect((await ask(gateway, true)).status).toBe(200)
+    expect(await metric(gateway, "warmroute_retries_total{reason=\"first-byte-timeout\"}")).toBe(1)
+    expect(await metric(gateway, opened)).toBe(2)
+    await gateway.becomesIdle()
+  })
+
   test("alone gives 503 with the time after which it is tried again", async () => {
     const { gateway } = await fleet([(c) => c.end()], {}, { breaker: { ...breaker, openMin: "7 s", openMax: "7 s" } })
     const answers: Array<RawResponse> = []

@@ -162,7 +162,7 @@ export class UpstreamConnection implements ResponseSink {
     const socket = this.socket
     if (socket === undefined || this.isClosed) return
     if (this.call !== undefined && !this.parser.started) {
-      this.deadlineMs = this.pool.nowMs() + this.pool.options.firstByteTimeoutMs
+      this.deadlineMs = this.pool.nowMs() + this.firstByteTimeoutMs(this.call)
     }
     if (this.pendingHead !== undefined) {
       const wrote = socket.write(this.pendingHead)
@@ -209,7 +209,7 @@ export class UpstreamConnection implements ResponseSink {
     this.paused = false
     this.moved = false
     this.bodyBegan = false
-    this.deadlineMs = nowMs + this.pool.options.firstByteTimeoutMs
+    this.deadlineMs = nowMs + this.firstByteTimeoutMs(call)
     const scratch = this.pool.scratch
     const { body } = request
     const head = requestHead(request, this.pool.ownHeaders)
@@ -233,6 +233,10 @@ export class UpstreamConnection implements ResponseSink {
       this.pendingBody = body
       this.pendingBodyAt = 0
     } else if (body !== undefined) this.writeBody(socket, body, 0)
+  }
+
+  private firstByteTimeoutMs(call: UpstreamCall): number {
+    return call.request?.firstByteTimeoutMs ?? this.pool.options.firstByteTimeoutMs
   }
 
   private writeBody(socket: Socket<UpstreamConnection>, body: Uint8Array, from: number): void {

@@ -6,6 +6,8 @@ export interface UpstreamRequest {
   /** Header lines, each ended by CRLF; neither host, content-length nor anything hop-by-hop. */
   readonly headerLines: string
   readonly body: Uint8Array | undefined
+  /** Undefined: the client's own. */
+  readonly firstByteTimeoutMs?: number | undefined
 }
 
 /** Status and headers of an answer as they came, in Latin-1: one char a byte. */
