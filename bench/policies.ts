@@ -5,6 +5,7 @@ import type { PointResult, PolicyResult } from "./policies/PointResult.ts"
 import { keyOf } from "./policies/points.ts"
 import { type PolicyReport, reportOn, type Skipped } from "./policies/PolicyReport.ts"
 import { reportMarkdown, writeReadme } from "./policies/report.ts"
+import { RunLog } from "./policies/RunLog.ts"
 import { runAll } from "./policies/Runners.ts"
 import { bestRival, ours } from "./policies/score.ts"
 import { type Settings, settingsOf } from "./policies/settings.ts"
@@ -19,8 +20,9 @@ const PODS = 8
 
 /**
  * `--only POINTS` (keys, workloads, fleets or groups), `--policies LIST`, `--seeds LIST`, `--jobs N`, `--traces DIR`,
- * `--against FILE` (the JSON of an earlier run; its results stand in for policies that are not run now), `--readme`
- * (writes the tables into bench/README.md).
+ * `--against FILE` (the JSON of an earlier run; its results stand in for policies that are not run now), `--resume FILE`
+ * (goes on where a bench of the same code with the same FILE was stopped), `--readme` (writes the tables into
+ * bench/README.md).
  */
 export const run = async (options: BenchOptions): Promise<PolicyReport> => {
   const settings = settingsOf(options)
@@ -28,7 +30,17 @@ export const run = async (options: BenchOptions): Promise<PolicyReport> => {
   const { jobs, skipped } = await jobsOf(settings)
   for (const { point, why } of skipped) options.progress(`${point} is left out: ${why}`)
   const tally = new Tally(jobs, options.progress)
-  await runAll(jobs, settings.jobs, (job, summary) => tally.add(job, { policy: job.policy, ...rounded(summary) }))
+  const log = new RunLog(settings.resume)
+  const left = jobs.filter((job) => {
+    const known = log.resultOf(job)
+    if (known !== undefined) tally.add(job, known)
+    return known === undefined
+  })
+  await runAll(left, settings.jobs, (job, summary) => {
+    const result = { policy: job.policy, ...rounded(summary) }
+    log.write(job, result)
+    tally.add(job, result)
+  })
   const results = tally.results().map((result) => together(result, earlier))
   const report = reportOn(settings.points, results, skipped)
   if (settings.writesReadme) await writeReadme(report)

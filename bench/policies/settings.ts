@@ -13,6 +13,8 @@ export interface Settings {
   readonly tracesDirectory: string | undefined
   /** JSON of an earlier run, whose results stand in for policies that are not run now. */
   readonly against: string | undefined
+  /** JSON lines of the runs so far, which are not run again. */
+  readonly resume: string | undefined
   readonly writesReadme: boolean
 }
 
@@ -37,6 +39,7 @@ export const settingsOf = (options: BenchOptions): Settings => {
       jobs: { type: "string" },
       traces: { type: "string" },
       against: { type: "string" },
+      resume: { type: "string" },
       readme: { type: "boolean" }
     }
   })
@@ -58,6 +61,7 @@ export const settingsOf = (options: BenchOptions): Settings => {
     jobs: values.jobs === undefined ? availableParallelism() : Math.max(1, wholeNumber("jobs", values.jobs)),
     tracesDirectory: values.traces,
     against: values.against,
+    resume: values.resume,
     writesReadme: values.readme === true
   }
 }

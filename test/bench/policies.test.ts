@@ -1,7 +1,12 @@
 import { describe, expect, test } from "bun:test"
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type { Job } from "../../bench/policies/Job.ts"
 import type { Means, PointMeans, PointResult, PolicyResult } from "../../bench/policies/PointResult.ts"
 import { keyOf, points, selectPoints } from "../../bench/policies/points.ts"
+import { RunLog } from "../../bench/policies/RunLog.ts"
 import { cliffsOf, geomeans } from "../../bench/policies/score.ts"
 import { settingsOf } from "../../bench/policies/settings.ts"
 import { verdictsOn } from "../../bench/policies/verdicts.ts"
@@ -90,6 +95,26 @@ describe("verdicts", () => {
     expect(verdictWith(4.1)).toMatchObject([{ met: false }])
     expect(verdictWith(4.1)[0]?.found).toContain("(chwbl)")
   })
+})
+
+test("a log of runs knows what was run and passes over a line that was cut short", () => {
+  const directory = mkdtempSync(join(tmpdir(), "warmroute-"))
+  const path = join(directory, "runs.jsonl")
+  const [point] = selectPoints(["zipf:30"])
+  const job = (policy: string, seed: number): Job => ({ point: point!, policy, seed, pods: 8, traceFile: undefined })
+  try {
+    const log = new RunLog(path)
+    log.write(job("random", 1), resultOf("random", 1, 1))
+    appendFileSync(path, `{"run":"zipf:30  chwbl 1","result":{"policy":"chw`)
+    const again = new RunLog(path)
+    expect(again.resultOf(job("random", 1))).toEqual(resultOf("random", 1, 1))
+    expect(again.resultOf(job("random", 2))).toBeUndefined()
+    expect(again.resultOf(job("chwbl", 1))).toBeUndefined()
+    again.write(job("chwbl", 1), resultOf("chwbl", 2, 1))
+    expect(new RunLog(path).resultOf(job("chwbl", 1))).toEqual(resultOf("chwbl", 2, 1))
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })
 
 describe("options", () => {
