@@ -34,6 +34,8 @@ const read = (config: GatewayConfig): Effect.Effect<Secrets, GatewayStartError> 
 const hasTokens = ({ podAccess: { tokenPath, tokenPaths, tokenVariable } }: GatewayConfig): boolean =>
   tokenPath !== undefined || tokenVariable !== undefined || Object.keys(tokenPaths).length > 0
 
+const aliasesOf = ({ models }: GatewayConfig): ReadonlyMap<string, string> => new Map(Object.entries(models.aliases))
+
 /** What can't change while the gateway runs. */
 const refusal = (before: GatewayConfig, after: GatewayConfig): string | undefined => {
   if (asksForKeys(before) !== asksForKeys(after)) return "auth: keys can only be asked for, or no more, from a start on"
@@ -47,13 +49,16 @@ const make = Effect.gen(function*() {
   const started = yield* GatewayConfig
   const first = yield* read(started)
   const current = yield* Ref.make({ config: started, secrets: first, fault: "" })
-  const { limits, models } = started
+  const { limits } = started
   const keys = asksForKeys(started)
-    ? new KeyRing({
-      openRequestsPerKeyMax: limits.openRequestsPerKeyMax,
-      aliases: new Map(Object.entries(models.aliases)),
-      nowMs: Date.now
-    }, first.keys)
+    ? new KeyRing(
+      {
+        openRequestsPerKeyMax: limits.openRequestsPerKeyMax,
+        nowMs: Date.now
+      },
+      first.keys,
+      aliasesOf(started)
+    )
     : undefined
   const access = new PodCredentials(first.pods)
   let replaceTls: (pair: TlsPair) => void = () => {}
@@ -68,8 +73,9 @@ const make = Effect.gen(function*() {
         })
         yield* Effect.logInfo("doors: new connections of clients get the new certificate")
       }
+      // Cheap, and the aliases may be others, too.
+      keys?.replaceKeys(secrets.keys, aliasesOf(config))
       if (!Bun.deepEquals(secrets.keys, before.secrets.keys)) {
-        keys?.replaceKeys(secrets.keys)
         yield* Effect.logInfo(`doors: ${secrets.keys.length} keys are good from now on`)
       }
       if (!Bun.deepEquals(secrets.pods, before.secrets.pods)) {

@@ -6,8 +6,6 @@ import { KeyLease } from "./KeyLease.ts"
 export interface KeyRingOptions {
   /** Open requests of a key that has no limit of its own. */
   readonly openRequestsPerKeyMax: number
-  /** Name a client uses → model the pods serve. */
-  readonly aliases: ReadonlyMap<string, string>
   /** Wall clock, since keys end at a date. */
   readonly nowMs: () => number
 }
@@ -25,14 +23,15 @@ export class KeyRing {
   private byDigest: ReadonlyMap<string, KeyHolder> = new Map()
   private byName: ReadonlyMap<string, KeyHolder> = new Map()
 
-  constructor(options: KeyRingOptions, keys: ReadonlyArray<ClientKey>) {
+  /** `aliases`: name a client uses → model the pods serve. */
+  constructor(options: KeyRingOptions, keys: ReadonlyArray<ClientKey>, aliases: ReadonlyMap<string, string>) {
     this.options = options
-    this.replaceKeys(keys)
+    this.replaceKeys(keys, aliases)
   }
 
   /** In one step; open requests go on. Keys of a name that was there keep what they have used. Hashes and names differ. */
-  replaceKeys(keys: ReadonlyArray<ClientKey>): void {
-    const { aliases, nowMs } = this.options
+  replaceKeys(keys: ReadonlyArray<ClientKey>, aliases: ReadonlyMap<string, string>): void {
+    const { nowMs } = this.options
     const byDigest = new Map<string, KeyHolder>()
     const byName = new Map<string, KeyHolder>()
     for (const key of keys) {

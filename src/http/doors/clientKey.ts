@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto"
+import { randomBytes } from "node:crypto"
 
 /** What an operator grants to the holder of one key. */
 export interface ClientKey {
@@ -23,7 +23,7 @@ const keyBytes = 32
 export const newKey = (): string => `wr-${randomBytes(keyBytes).toString("base64url")}`
 
 /** Lower-case hex. */
-export const keyDigest = (key: string): string => createHash("sha256").update(key).digest("hex")
+export const keyDigest = (key: string): string => Bun.SHA256.hash(key, "hex")
 
 /** `sha256:…` as the configuration has it. */
 export const keyHash = (key: string): string => `sha256:${keyDigest(key)}`

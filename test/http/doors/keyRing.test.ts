@@ -16,8 +16,10 @@ const granted = (terms: Partial<ClientKey> = {}, key = good): ClientKey => ({
   ...terms
 })
 
+const aliases = new Map([["gpt", "qwen"]])
+
 const ringOf = (keys: ReadonlyArray<ClientKey>, clock = { nowMs: 0 }) =>
-  new KeyRing({ openRequestsPerKeyMax: 3, aliases: new Map([["gpt", "qwen"]]), nowMs: () => clock.nowMs }, keys)
+  new KeyRing({ openRequestsPerKeyMax: 3, nowMs: () => clock.nowMs }, keys, aliases)
 
 const bearing = (key: string) => new Headers({ authorization: `Bearer ${key}` })
 
@@ -122,11 +124,11 @@ describe("KeyRing", () => {
   test("other keys take over at once, and a name keeps what it used", () => {
     const ring = ringOf([granted({ requestsPerMinute: 1 })])
     ring.admit(bearing(good))
-    ring.replaceKeys([granted({ requestsPerMinute: 1 }, "rotated"), granted({ name: "new" }, "second")])
+    ring.replaceKeys([granted({ requestsPerMinute: 1 }, "rotated"), granted({ name: "new" }, "second")], aliases)
     expect(refusalOf(() => ring.admit(bearing(good))).code).toBe("invalid_api_key")
     expect(refusalOf(() => ring.admit(bearing("rotated"))).code).toBe("requests_per_minute_exceeded")
     expect(() => ring.admit(bearing("second"))).not.toThrow()
-    ring.replaceKeys([])
+    ring.replaceKeys([], aliases)
     expect([...ring.holders()]).toEqual([])
   })
 })
