@@ -13,6 +13,9 @@ const fileOf = async (text: string): Promise<string> => {
   return path
 }
 
+/** No load balancer is waited for. */
+const stopsAtOnce = { WARMROUTE_LIMITS_SHUTDOWN_DELAY: "1 millis" }
+
 describe("help", () => {
   test("--version is that of the package", async () => {
     expect(await warmroute(["--version"])).toEqual({ code: 0, stdout: `${packageJson.version}\n\n`, stderr: "" })
@@ -101,7 +104,7 @@ describe("serve", () => {
   })
 
   test("without pods starts emulated ones, says so, and prints a curl command that works when pasted", async () => {
-    const gateway = startWarmroute(["serve", "--port", "0", "--log-level", "none"])
+    const gateway = startWarmroute(["serve", "--port", "0", "--log-level", "none"], stopsAtOnce)
     const text = await gateway.printed("npx bun start --config gateway.yaml")
     expect(text).toContain("4 EMULATED vLLM pods, because none is configured")
     expect(text).toContain("4 of 4 pods are healthy and serve emulated-8b")
@@ -138,7 +141,7 @@ describe("serve", () => {
 
   test("on a signal lets a running answer end before it stops", async () => {
     const fleet = await startTestFleet(1, { speed: 1 })
-    const gateway = startWarmroute(["serve", "--port", "0", "--snapshot", "off", "--pods", fleet.urls[0] ?? ""])
+    const gateway = startWarmroute(["serve", "--port", "0", "--snapshot", "off", "--pods", fleet.urls[0] ?? ""], stopsAtOnce)
     const text = await gateway.printed("curl")
     const [url] = /http:\/\/localhost:\d+/.exec(text) ?? []
     const response = await fetch(`${url}/v1/completions`, {
@@ -181,7 +184,7 @@ test("a second signal ends a stop that takes long, with 130", async () => {
 
 test("log.format json writes one object a line on stderr", async () => {
   const args = ["serve", "--pods", "http://127.0.0.1:1", "--port", "0", "--snapshot", "off"]
-  const gateway = startWarmroute(args, { WARMROUTE_LOG_FORMAT: "json" })
+  const gateway = startWarmroute(args, { WARMROUTE_LOG_FORMAT: "json", ...stopsAtOnce })
   await gateway.printed("listens on")
   gateway.signal("SIGTERM")
   const { stderr } = await gateway.ended
