@@ -38,7 +38,7 @@ export const warmroute = async (
 export interface Running {
   /** Resolves with everything printed so far, once it holds the text; rejects when the process ends without it. */
   readonly printed: (text: string) => Promise<string>
-  readonly signal: (signal: "SIGINT" | "SIGTERM") => void
+  readonly signal: (signal: "SIGHUP" | "SIGINT" | "SIGTERM") => void
   readonly ended: Promise<Ran>
 }
 

@@ -1,6 +1,7 @@
 import { Effect, Exit, Scope } from "effect"
 import { decodeConfig } from "../../config/decodeConfig.ts"
 import { type GatewayHandle, startGateway } from "../../config/Gateway.ts"
+import { loadConfig } from "../../config/loadConfig.ts"
 import { layer as logLayer } from "../../config/layers/log.ts"
 import { eventually } from "./eventually.ts"
 
@@ -12,6 +13,8 @@ export interface TestGatewayOptions {
   readonly snapshot?: string
   /** Default: the gateway's own. */
   readonly policy?: string
+  /** A YAML file in place of all the other options; the gateway follows it. */
+  readonly configPath?: string
   /** Further sections of the configuration, as an operator writes them. */
   readonly config?: Readonly<Record<string, unknown>>
 }
@@ -42,10 +45,16 @@ const configOf = (options: TestGatewayOptions): Record<string, unknown> => ({
 
 /** Starts it and returns once it listens; a wrong configuration or a failed start throws. */
 export const startTestGateway = async (options: TestGatewayOptions): Promise<TestGateway> => {
-  const config = await Effect.runPromise(decodeConfig([{ name: "test", values: configOf(options) }]))
+  const read = options.configPath === undefined
+    ? Effect.map(decodeConfig([{ name: "test", values: configOf(options) }]), (config) => ({ config, warnings: [] }))
+    : loadConfig({ flags: {}, environment: {}, configPath: options.configPath })
+  const { config } = await Effect.runPromise(read)
   const scope = await Effect.runPromise(Scope.make())
   const handle = await Effect.runPromise(
-    startGateway(config).pipe(Effect.provide(logLayer(config.log)), Scope.extend(scope))
+    startGateway(config, { path: options.configPath, read }).pipe(
+      Effect.provide(logLayer(config.log)),
+      Scope.extend(scope)
+    )
   )
   const healthy = (): number => handle.poolView.pods().filter((pod) => pod.health === "healthy").length
   return {
