@@ -83,7 +83,7 @@ const Scrape = Schema.Struct({
   interval: setting(DurationText, Duration.seconds(1)),
   /** For each question asked of a pod. Default 1 second. */
   timeout: setting(DurationText, Duration.seconds(1)),
-  /** Scrapes, or requests, that fail in a row before the pod gets no more until `/health` answers. Default 3. */
+  /** After so many failed scrapes in a row, or failed requests, a pod that leaves `/health` open gets no more. Default 3. */
   failuresBeforeUnhealthy: setting(count(1, 1000), 3),
   /** Largest `/metrics` page that is read. Default 4 MiB. */
   pageBytesMax: setting(BytesText, 4 * MIB),
