@@ -72,6 +72,10 @@ export class PickedAnswer {
     this.settle(unseen && this.status !== clientGoneStatus ? this.endOutcome : "aborted", undefined)
   }
 
+  private get isGood(): boolean {
+    return this.status >= 200 && this.status <= 299
+  }
+
   /** A pod's own error is an answer too. */
   private get endOutcome(): "finished" | "failed" {
     return this.isEnvoysOwn ? "failed" : "finished"
@@ -107,7 +111,7 @@ export class PickedAnswer {
 
   private lookForFirstToken(body: Buffer): void {
     const { deps, picked: { pickedMs, route, startedMs } } = this
-    if (this.status >= 200 && this.status <= 299) {
+    if (this.isGood) {
       const mark = this.isEventStream ? route.firstTokenMark : undefined
       if (mark !== undefined && !body.includes(mark)) return
       const nowMs = performance.now()
@@ -158,6 +162,8 @@ export class PickedAnswer {
     const outputTokens = usage?.outputTokens ?? this.countedOutputTokens()
     this.end = { outcome, ...usage, outputTokens }
     if (decision !== undefined) {
+      // A whole answer had its first token, also where its body was not seen: the prompt is in the pod's cache now.
+      if (outcome === "finished" && !this.firstTokenSeen && this.isGood) deps.scheduler.firstToken(decision.reservation)
       deps.scheduler.end(decision.reservation, this.end)
       this.logDecision(decision, outcome, usage)
     }

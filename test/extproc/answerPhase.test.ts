@@ -125,6 +125,7 @@ describe("an answer whose body stays with Envoy", () => {
     expect((await stream.end).status).toBe(0)
     await picker.quiet()
     expect(picker.scheduler.outcomes()).toEqual(["finished"])
+    expect(picker.scheduler.firstTokens).toEqual([0])
   })
 
   test("is asked for when it comes as one and Envoy could heed it", async () => {
