@@ -1,3 +1,4 @@
+import type { Socket } from "bun"
 import type { ClientServer } from "../ProxyExchange.ts"
 import { type ClientListener, type ClientServing, startBunServer } from "./ClientListener.ts"
 import { Relay, relayHandlers, type RelaySide } from "./Relay.ts"
@@ -9,81 +10,127 @@ interface Generation {
   connections: number
 }
 
+/** The servers of the certificates in use, and who is behind each connection to them. */
+class Generations {
+  private readonly serving: ClientServing
+  private readonly all = new Set<Generation>()
+  private readonly addresses = new Map<number, string>()
+  private newest: Generation
+
+  constructor(serving: ClientServing, first: TlsPair) {
+    this.serving = serving
+    this.newest = this.begin(first)
+  }
+
+  get pendingRequests(): number {
+    let sum = 0
+    for (const { server } of this.all) sum += server.pendingRequests
+    return sum
+  }
+
+  replace(pair: TlsPair): void {
+    const before = this.newest
+    this.newest = this.begin(pair)
+    this.endIfOver(before)
+  }
+
+  stop(force: boolean): Promise<unknown> {
+    return Promise.all([...this.all].map(({ server }) => server.stop(force)))
+  }
+
+  /** Joins a client's connection to the server of the newest certificate. */
+  join(client: Socket<RelaySide>): void {
+    const { addresses, newest } = this
+    newest.connections++
+    let innerPort: number | undefined
+    const relay = new Relay(client, () => {
+      newest.connections--
+      if (innerPort !== undefined) addresses.delete(innerPort)
+      this.endIfOver(newest)
+    })
+    client.data = { relay, isClient: true }
+    Bun.connect<RelaySide>({
+      hostname: "127.0.0.1",
+      port: newest.server.port ?? 0,
+      data: { relay, isClient: false },
+      socket: {
+        ...relayHandlers,
+        open: (inner) => {
+          inner.setNoDelay(true)
+          innerPort = inner.localPort
+          addresses.set(innerPort, relay.clientAddress)
+          relay.joined(inner)
+        },
+        connectError: () => void client.terminate()
+      }
+    }).catch(() => {})
+  }
+
+  private begin(pair: TlsPair): Generation {
+    checkPair(pair)
+    const { fetch } = this.serving
+    const server = startBunServer({
+      ...this.serving,
+      hostname: "127.0.0.1",
+      port: 0,
+      reusePort: false,
+      fetch: (request, server) => fetch(request, this.knowingClients(server))
+    }, pair)
+    const generation = { server, connections: 0 }
+    this.all.add(generation)
+    return generation
+  }
+
+  private endIfOver(generation: Generation): void {
+    if (generation === this.newest || generation.connections > 0) return
+    this.all.delete(generation)
+    generation.server.stop(true).catch(() => {})
+  }
+
+  private knowingClients(server: ClientServer): ClientServer {
+    return {
+      requestIP: (request) => {
+        const inner = server.requestIP?.(request) as { readonly address: string; readonly port: number } | null
+        return inner === null ? null : { address: this.addresses.get(inner.port) ?? inner.address }
+      },
+      timeout: (request, seconds) => server.timeout?.(request, seconds)
+    }
+  }
+}
+
 /**
  * Serves over TLS. Bun can't change the certificate of a server (oven-sh/bun#43815), and two servers on one port lose
  * the connections that are waiting at the one that closes. So the port is a plain listener that joins each connection,
  * as encrypted bytes, to the server of the newest certificate. Throws as listenPlain does, or for a bad pair.
  */
 export const listenTls = (serving: ClientServing, first: TlsPair): ClientListener => {
-  const addresses = new Map<number, string>()
-  const known = (server: ClientServer): ClientServer => ({
-    requestIP: (request) => {
-      const inner = server.requestIP?.(request) as { readonly address: string; readonly port: number } | null
-      return inner === null ? null : { address: addresses.get(inner.port) ?? inner.address }
-    },
-    timeout: (request, seconds) => server.timeout?.(request, seconds)
-  })
-  const generations = new Set<Generation>()
-  const begin = (pair: TlsPair): Generation => {
-    checkPair(pair)
-    const inner = { ...serving, hostname: "127.0.0.1", port: 0, reusePort: false }
-    const server = startBunServer({ ...inner, fetch: (request, server) => serving.fetch(request, known(server)) }, pair)
-    const generation = { server, connections: 0 }
-    generations.add(generation)
-    return generation
-  }
-  let newest = begin(first)
-  const endIfOver = (generation: Generation): void => {
-    if (generation === newest || generation.connections > 0) return
-    generations.delete(generation)
-    generation.server.stop(true).catch(() => {})
-  }
-  const listener = Bun.listen<RelaySide>({
-    hostname: serving.hostname,
-    port: serving.port,
-    socket: {
-      ...relayHandlers,
-      open: (socket) => {
-        socket.setNoDelay(true)
-        const generation = newest
-        generation.connections++
-        let innerPort: number | undefined
-        const relay = new Relay(socket, () => {
-          generation.connections--
-          if (innerPort !== undefined) addresses.delete(innerPort)
-          endIfOver(generation)
-        })
-        socket.data = { relay, isClient: true }
-        Bun.connect<RelaySide>({
-          hostname: "127.0.0.1",
-          port: generation.server.port ?? 0,
-          data: { relay, isClient: false },
-          socket: {
-            ...relayHandlers,
-            open: (inner) => {
-              inner.setNoDelay(true)
-              innerPort = inner.localPort
-              addresses.set(innerPort, relay.clientAddress)
-              relay.joined(inner)
-            },
-            connectError: () => void socket.terminate()
-          }
-        }).catch(() => {})
+  const generations = new Generations(serving, first)
+  const { hostname } = serving
+  let listener: Bun.TCPSocketListener<RelaySide>
+  try {
+    listener = Bun.listen<RelaySide>({
+      hostname,
+      port: serving.port,
+      socket: {
+        ...relayHandlers,
+        open: (socket) => {
+          socket.setNoDelay(true)
+          generations.join(socket)
+        }
       }
-    }
-  })
+    })
+  } catch (cause) {
+    generations.stop(true).catch(() => {})
+    throw cause
+  }
   return {
-    url: `https://${serving.hostname.includes(":") ? `[${serving.hostname}]` : serving.hostname}:${listener.port}`,
+    url: `https://${hostname.includes(":") ? `[${hostname}]` : hostname}:${listener.port}`,
     port: listener.port,
-    pendingRequests: () => [...generations].reduce((sum, { server }) => sum + server.pendingRequests, 0),
+    pendingRequests: () => generations.pendingRequests,
     stop: async (force) => {
       listener.stop(force)
-      await Promise.all([...generations].map(({ server }) => server.stop(force)))
+      await generations.stop(force)
     },
-    replaceTls: (pair) => {
-      const before = newest
-      newest = begin(pair)
-      endIfOver(before)
-    }
+    replaceTls: (pair) => generations.replace(pair)
   }
 }

@@ -93,6 +93,11 @@ describe("listenTls", () => {
     expect(await certificateOf(front.server.port)).toBe("127.0.0.1")
   })
 
+  test("a port that is taken is an error at the start", () => {
+    using pod = new RawPod(() => {})
+    expect(() => listenTls({ ...serving(() => new Response()), port: pod.address.port }, tlsPair)).toThrow()
+  })
+
   test("large bodies pass both ways through slow sides, byte for byte", async () => {
     const listener = listenTls(serving(async (request) => new Response(await request.bytes())), tlsPair)
     const bytes = crypto.getRandomValues(new Uint8Array(65_536))
