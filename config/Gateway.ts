@@ -8,6 +8,7 @@ import type { Scheduler } from "../src/core/Scheduler.ts"
 import { BadConfiguration } from "../src/errors.ts"
 import type { SchedulerPort } from "../actors/SchedulerPort.ts"
 import type { ExtProcServer } from "../src/extproc/serveExtProc.ts"
+import type { PodId } from "../src/core/Pod.ts"
 import type { AdminDeps } from "../src/http/adminRoutes.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
 import { serveAdmin } from "../src/http/serveAdmin.ts"
@@ -84,7 +85,7 @@ const start = Effect.gen(function*() {
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   const doors = yield* Doors
-  const { access, followTls, hasPodTokens, keys, tls } = doors
+  const { followTls, keys, tls } = doors
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
   const runtime = yield* Effect.runtime()
@@ -100,18 +101,9 @@ const start = Effect.gen(function*() {
   const discovery = yield* discoverPods(config)
   const metricsText = () => telemetry.registry.render()
   const showsMetrics = config.listen.metrics === "always" || (config.listen.metrics === "auto" && keys === undefined)
-  const frontSettings = (config: GatewayConfig) => ({
-    options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
-    upstream: { ...upstreamOptions(config), access }
-  })
+  const frontSettings = frontSettingsWith(doors)
   const decisionLog = yield* makeDecisionLog(config.decisionLog)
-  const scheduler: SchedulerPort = {
-    ...port,
-    podFailed: (id, failure) => {
-      port.podFailed(id, failure)
-      lookAt(id, failure.why)
-    }
-  }
+  const scheduler = alsoLooking(port, lookAt)
   const front = yield* listen(config, tls, {
     scheduler,
     pool: poolView,
@@ -132,27 +124,11 @@ const start = Effect.gen(function*() {
     log
   })
   if (isOpenToAll(config)) yield* Effect.logWarning(OPEN_TO_ALL)
-  const { reload, running } = yield* makeReload(config, telemetry, {
-    scheduler: ref,
-    pool: poolRef,
-    discovery,
-    sources: yield* PodSources,
-    doors,
-    front,
-    frontSettings
-  })
-  const admin = config.admin.enabled
-    ? yield* listenForOperators(config.admin, {
-      explain,
-      readFeatures: front.readFeatures,
-      pool: poolView,
-      metricsText,
-      bodyBytesMax: config.limits.bodyBytesMax,
-      openMax: OPERATORS_MAX,
-      reload,
-      log
-    })
-    : undefined
+  const sources = yield* PodSources
+  const parts: RunningParts = { scheduler: ref, pool: poolRef, discovery, sources, doors, front, frontSettings }
+  const { reload, running } = yield* makeReload(config, telemetry, parts)
+  const { readFeatures } = front
+  const admin = yield* listenForOperators(config, { explain, readFeatures, pool: poolView, metricsText, reload, log })
   return {
     url: front.url,
     port: front.port,
@@ -170,6 +146,20 @@ const start = Effect.gen(function*() {
     drain: (graceMs: number) => Effect.promise(() => Promise.all([front.stop(graceMs), picker?.stop(graceMs)])),
     failed: ref.join
   }
+})
+
+/** The port whose reports of failed pods bring a look at the pod as well. */
+const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => void): SchedulerPort => ({
+  ...port,
+  podFailed: (id, failure) => {
+    port.podFailed(id, failure)
+    lookAt(id, failure.why)
+  }
+})
+
+const frontSettingsWith = ({ access, hasPodTokens, keys }: Doors["Type"]): RunningParts["frontSettings"] => (config) => ({
+  options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
+  upstream: { ...upstreamOptions(config), access }
 })
 
 /** A gateway without a reader of its configuration runs with that of its start until it stops. */
@@ -249,17 +239,21 @@ const listen = (config: GatewayConfig, tls: TlsPair | undefined, deps: FrontDeps
 /** Operators' questions in hand at once. */
 const OPERATORS_MAX = 16
 
-const listenForOperators = (listen: GatewayConfig["admin"], deps: AdminDeps) =>
+/** Undefined when the operators' port is off. */
+const listenForOperators = (
+  { admin: listen, limits: { bodyBytesMax } }: GatewayConfig,
+  deps: Omit<AdminDeps, "bodyBytesMax" | "openMax">
+) =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => serveAdmin(listen, deps),
+      try: () => listen.enabled ? serveAdmin(listen, { ...deps, bodyBytesMax, openMax: OPERATORS_MAX }) : undefined,
       catch: (cause) =>
         new GatewayStartError({
           message: `can't listen for operators on ${listen.hostname}:${listen.port} (${whyOf(cause)}); ` +
             "take another port with admin.port (WARMROUTE_ADMIN_PORT; 0: any free one), or set admin.enabled to false"
         })
     }),
-    (server) => Effect.promise(() => server.stop())
+    (server) => Effect.promise(async () => server?.stop())
   )
 
 const whyOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)

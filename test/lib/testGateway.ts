@@ -1,4 +1,5 @@
 import { Effect, Exit, Scope } from "effect"
+import type { ConfigReader } from "../../config/ConfigReader.ts"
 import { decodeConfig } from "../../config/decodeConfig.ts"
 import { type GatewayHandle, startGateway } from "../../config/Gateway.ts"
 import { loadConfig } from "../../config/loadConfig.ts"
@@ -45,7 +46,7 @@ const configOf = (options: TestGatewayOptions): Record<string, unknown> => ({
 
 /** Starts it and returns once it listens; a wrong configuration or a failed start throws. */
 export const startTestGateway = async (options: TestGatewayOptions): Promise<TestGateway> => {
-  const read = options.configPath === undefined
+  const read: ConfigReader["Type"]["read"] = options.configPath === undefined
     ? Effect.map(decodeConfig([{ name: "test", values: configOf(options) }]), (config) => ({ config, warnings: [] }))
     : loadConfig({ flags: {}, environment: {}, configPath: options.configPath })
   const { config } = await Effect.runPromise(read)
