@@ -270,13 +270,11 @@ describe("a pod that answers /health and nothing else", () => {
     })
     const open = `warmroute_pod_breaker_open{pod="${new URL(pods[0]?.url ?? "").host}"}`
     while ((await metric(gateway, open)) < 1) expect((await ask(gateway, false)).status).toBe(200)
-    const until = performance.now() + 1000
+    const sinceMs = performance.now()
     const before = posts(pods[0])
-    let asked = 0
-    for (; performance.now() < until; asked++) expect((await ask(gateway, false)).status).toBe(200)
-    // Open for 150, then 300 ms after each failed try: in a second four or five tries, not half of the requests.
-    expect(posts(pods[0]) - before).toBeLessThan(10)
-    expect(asked).toBeGreaterThan(40)
+    for (let asked = 0; asked < 100; asked++) expect((await ask(gateway, false)).status).toBe(200)
+    // It is open for 150 ms at least after each failed try.
+    expect(posts(pods[0]) - before).toBeLessThanOrEqual(2 + (performance.now() - sinceMs) / 150)
     expect(gateway.handle.poolView.pods().map(({ health }) => health)).toEqual(["healthy", "healthy"])
     isBroken = false
     while ((await metric(gateway, open)) > 0) expect((await ask(gateway, false)).status).toBe(200)
