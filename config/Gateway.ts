@@ -157,10 +157,11 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
   }
 })
 
-const frontSettingsWith = ({ access, hasPodTokens, keys }: Doors["Type"]): RunningParts["frontSettings"] => (config) => ({
-  options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
-  upstream: { ...upstreamOptions(config), access }
-})
+const frontSettingsWith =
+  ({ access, hasPodTokens, keys }: Doors["Type"]): RunningParts["frontSettings"] => (config) => ({
+    options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
+    upstream: { ...upstreamOptions(config), access }
+  })
 
 /** A gateway without a reader of its configuration runs with that of its start until it stops. */
 const makeReload = (

@@ -141,7 +141,10 @@ describe("serve", () => {
 
   test("on a signal lets a running answer end before it stops", async () => {
     const fleet = await startTestFleet(1, { speed: 1 })
-    const gateway = startWarmroute(["serve", "--port", "0", "--snapshot", "off", "--pods", fleet.urls[0] ?? ""], stopsAtOnce)
+    const gateway = startWarmroute(
+      ["serve", "--port", "0", "--snapshot", "off", "--pods", fleet.urls[0] ?? ""],
+      stopsAtOnce
+    )
     const text = await gateway.printed("curl")
     const [url] = /http:\/\/localhost:\d+/.exec(text) ?? []
     const response = await fetch(`${url}/v1/completions`, {
