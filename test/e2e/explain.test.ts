@@ -85,9 +85,10 @@ describe("POST /warmroute/explain", () => {
 
 test("the operators' routes and the clients' routes are not reachable on each other's port", async () => {
   expect((await post(gateway.url + explainPath, chat("x"))).status).toBe(404)
-  for (const path of [chatPath, "/metrics", "/v1/models", "/"]) {
+  for (const path of [chatPath, "/v1/models", "/"]) {
     expect((await fetch(admin + path)).status).toBe(404)
   }
+  for (const path of ["/metrics", "/readyz"]) expect((await fetch(admin + path)).status).toBe(200)
   const got = await fetch(admin + explainPath)
   expect([got.status, got.headers.get("allow")]).toEqual([405, "POST"])
 })
