@@ -12,6 +12,8 @@ export interface WarmrouteSettings {
   readonly directory: string
   /** Time between two snapshots, as the configuration spells it. */
   readonly snapshotInterval: string
+  /** Where Envoy asks for pods; undefined: nowhere. */
+  readonly pickerPort?: number
 }
 
 const SNAPSHOT = "snapshot.sqlite"
@@ -40,7 +42,10 @@ export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> =>
       hardware: { preset: settings.preset },
       // Nobody balances load over a benched gateway.
       limits: { shutdownDelay: "1 millis" },
-      snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval }
+      snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval },
+      ...(settings.pickerPort === undefined
+        ? {}
+        : { extproc: { listen: { hostname: "127.0.0.1", port: settings.pickerPort } } })
     })
   )
   return [...command("serve"), ...flags({ config: file })]

@@ -3,6 +3,7 @@ import { type Bench, type BenchOptions, WrongOption } from "./Bench.ts"
 
 /** Imported only when asked for, so that a bench that needs Go or Python does not stand in the way of the others. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  extproc: () => import("./extproc.ts"),
   headline: () => import("./headline.ts"),
   kubernetes: () => import("./kubernetes.ts"),
   policies: () => import("./policies.ts"),

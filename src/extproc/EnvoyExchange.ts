@@ -15,7 +15,7 @@ import { refusalResponse } from "./refusal.ts"
 import { BodySendMode } from "./wire/envoyFields.ts"
 import { HeaderList } from "./wire/HeaderList.ts"
 import { type BodyModes, type ProcessingRequest, readProcessingRequest } from "./wire/processingRequest.ts"
-import { goOn, type HeaderPair, routedResponse, streamedBody } from "./wire/processingResponse.ts"
+import { goOn, type HeaderPair, routedBuffered, routedStreamed } from "./wire/processingResponse.ts"
 import { MalformedMessage } from "./wire/ProtoReader.ts"
 
 /** What an Envoy does that does not say: the Gateway API's extension and llm-d know no other mode. */
@@ -79,7 +79,7 @@ export class EnvoyExchange implements CallHandler {
         if (this.answer === undefined) {
           throw new GrpcError(grpcStatus.invalidArgument, "an answer came before its request")
         }
-        return this.call.sendAll(this.answer.onPart(request))
+        return this.call.send(this.answer.onPart(request))
     }
   }
 
@@ -177,7 +177,7 @@ export class EnvoyExchange implements CallHandler {
         const { modes, route, startedMs } = this
         const requestId = this.headers.get("x-request-id") ?? newRequestId()
         const picked = { route, features, decision, modes, requestId, sample, startedMs, pickedMs }
-        this.answer = new PickedAnswer(deps, picked)
+        this.answer = new PickedAnswer(this.picker, picked)
         this.phase = "routed"
         this.sendOn(destinationOf(decision), destinationMetadata(decision), body, rewritten)
         this.headers = noHeaders
@@ -201,19 +201,11 @@ export class EnvoyExchange implements CallHandler {
     if (body !== undefined && !this.hasTrailers && (!buffered || rewritten)) {
       headers.push(["content-length", String(body.byteLength)])
     }
-    const routed = routedResponse({
-      about: buffered ? "request_body" : "request_headers",
-      headers,
-      body: buffered && rewritten ? body : undefined,
-      metadataNamespace: destinationNamespace,
-      metadata
-    })
-    if (buffered || body === undefined) return this.call.send(routed)
-    this.call.sendAll([
-      routed,
-      ...streamedBody("request_body", body, !this.hasTrailers),
-      ...(this.hasTrailers ? [goOn.request_trailers] : [])
-    ])
+    const { writer } = this.picker
+    const routing = { headers, metadataNamespace: destinationNamespace, metadata }
+    if (buffered) return this.call.send(routedBuffered(writer, routing, rewritten ? body : undefined))
+    this.call.send(routedStreamed(writer, routing, body, !this.hasTrailers))
+    if (this.hasTrailers) this.call.send(goOn.request_trailers)
   }
 
   /** Has Envoy answer with an error of ours. */
@@ -223,7 +215,9 @@ export class EnvoyExchange implements CallHandler {
     this.pieces = []
     this.phase = "refused"
     this.book(error.status, "failed")
-    this.call.send(refusalResponse(error, this.headers.get("x-request-id"), this.route.prompt === "messages"))
+    this.call.send(
+      refusalResponse(this.picker.writer, error, this.headers.get("x-request-id"), this.route.prompt === "messages")
+    )
     this.call.finish(grpcStatus.ok)
   }
 

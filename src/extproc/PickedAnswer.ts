@@ -5,10 +5,12 @@ import type { PromptFeatures } from "../http/features/PromptFeatures.ts"
 import type { ProxyRoute } from "../http/routes.ts"
 import { isEnvoysOwnAnswer, servedPodOf } from "./destination.ts"
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
+import type { Picker } from "./Picker.ts"
 import { BodySendMode } from "./wire/envoyFields.ts"
+import type { FrameWriter } from "./wire/FrameWriter.ts"
 import type { HeaderList } from "./wire/HeaderList.ts"
 import type { BodyModes, ProcessingRequest } from "./wire/processingRequest.ts"
-import { answerHeadersResponse, goOn, streamedBody } from "./wire/processingResponse.ts"
+import { answerHeadersResponse, goOn, streamedAnswer } from "./wire/processingResponse.ts"
 
 /** What the request's part knew when its pod was named. */
 export interface Picked {
@@ -33,6 +35,7 @@ export const clientGoneStatus = 499
  */
 export class PickedAnswer {
   private readonly deps: ExtProcDeps
+  private readonly writer: FrameWriter
   private readonly picked: Picked
   private readonly tail = new AnswerTail()
   /** Undefined while Envoy's change to a fallback is being booked. */
@@ -45,14 +48,15 @@ export class PickedAnswer {
   private observedTtftMs: number | undefined
   private end: RequestEnd | undefined
 
-  constructor(deps: ExtProcDeps, picked: Picked) {
+  constructor({ deps, writer }: Picker, picked: Picked) {
     this.deps = deps
+    this.writer = writer
     this.picked = picked
     this.decision = picked.decision
   }
 
   /** A part of the answer; what Envoy wants to hear before it goes on is returned. */
-  onPart(request: ProcessingRequest): ReadonlyArray<Buffer> {
+  onPart(request: ProcessingRequest): Buffer {
     const { part } = request
     switch (part.kind) {
       case "response_headers":
@@ -61,7 +65,7 @@ export class PickedAnswer {
         return this.onBody(part.body, part.ends)
       default:
         this.settle(this.endOutcome, this.tail.usage())
-        return [goOn.response_trailers]
+        return goOn.response_trailers
     }
   }
 
@@ -81,7 +85,7 @@ export class PickedAnswer {
     return this.isEnvoysOwn ? "failed" : "finished"
   }
 
-  private onHeaders(headers: HeaderList, ends: boolean, request: ProcessingRequest): ReadonlyArray<Buffer> {
+  private onHeaders(headers: HeaderList, ends: boolean, request: ProcessingRequest): Buffer {
     const { deps, picked: { modes } } = this
     this.status = Number(headers.get(":status") ?? 0)
     this.isEventStream = headers.get("content-type")?.startsWith("text/event-stream") === true
@@ -95,18 +99,18 @@ export class PickedAnswer {
     // An answer in one piece is worth a callback for its usage; a stream would be one for each token.
     const wanted = !ends && modes.response === BodySendMode.NONE && !this.isEventStream &&
       modes.request !== BodySendMode.FULL_DUPLEX_STREAMED
-    return [answerHeadersResponse(named ? [["x-warmroute-pod", pod]] : [], wanted)]
+    return answerHeadersResponse(this.writer, named ? ["x-warmroute-pod", pod] : undefined, wanted)
   }
 
-  private onBody(body: Buffer, ends: boolean): ReadonlyArray<Buffer> {
+  private onBody(body: Buffer, ends: boolean): Buffer {
     if (body.length > 0) {
       this.tail.add(body)
       if (!this.firstTokenSeen) this.lookForFirstToken(body)
     }
     if (ends) this.settle(this.endOutcome, this.tail.usage())
     return this.picked.modes.response === BodySendMode.FULL_DUPLEX_STREAMED
-      ? streamedBody("response_body", body, ends)
-      : [goOn.response_body]
+      ? streamedAnswer(this.writer, body, ends)
+      : goOn.response_body
   }
 
   private lookForFirstToken(body: Buffer): void {

@@ -1,8 +1,10 @@
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
+import { FrameWriter } from "./wire/FrameWriter.ts"
 
 /** What all requests of the picker share. */
 export class Picker {
   readonly deps: ExtProcDeps
+  readonly writer = new FrameWriter()
   /** Set when the server has been told to stop: not ready any more, but still answering. */
   draining = false
   private open = 0

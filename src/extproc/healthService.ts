@@ -1,7 +1,7 @@
 import { GrpcError, grpcStatus } from "./grpc/grpcStatus.ts"
 import type { CallHandler, GrpcCall } from "./grpc/GrpcCall.ts"
 import type { Picker } from "./Picker.ts"
-import { messageBytes, numberField } from "./wire/protoWriter.ts"
+import { FrameWriter } from "./wire/FrameWriter.ts"
 import { MalformedMessage, ProtoReader } from "./wire/ProtoReader.ts"
 
 /** gRPC's health checking protocol, `grpc.health.v1`: only `Check`; watchers are told that there is no `Watch`. */
@@ -10,8 +10,14 @@ export const extProcService = "envoy.service.ext_proc.v3.ExternalProcessor"
 
 const serviceField = 1
 const statusField = 1
-const serving = messageBytes(numberField(statusField, 1))
-const notServing = messageBytes(numberField(statusField, 2))
+const statusFrame = (status: number): Buffer => {
+  const writer = new FrameWriter()
+  writer.number(statusField, status)
+  writer.frame(0)
+  return writer.take()
+}
+const serving = statusFrame(1)
+const notServing = statusFrame(2)
 
 /** Names that the endpoint picker protocol asks for. */
 const livenessNames: ReadonlySet<string> = new Set(["liveness"])

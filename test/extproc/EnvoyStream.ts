@@ -115,8 +115,18 @@ export class EnvoyStream extends GrpcClientCall {
   }
 
   async hear(): Promise<HeardResponse> {
-    return new HeardResponse(toJson(responseType, fromBinary(responseType, await this.nextMessage())) as Json)
+    return heard(await this.nextMessage())
   }
+}
+
+const heard = (message: Uint8Array) =>
+  new HeardResponse(toJson(responseType, fromBinary(responseType, message)) as Json)
+
+/** Every response in bytes that are whole gRPC frames. */
+export const heardFrames = (bytes: Buffer): ReadonlyArray<HeardResponse> => {
+  if (bytes.length === 0) return []
+  const end = prefixBytes + bytes.readUInt32BE(1)
+  return [heard(bytes.subarray(prefixBytes, end)), ...heardFrames(bytes.subarray(end))]
 }
 
 export const processingRequestBytes = (request: Json): Uint8Array =>
@@ -165,7 +175,7 @@ export class HeardResponse {
       : at(this.common, "headerMutation", "setHeaders")
     const options = Array.isArray(mutation) ? mutation : []
     return new Map(options.map((option) => [
-      String(at(option, "header", "key")),
+      String(at(option, "header", "key") ?? ""),
       bytesAt(at(option, "header", "rawValue")).toString()
     ]))
   }

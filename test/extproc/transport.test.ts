@@ -3,7 +3,7 @@ import { FastCheck as fc } from "effect"
 import { X509Certificate } from "node:crypto"
 import http2 from "node:http2"
 import tls from "node:tls"
-import { framed, MessageSplitter } from "../../src/extproc/grpc/MessageSplitter.ts"
+import { MessageSplitter } from "../../src/extproc/grpc/MessageSplitter.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { GrpcClientCall, grpcFrame, headerMap, processingRequestBytes } from "./EnvoyStream.ts"
 import { chatBody, chatHeaders, closed, fullDuplex, heardBody, pods, tellChat, TestPicker } from "./TestPicker.ts"
@@ -136,7 +136,7 @@ test("messages are cut out of a stream wherever it is cut", () => {
     fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 }),
     fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 20 }),
     (messages, cuts) => {
-      const bytes = Buffer.concat(messages.map(framed))
+      const bytes = Buffer.concat(messages.map((message) => grpcFrame(message)))
       const splitter = new MessageSplitter(1000)
       const found: Array<string> = []
       for (let at = 0, i = 0; at < bytes.length; i++) {

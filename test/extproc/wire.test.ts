@@ -4,7 +4,9 @@ import { FastCheck as fc } from "effect"
 import { readProcessingRequest } from "../../src/extproc/wire/processingRequest.ts"
 import { MalformedMessage } from "../../src/extproc/wire/ProtoReader.ts"
 import type { StructValue } from "../../src/extproc/wire/structs.ts"
-import { base64, processingRequestBytes } from "./EnvoyStream.ts"
+import { FrameWriter } from "../../src/extproc/wire/FrameWriter.ts"
+import { routedBuffered, routedStreamed } from "../../src/extproc/wire/processingResponse.ts"
+import { base64, heardFrames, processingRequestBytes } from "./EnvoyStream.ts"
 import { fieldsText } from "./protos/fieldsText.ts"
 
 const read = (json: Parameters<typeof processingRequestBytes>[0]) =>
@@ -114,4 +116,32 @@ test("metadata that nests without end is refused", () => {
     metadataContext: { filterMetadata: { "envoy.lb": nested as never } }
   })
   expect(() => readProcessingRequest(Buffer.from(bytes))).toThrow(MalformedMessage)
+})
+
+describe("a response that we write is read the same by the published types", () => {
+  test("with headers, metadata and a body of any size, and one writer for all", () => {
+    const writer = new FrameWriter()
+    const text = fc.string({ maxLength: 300 }).filter((value) => value !== "__proto__")
+    fc.assert(fc.property(
+      fc.array(fc.tuple(text, text), { maxLength: 8 }),
+      fc.dictionary(text, text, { maxKeys: 5 }),
+      fc.option(fc.nat(300_000), { nil: undefined }),
+      fc.boolean(),
+      (headers, metadata, bodyBytes, buffered) => {
+        const body = bodyBytes === undefined ? undefined : Buffer.alloc(bodyBytes, "ab")
+        const routing = { headers, metadataNamespace: "envoy.lb", metadata }
+        const bytes = buffered
+          ? routedBuffered(writer, routing, body)
+          : routedStreamed(writer, routing, body, true)
+        const [first, ...rest] = heardFrames(bytes)
+        expect(first?.about).toBe(buffered ? "requestBody" : "requestHeaders")
+        expect([...first?.headers ?? []]).toEqual([...new Map(headers)])
+        expect(first?.metadata).toEqual(metadata)
+        expect(first?.clearsRouteCache).toBe(true)
+        if (buffered) expect(first?.replacedBody?.length).toBe(bodyBytes)
+        else expect(Buffer.concat(rest.map(({ streamed }) => streamed.body)).length).toBe(bodyBytes ?? 0)
+        expect(rest.map(({ streamed }) => streamed.ends)).toEqual(rest.map((_, i) => i === rest.length - 1))
+      }
+    ))
+  })
 })

@@ -47,7 +47,7 @@ class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const stop of this.stops.reverse()) await stop()
+    for (const stop of this.stops.toReversed()) await stop()
   }
 }
 
@@ -141,6 +141,18 @@ describe("Envoy as shipped", () => {
     expect(answer.headers.get("x-warmroute-pod")).toBe(localPod(alive.url).id)
     await picker.quiet()
     expect(picker.scheduler.failures.map(({ id }) => id)).toEqual([localPod(dead.url).id])
+    expect(picker.scheduler.outcomes()).toEqual(["failed", "finished"])
+  }, 30_000)
+
+  test("has a large body ready for the second pod when the first one breaks off before it answers", async () => {
+    await using stage = new Stage()
+    const breaks = stage.keep(startRawPod((_request, connection) => connection.end()))
+    const alive = stage.keep(startRawPod(answerWith("{}")))
+    const { envoy, picker } = await stage.picked([breaks, alive])
+    const body = chat({ padding: "x".repeat(3_000_000) })
+    expect((await post(envoy, body)).status).toBe(200)
+    expect([breaks.seen.length, alive.seen[0]?.body.length]).toEqual([1, body.length])
+    await picker.quiet()
     expect(picker.scheduler.outcomes()).toEqual(["failed", "finished"])
   }, 30_000)
 
@@ -240,9 +252,9 @@ describe("Envoy as shipped", () => {
     const { port } = picker.server
     const envoy = await stage.envoy({ pickerPort: port, anyPodPorts: [portOf(pod.url)], replaced: failOpen })
     const statuses = new Map<number, number>()
-    let loading = true
+    const over = new AbortController()
     const load = Array.from({ length: 8 }, async () => {
-      while (loading) {
+      while (!over.signal.aborted) {
         const { status } = await post(envoy, chat({}))
         statuses.set(status, (statuses.get(status) ?? 0) + 1)
       }
@@ -256,7 +268,7 @@ describe("Envoy as shipped", () => {
       picker = await start(port)
     }
     await eventually("picks of the last picker", () => picker.scheduler.picks.length > 50)
-    loading = false
+    over.abort()
     await Promise.all(load)
     await picker[Symbol.asyncDispose]()
     expect([...statuses.keys()]).toEqual([200])

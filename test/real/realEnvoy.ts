@@ -43,7 +43,11 @@ export interface Envoy {
   readonly stop: () => Promise<void>
 }
 
-const envoyConfig = async ({ anyPodPorts = [], pickerPort, replaced = [] }: EnvoySettings, port: number) => {
+/** The standalone configuration as JSON, with its addresses on loopback. */
+export const envoyConfig = async (
+  { anyPodPorts = [], pickerPort, replaced = [] }: EnvoySettings,
+  port: number
+): Promise<string> => {
   let text = await Bun.file(standalone).text()
   const swaps: ReadonlyArray<readonly [string, string]> = [
     ["address: 0.0.0.0, port_value: 8081", `address: 127.0.0.1, port_value: ${port}`],

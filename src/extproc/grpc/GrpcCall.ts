@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2"
 import { GrpcError, grpcMessage, type GrpcStatus, grpcStatus } from "./grpcStatus.ts"
-import { framed, MessageSplitter } from "./MessageSplitter.ts"
+import { MessageSplitter } from "./MessageSplitter.ts"
 
 /** What happens on a call. What `onMessage` throws ends the call with an error. */
 export interface CallHandler {
@@ -51,12 +51,9 @@ export class GrpcCall {
     stream.on("close", handler.onGone)
   }
 
-  send(message: Uint8Array): void {
-    if (!this.finished && !this.stream.destroyed) this.stream.write(framed(message))
-  }
-
-  sendAll(messages: ReadonlyArray<Uint8Array>): void {
-    if (!this.finished && !this.stream.destroyed) this.stream.write(Buffer.concat(messages.map(framed)))
+  /** One frame or more. */
+  send(frames: Uint8Array): void {
+    if (!this.finished && !this.stream.destroyed) this.stream.write(frames)
   }
 
   /** Ends the call. A second end changes nothing. */

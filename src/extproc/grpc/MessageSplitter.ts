@@ -60,12 +60,3 @@ export class MessageSplitter {
     return length
   }
 }
-
-/** A message with its prefix. */
-export const framed = (message: Uint8Array): Buffer => {
-  const frame = Buffer.allocUnsafe(prefixBytes + message.byteLength)
-  frame[0] = 0
-  frame.writeUInt32BE(message.byteLength, 1)
-  frame.set(message, prefixBytes)
-  return frame
-}

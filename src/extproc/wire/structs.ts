@@ -1,6 +1,6 @@
 import { ListValue, Struct, Value } from "./envoyFields.ts"
+import type { FrameWriter } from "./FrameWriter.ts"
 import { MalformedMessage, type ProtoReader } from "./ProtoReader.ts"
-import { messageField, type Pieces, textField } from "./protoWriter.ts"
 
 /** What a `google.protobuf.Value` may hold. */
 export type StructValue = null | number | string | boolean | StructObject | ReadonlyArray<StructValue>
@@ -77,18 +77,27 @@ const nested = <A>(reader: ProtoReader, read: (reader: ProtoReader) => A): A => 
   return value
 }
 
-/** A `Struct` field that holds texts, one level under the key `namespace`. */
-export const namespacedTexts = (field: number, namespace: string, texts: Readonly<Record<string, string>>): Pieces =>
-  messageField(
-    field,
-    entry(
-      namespace,
-      messageField(
-        Value.struct_value,
-        ...Object.entries(texts).map(([key, text]) => entry(key, textField(Value.string_value, text)))
-      )
-    )
-  )
+/** Writes a `Struct` field that holds texts, one level under the key `namespace`. */
+export const namespacedTexts = (
+  writer: FrameWriter,
+  field: number,
+  namespace: string,
+  texts: Readonly<Record<string, string>>
+): void => {
+  const before = writer.size
+  for (const key in texts) {
+    const beforeEntry = writer.size
+    writer.text(Value.string_value, texts[key] ?? "")
+    closeEntry(writer, key, beforeEntry)
+  }
+  writer.message(Value.struct_value, before)
+  closeEntry(writer, namespace, before)
+  writer.message(field, before)
+}
 
-const entry = (key: string, value: Pieces): Pieces =>
-  messageField(Struct.fields, textField(mapEntry.key, key), messageField(mapEntry.value, value))
+/** Makes the value that was just written an entry of the map in a `Struct`. */
+const closeEntry = (writer: FrameWriter, key: string, before: number): void => {
+  writer.message(mapEntry.value, before)
+  writer.text(mapEntry.key, key)
+  writer.message(Struct.fields, before)
+}
