@@ -4,6 +4,7 @@ import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
+import type { PoolRules } from "../src/core/PoolRules.ts"
 import type { Scheduler } from "../src/core/Scheduler.ts"
 import { BadConfiguration } from "../src/errors.ts"
 import type { SchedulerPort } from "../actors/SchedulerPort.ts"
@@ -26,6 +27,8 @@ import { GatewayStartError } from "./GatewayStartError.ts"
 import { isOpenToAll } from "./isOpenToAll.ts"
 import { makeDecisionLog } from "./layers/decisionLog.ts"
 import { listenForEnvoy } from "./layers/extProc.ts"
+import { ClusterRules } from "./layers/clusterRules.ts"
+import * as clusterRules from "./layers/clusterRules.ts"
 import { Doors } from "./layers/doors.ts"
 import * as doors from "./layers/doors.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
@@ -101,7 +104,7 @@ const start = Effect.gen(function*() {
   const discovery = yield* discoverPods(config)
   const metricsText = () => telemetry.registry.render()
   const showsMetrics = config.listen.metrics === "always" || (config.listen.metrics === "auto" && keys === undefined)
-  const frontSettings = frontSettingsWith(doors)
+  const frontSettings = frontSettingsWith(doors, yield* ClusterRules)
   const decisionLog = yield* makeDecisionLog(config.decisionLog)
   const scheduler = alsoLooking(port, lookAt)
   const front = yield* listen(config, tls, {
@@ -158,8 +161,8 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
 })
 
 const frontSettingsWith =
-  ({ access, hasPodTokens, keys }: Doors["Type"]): RunningParts["frontSettings"] => (config) => ({
-    options: { ...frontOptions(config), forwardCredentials: keys === undefined && !hasPodTokens },
+  ({ access, hasPodTokens, keys }: Doors["Type"], rewrites: PoolRules): RunningParts["frontSettings"] => (config) => ({
+    options: { ...frontOptions(config), rewrites, forwardCredentials: keys === undefined && !hasPodTokens },
     upstream: { ...upstreamOptions(config), access }
   })
 
@@ -303,7 +306,7 @@ const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
 export const layerOpen = Layer.scoped(Gateway, start).pipe(
   Layer.provide(pool.layer),
   Layer.provide(scheduling.layer),
-  Layer.provide([restored.layer, telemetry.layer, doors.layer])
+  Layer.provide([restored.layer, telemetry.layer, doors.layer, clusterRules.layer])
 )
 
 /** A gateway with every choice as the configuration says. */

@@ -1,5 +1,6 @@
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
+import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { KeyRing } from "./doors/KeyRing.ts"
 import type { TlsPair } from "./doors/TlsPair.ts"
@@ -10,6 +11,8 @@ import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 export interface FrontOptions {
   /** Name a client uses → model the pods serve. */
   readonly aliases: ReadonlyMap<string, string>
+  /** What the cluster makes of a name, after the alias; the answer has the client's name again. */
+  readonly rewrites: ModelRewrites
   /** Add `x-warmroute-pod` to answers. */
   readonly exposePodHeader: boolean
   /** Further pods to try when one fails before its answer began. */
@@ -49,6 +52,7 @@ export interface FrontOptions {
 
 export const frontDefaults: FrontOptions = {
   aliases: new Map(),
+  rewrites: modelRewrites([]),
   exposePodHeader: true,
   retriesMax: 2,
   retryShare: 0.2,

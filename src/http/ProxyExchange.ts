@@ -1,11 +1,12 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import { BodyTimedOut, type GatewayError, PodUnreachable, TimedOut, UrlTooLong } from "../errors.ts"
+import { AnswerRenamer } from "./AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
 import { directStream, isEventStream, isLonger, wholeBody } from "./answerBody.ts"
 import { ClientStream, type StreamFeeder } from "./ClientStream.ts"
 import { errorEvent } from "./errorEvent.ts"
 import { errorResponse, timeoutPhase, toGatewayError, upstreamGatewayError } from "./errors.ts"
-import { readRequest } from "./features/readRequest.ts"
+import { type ReadRequest, readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
 import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
@@ -80,6 +81,8 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   private stream: ClientStream | undefined
   /** Body pieces of an answer that is handed over as one. */
   private waiting: Array<Uint8Array> | undefined
+  private renamed: ReadRequest["renamed"]
+  private renamer: AnswerRenamer | undefined
 
   constructor(
     front: Front,
@@ -120,7 +123,8 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     if (this.settled) return
     const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
     this.features = read.features
-    this.lease?.charge(read.features.model, read.features.promptTokens)
+    this.renamed = read.renamed
+    this.lease?.charge(read.asked, read.features.promptTokens)
     this.body = read.body
     await this.dispatch(read.features)
   }
@@ -169,6 +173,13 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   onData(bytes: Uint8Array): void {
     this.tail.add(bytes)
     if (!this.firstTokenSeen) this.lookForFirstToken(bytes)
+    if (this.renamed === undefined) return this.passOn(bytes)
+    this.renamer ??= new AnswerRenamer(this.renamed.from, this.renamed.to)
+    this.passOn(this.renamer.push(bytes))
+  }
+
+  private passOn(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
     if (this.stream !== undefined) return this.stream.write(bytes)
     const waiting = this.waiting ??= []
     waiting.push(bytes)
@@ -183,7 +194,14 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.respond(directStream(this.stream))
   }
 
+  /** The bytes that were held back for a name that did not come. */
+  private passOnRest(): void {
+    const rest = this.renamer?.end()
+    if (rest !== undefined) this.passOn(rest)
+  }
+
   onEnd(): void {
+    this.passOnRest()
     if (this.isPodFault && isFaultStatus(this.status)) return this.tryFailed(faultOfStatus(this.status), undefined)
     this.settle("finished", this.status, this.tail.usage())
     if (this.stream === undefined) this.respond(wholeBody(this.waiting))
@@ -255,6 +273,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.isEventStream = false
     this.firstTokenSeen = false
     this.waiting = undefined
+    this.renamer = undefined
     this.tail = new AnswerTail()
   }
 
@@ -274,6 +293,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   private lostMidAnswer(stream: ClientStream, error: GatewayError): void {
     this.settle("failed", this.status, undefined)
     if (!this.isEventStream) return stream.break()
+    this.passOnRest()
     stream.write(errorEvent(error, this.route.prompt, this.tail.endsEvent))
     stream.end()
   }
@@ -306,7 +326,9 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.headerLines = ""
     this.features?.release()
     const pod = this.deps.options.exposePodHeader ? answeredBy : undefined
-    const headers = clientHeaders(head, this.requestId ?? "", pod)
+    // Another name makes for another length, which Bun then finds out by itself.
+    const sent = this.renamed === undefined ? head : { ...head, bodyBytes: -1 }
+    const headers = clientHeaders(sent, this.requestId ?? "", pod)
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
   }
 

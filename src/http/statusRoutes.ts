@@ -56,18 +56,20 @@ const visibleCards = (front: Front, headers: Headers): ReadonlyArray<ModelCard> 
   return modelCards(front).filter(({ id }) => holder.mayUse(id))
 }
 
-/** What the pods serve, and each alias as a copy of the card it stands for. */
+/** What the pods serve, and each alias and each name that the cluster rewrites as a copy of the card it stands for. */
 const modelCards = (front: Front): ReadonlyArray<ModelCard> => {
   const cards = front.deps.pool.models()
-  const { aliases } = front.deps.options
-  if (aliases.size === 0) return cards
+  const { aliases, rewrites } = front.deps.options
+  const rewritten = rewrites.names()
+  if (aliases.size === 0 && rewritten.length === 0) return cards
   const byId = new Map(cards.map((card) => [card.id, card]))
-  const result = [...cards]
-  for (const [alias, model] of aliases) {
+  const add = (name: string, model: string): void => {
     const card = byId.get(model)
-    if (card !== undefined && !byId.has(alias)) result.push({ ...card, id: alias })
+    if (card !== undefined && !byId.has(name)) byId.set(name, { ...card, id: name })
   }
-  return result
+  for (const name of rewritten) add(name, rewrites.targetOf(name, 0) ?? name)
+  for (const [alias, model] of aliases) add(alias, model)
+  return [...byId.values()]
 }
 
 /** 200 while a pod is healthy and the gateway is not stopping. */

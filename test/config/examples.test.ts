@@ -25,6 +25,10 @@ describe("gateway.yaml", () => {
     const elsewhere = [
       // One of this and tokenPath.
       "podAccess.tokenVariable",
+      // One of these and pool, with their ports.
+      "discovery.kubernetes.selector",
+      "discovery.kubernetes.service",
+      "discovery.kubernetes.ports",
       "policy.filters",
       "policy.scorers",
       "policy.picker.type",

@@ -14,8 +14,12 @@ type HeaderReader = Pick<Headers, "get">
 /** A request as the pods will see it. */
 export interface ReadRequest {
   readonly features: PromptFeatures
-  /** The client's own bytes unless an alias changed the model's name in them. */
+  /** The client's own bytes unless an alias or a rewrite changed the model's name in them. */
   readonly body: Uint8Array
+  /** The model that was asked for, its alias resolved. */
+  readonly asked: string
+  /** Names to exchange in the answer, where a rewrite of the cluster changed the model. */
+  readonly renamed: { readonly from: string; readonly to: string } | undefined
 }
 
 /** Whisper-like models see 30 s of audio, about 480 kB compressed, as 1,500 positions. */
@@ -36,6 +40,16 @@ export const readRequest = (
     ? readForm(route, headers, bytes, options, workshop)
     : readJson(route, headers, bytes, options, workshop)
 
+/** What a name stands for: its alias here, then what the cluster makes of that. */
+const modelOf = (
+  named: string,
+  { aliases, rewrites }: FrontOptions
+): Pick<ReadRequest, "asked" | "renamed"> & { readonly model: string } => {
+  const asked = aliases.get(named) ?? named
+  const model = rewrites.targetOf(asked, Math.random()) ?? asked
+  return { asked, model, renamed: model === asked ? undefined : { from: model, to: named === "" ? model : named } }
+}
+
 const readJson = (
   route: ProxyRoute,
   headers: HeaderReader,
@@ -52,7 +66,7 @@ const readJson = (
   if (body["kv_transfer_params"] !== undefined && body["kv_transfer_params"] !== null) {
     throw new BadRequest({ message: "kv_transfer_params is not for clients", param: "kv_transfer_params" })
   }
-  const model = options.aliases.get(named ?? "") ?? named ?? ""
+  const { asked, model, renamed } = modelOf(named ?? "", options)
   const ids = promptTokenIds(route.prompt, body)
   const prompt: Prompt = ids === undefined ? { text: promptText(route, body) } : { ids }
   const features = new PromptFeatures(
@@ -68,7 +82,7 @@ const readJson = (
     },
     workshop
   )
-  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model) }
+  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model), asked, renamed }
 }
 
 const readForm = (
@@ -85,7 +99,7 @@ const readForm = (
   const fields = formFields(bytes, boundary, ["model", "stream"])
   if (typeof fields === "string") throw new BadRequest({ message: fields })
   const named = fields.get("model")
-  const model = options.aliases.get(named?.value ?? "") ?? named?.value ?? ""
+  const { asked, model, renamed } = modelOf(named?.value ?? "", options)
   const features = new PromptFeatures(
     {
       model,
@@ -99,7 +113,8 @@ const readForm = (
     },
     workshop
   )
-  return { features, body: named === undefined || model === named.value ? bytes : withField(bytes, named, model) }
+  const body = named === undefined || model === named.value ? bytes : withField(bytes, named, model)
+  return { features, body, asked, renamed }
 }
 
 const parseObject = (bytes: Uint8Array, depthMax: number): JsonObject => {
