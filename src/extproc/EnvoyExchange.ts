@@ -2,7 +2,7 @@ import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloade
 import { toGatewayError } from "../http/errors.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
-import { readRequest } from "../http/features/readRequest.ts"
+import { type ReadRequest, readRequest } from "../http/features/readRequest.ts"
 import { newRequestId } from "../http/requestHeaders.ts"
 import type { ProxyRoute } from "../http/routes.ts"
 import { destinationHeader, destinationMetadata, destinationNamespace, destinationOf, subsetOf } from "./destination.ts"
@@ -49,6 +49,7 @@ export class EnvoyExchange implements CallHandler {
   private bodyTimer: ReturnType<typeof setTimeout> | undefined
   /** The request has trailers; only when they came is its streamed body whole. */
   private hasTrailers = false
+  private renamed: ReadRequest["renamed"]
   private answer: PickedAnswer | undefined
   private gone = false
 
@@ -145,8 +146,9 @@ export class EnvoyExchange implements CallHandler {
     const { front, log } = this.picker.deps
     if (this.route === otherRoute) return this.pick(this.unread(), body)
     try {
-      const { body: forPod, features } = readRequest(this.route, this.headers, body, front.deps.options, front.workshop)
-      this.pick(features, forPod, forPod !== body)
+      const read = readRequest(this.route, this.headers, body, front.deps.options, front.workshop)
+      this.renamed = read.renamed
+      this.pick(read.features, read.body, read.body !== body)
     } catch (cause) {
       this.refuse(toGatewayError(cause, log))
     }
@@ -174,9 +176,9 @@ export class EnvoyExchange implements CallHandler {
         if (this.gone || this.phase !== "picking") {
           return deps.scheduler.end(decision.reservation, { outcome: "aborted" })
         }
-        const { modes, route, startedMs } = this
+        const { modes, renamed, route, startedMs } = this
         const requestId = this.headers.get("x-request-id") ?? newRequestId()
-        const picked = { route, features, decision, modes, requestId, sample, startedMs, pickedMs }
+        const picked = { route, features, decision, modes, requestId, renamed, sample, startedMs, pickedMs }
         this.answer = new PickedAnswer(this.picker, picked)
         this.phase = "routed"
         this.sendOn(destinationOf(decision), destinationMetadata(decision), body, rewritten)

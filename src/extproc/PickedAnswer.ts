@@ -1,7 +1,9 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
+import { AnswerRenamer } from "../http/AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "../http/AnswerTail.ts"
 import { decisionEntry, type DecisionSample } from "../http/decisionSample.ts"
 import type { PromptFeatures } from "../http/features/PromptFeatures.ts"
+import type { ReadRequest } from "../http/features/readRequest.ts"
 import type { ProxyRoute } from "../http/routes.ts"
 import { isEnvoysOwnAnswer, servedPodOf } from "./destination.ts"
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
@@ -10,7 +12,7 @@ import { BodySendMode } from "./wire/envoyFields.ts"
 import type { FrameWriter } from "./wire/FrameWriter.ts"
 import type { HeaderList } from "./wire/HeaderList.ts"
 import type { BodyModes, ProcessingRequest } from "./wire/processingRequest.ts"
-import { answerHeadersResponse, goOn, streamedAnswer } from "./wire/processingResponse.ts"
+import { answerHeadersResponse, changedAnswer, goOn, streamedAnswer } from "./wire/processingResponse.ts"
 
 /** What the request's part knew when its pod was named. */
 export interface Picked {
@@ -19,12 +21,16 @@ export interface Picked {
   readonly decision: Decision
   readonly modes: BodyModes
   readonly requestId: string
+  /** Names to exchange in the answer, where a rewrite of the cluster changed the model. */
+  readonly renamed: ReadRequest["renamed"]
   /** Undefined: this request is not in the decision log. */
   readonly sample: DecisionSample | undefined
   /** `performance.now()` at the request's arrival. */
   readonly startedMs: number
   readonly pickedMs: number
 }
+
+const noBytes = new Uint8Array(0)
 
 /** Status for the books when the client left before it had one. */
 export const clientGoneStatus = 499
@@ -47,12 +53,15 @@ export class PickedAnswer {
   private firstTokenSeen = false
   private observedTtftMs: number | undefined
   private end: RequestEnd | undefined
+  private readonly renamer: AnswerRenamer | undefined
 
   constructor({ deps, writer }: Picker, picked: Picked) {
     this.deps = deps
     this.writer = writer
     this.picked = picked
     this.decision = picked.decision
+    const { renamed } = picked
+    this.renamer = renamed === undefined ? undefined : new AnswerRenamer(renamed.from, renamed.to)
   }
 
   /** A part of the answer; what Envoy wants to hear before it goes on is returned. */
@@ -65,7 +74,7 @@ export class PickedAnswer {
         return this.onBody(part.body, part.ends)
       default:
         this.settle(this.endOutcome, this.tail.usage())
-        return goOn.response_trailers
+        return this.onTrailers()
     }
   }
 
@@ -96,9 +105,10 @@ export class PickedAnswer {
     const pod = served ?? this.decision?.address.id
     const named = deps.front.deps.options.exposePodHeader && pod !== undefined
     if (ends) this.settle(this.endOutcome, undefined)
-    // An answer in one piece is worth a callback for its usage; a stream would be one for each token.
-    const wanted = !ends && modes.response === BodySendMode.NONE && !this.isEventStream &&
-      modes.request !== BodySendMode.FULL_DUPLEX_STREAMED
+    // An answer in one piece is worth a callback for its usage; a stream would be one for each token, which only a name
+    // in it that must be changed is worth.
+    const wanted = !ends && modes.response === BodySendMode.NONE &&
+      (!this.isEventStream || this.renamer !== undefined) && modes.request !== BodySendMode.FULL_DUPLEX_STREAMED
     return answerHeadersResponse(this.writer, named ? ["x-warmroute-pod", pod] : undefined, wanted)
   }
 
@@ -108,9 +118,19 @@ export class PickedAnswer {
       if (!this.firstTokenSeen) this.lookForFirstToken(body)
     }
     if (ends) this.settle(this.endOutcome, this.tail.usage())
-    return this.picked.modes.response === BodySendMode.FULL_DUPLEX_STREAMED
-      ? streamedAnswer(this.writer, body, ends)
-      : goOn.response_body
+    const { renamer, writer } = this
+    const inDuplex = this.picked.modes.response === BodySendMode.FULL_DUPLEX_STREAMED
+    if (renamer === undefined) return inDuplex ? streamedAnswer(writer, body, ends) : goOn.response_body
+    const changed = renamer.push(body)
+    const whole = ends ? Buffer.concat([changed, renamer.end() ?? noBytes]) : changed
+    return inDuplex ? streamedAnswer(writer, whole, ends) : changedAnswer(writer, whole)
+  }
+
+  private onTrailers(): Buffer {
+    const rest = this.renamer?.end()
+    return rest === undefined || this.picked.modes.response !== BodySendMode.FULL_DUPLEX_STREAMED
+      ? goOn.response_trailers
+      : Buffer.concat([streamedAnswer(this.writer, rest, false), goOn.response_trailers])
   }
 
   private lookForFirstToken(body: Buffer): void {

@@ -80,6 +80,16 @@ export const streamedAnswer = (writer: FrameWriter, body: Uint8Array, ends: bool
   return writer.take()
 }
 
+/** Puts other bytes in the place of a piece of the answer, in streamed mode. */
+export const changedAnswer = (writer: FrameWriter, body: Uint8Array): Buffer => {
+  writer.bytes(BodyMutation.body, body)
+  writer.message(CommonResponse.body_mutation, 0)
+  writer.message(BodyResponse.response, 0)
+  writer.message(Fields.response_body, 0)
+  writer.frame(0)
+  return writer.take()
+}
+
 /**
  * Answers to the response's headers. `watchBody` asks to see the body too: Envoys heed it that `allow_mode_override` and
  * stream nothing in full duplex.
