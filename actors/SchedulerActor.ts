@@ -4,11 +4,13 @@ import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
-import { type GatewayError, InternalError, NoPodAvailable, Overloaded, TimedOut, UnknownModel } from "../src/errors.ts"
+import { Admission, type AdmissionOptions, type WaitRefusal } from "../src/core/waiting/Admission.ts"
+import type { Waiting, WaitingRoom, WaitingTerms } from "../src/core/waiting/WaitingRoom.ts"
+import type { GatewayError } from "../src/errors.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
-import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "./runtime/errors.ts"
-import type { PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
+import type { FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
 import type { Decision, SchedulerPort } from "./SchedulerPort.ts"
+import { refusalError, toGatewayError } from "./schedulerRefusals.ts"
 
 export interface SchedulerActorOptions {
   readonly scheduler: SchedulerOptions
@@ -19,9 +21,18 @@ export interface SchedulerActorOptions {
   readonly outputTokensByModel: Readonly<Record<string, number>>
   /** Called after each pick that placed a request, for metrics. */
   readonly onPick: (decision: Decision, tookMs: number) => void
-  readonly onRefusal: (refusal: Refusal, policy: string) => void
+  readonly onRefusal: (refusal: Refusal | WaitRefusal, policy: string) => void
+  /** Requests wait here while every pod would queue them; undefined: each is placed at once. */
+  readonly waiting: WaitingOptions | undefined
   /** A pod that is back is noticed within this: when to come again after "no pod". */
   readonly noticeWithinS: number
+}
+
+export interface WaitingOptions extends AdmissionOptions {
+  /** No request waits longer. */
+  readonly waitMaxS: number
+  /** Called when a request that had to wait goes on, with the time it waited. */
+  readonly onWaited: (priority: number, waitedS: number, outcome: "placed" | Refusal | WaitRefusal) => void
 }
 
 /** A placed request tells the scheduler at most its first token and its end. */
@@ -33,6 +44,7 @@ const FACTS_PER_POD = 6
 export interface SchedulerHandle {
   readonly ref: ActorRef<SchedulerMessage>
   readonly pick: SchedulerPort["pick"]
+  readonly cancel: SchedulerPort["cancel"]
   /** What `pick` would do now and why. Reserves nothing; rejects as `pick` does when the actor does not answer. */
   readonly explain: (request: RequestFeatures) => Promise<PickExplanation>
   readonly firstToken: SchedulerPort["firstToken"]
@@ -40,6 +52,15 @@ export interface SchedulerHandle {
   readonly podFailed: SchedulerPort["podFailed"]
   /** The live scheduler, to be read only. */
   readonly view: Scheduler
+  /** Requests that wait for room, to be read only; undefined when none ever waits. */
+  readonly room: WaitingRoom<unknown> | undefined
+}
+
+/** What the actor works with. Its state survives crashes as it is. */
+interface Desk {
+  readonly options: SchedulerActorOptions
+  readonly scheduler: Scheduler
+  readonly admission: Admission<PickPod> | undefined
 }
 
 /**
@@ -52,20 +73,29 @@ export const makeSchedulerActor = (
   Effect.gen(function*() {
     const scheduler = new Scheduler(options.scheduler)
     scheduler.outputLengths.restore(options.outputTokensByModel)
-    const behavior: Behavior<Scheduler, SchedulerMessage> = {
-      init: Effect.succeed(scheduler),
-      receive: (state, message) => receive(state, message, options)
+    const admission = makeAdmission(scheduler, options)
+    const desk = { options, scheduler, admission }
+    const behavior: Behavior<Desk, SchedulerMessage> = {
+      init: Effect.succeed(desk),
+      receive
     }
     const ref = yield* spawn(behavior, actorOptions(options))
+    if (admission !== undefined) yield* Effect.forkScoped(tick(ref, admission.room))
+    const pickDeadlineMs = options.askDeadlineMs + 1000 * (options.waiting?.waitMaxS ?? 0)
     return {
       ref,
       view: scheduler,
+      room: admission?.room,
       pick: (request, excluded = []) =>
         ref.unsafeAsk<Decision, GatewayError>(
           (reply) => ({ _tag: "PickPod", request, excluded, reply }),
-          options.askDeadlineMs
+          pickDeadlineMs
         )
           .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
+      cancel: (request) => {
+        // Where there is no room for it the request waits on and is given back when its turn comes.
+        if (admission !== undefined && admission.room.count > 0) ref.unsafeTell({ _tag: "PickCancelled", request })
+      },
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
@@ -79,6 +109,38 @@ export const makeSchedulerActor = (
     }
   })
 
+/** How often requests that wait are looked after when nothing else happens. */
+const WAITING_TICK_MS = 50
+
+const tick = (ref: ActorRef<SchedulerMessage>, room: WaitingRoom<unknown>): Effect.Effect<never> =>
+  Effect.forever(Effect.zipRight(
+    Effect.sleep(WAITING_TICK_MS),
+    Effect.sync(() => {
+      if (room.count > 0) ref.unsafeTell({ _tag: "WaitingTick" })
+    })
+  ))
+
+const makeAdmission = (scheduler: Scheduler, options: SchedulerActorOptions): Admission<PickPod> | undefined => {
+  const { waiting } = options
+  if (waiting === undefined) return undefined
+  const admission: Admission<PickPod> = new Admission(
+    scheduler,
+    waiting,
+    (entry, outcome) => goOn({ options, scheduler, admission }, entry, outcome),
+    ({ reply }) => reply.abandoned()
+  )
+  return admission
+}
+
+/** A request that waited was placed or refused. */
+const goOn = (desk: Desk, entry: Waiting<PickPod>, outcome: Placement | Refusal | WaitRefusal): void => {
+  const { options } = desk
+  const nowS = options.nowS()
+  const word = typeof outcome === "string" ? outcome : "placed"
+  options.waiting?.onWaited(entry.terms.priority, nowS - entry.arrivedS, word)
+  answer(desk, entry.ticket, outcome, nowS)
+}
+
 const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
   name: "scheduler",
   mailboxCapacity: options.mailboxCapacity,
@@ -89,136 +151,127 @@ const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
   backoffMaxMs: 250
 })
 
-const receive = (
-  scheduler: Scheduler,
-  message: SchedulerMessage,
-  options: SchedulerActorOptions
-): Scheduler | Effect.Effect<Scheduler> => {
+const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<Desk> => {
+  const { admission, options, scheduler } = desk
   const nowS = options.nowS()
   switch (message._tag) {
     case "PickPod":
-      answerPick(scheduler, message, nowS, options)
-      return scheduler
+      answerPick(desk, message, nowS)
+      return desk
+    case "PickCancelled":
+      admission?.cancel(message.request)
+      return desk
+    case "WaitingTick":
+      admission?.settle(nowS)
+      return desk
     case "ExplainPick":
       message.reply.succeed(scheduler.explain(message.request, nowS))
-      return scheduler
+      return desk
     case "FirstTokenSeen":
       scheduler.firstToken(message.reservation, nowS)
-      return scheduler
+      admission?.settle(nowS)
+      return desk
     case "RequestEnded":
       scheduler.end(message.reservation, message.end, nowS)
-      return scheduler
+      admission?.settle(nowS)
+      return desk
+    case "ExportSketches":
+      message.reply.succeed(message.ids.flatMap((id) => exportSketch(scheduler, id)))
+      return desk
+    case "ExportOutputLengths":
+      message.reply.succeed(scheduler.outputLengths.export())
+      return desk
+    default: {
+      const warning = takeFact(scheduler, message, nowS)
+      return warning === undefined ? desk : Effect.as(Effect.logWarning(warning), desk)
+    }
+  }
+}
+
+/** A fact about pods or policy. Returns what an operator should hear of it. */
+const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): string | undefined => {
+  switch (message._tag) {
     case "PodFailed": {
       const { id, failure: { reservation, sure, why } } = message
       scheduler.podFailed(id, reservation, sure, why, nowS)
-      return scheduler
+      return undefined
     }
     case "PodJoined":
       return join(scheduler, message)
     case "PodDescribed":
       scheduler.describe(message.id, message.blockSizeTokens, message.kvCapacityTokens, message.models)
-      return scheduler
+      return undefined
     case "PodObserved":
       scheduler.observe(message.id, message.accepting, message.running, message.waiting, message.kvUsage, nowS)
-      return scheduler
+      return undefined
     case "PodRestarted":
       scheduler.restarted(message.id)
-      return scheduler
+      return undefined
     case "PodLeft":
       scheduler.leave(message.id)
-      return scheduler
+      return undefined
     case "PodRecalibrated":
       scheduler.recalibrate(message.id, message.constants)
-      return scheduler
+      return undefined
     case "PolicyReplaced":
       scheduler.replacePolicy(message.policy)
-      return scheduler
-    case "ExportSketches":
-      message.reply.succeed(message.ids.flatMap((id) => exportSketch(scheduler, id)))
-      return scheduler
-    case "ExportOutputLengths":
-      message.reply.succeed(scheduler.outputLengths.export())
-      return scheduler
+      return undefined
     default:
       return message satisfies never
   }
 }
 
-const answerPick = (scheduler: Scheduler, message: PickPod, nowS: number, options: SchedulerActorOptions): void => {
+const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
+  const { admission, options, scheduler } = desk
   // A pick that nobody waits for would hold a reservation that nobody gives back.
   if (message.reply.abandoned()) return
-  const placed = scheduler.pick(message.request, message.excluded, nowS)
-  if (typeof placed === "string") {
-    options.onRefusal(placed, scheduler.policyType)
-    const retryAfterS = scheduler.guard.retryInS(nowS) ?? options.noticeWithinS
-    message.reply.fail(refusalError(placed, message.request.model, retryAfterS, options.scheduler.openRequestsMax))
+  const { excluded, request } = message
+  const outcome = admission === undefined
+    ? scheduler.pick(request, excluded, nowS)
+    : admission.submit(request, excluded, termsOf(request, options, nowS), message, nowS)
+  if (outcome !== "waiting") answer(desk, message, outcome, nowS)
+}
+
+const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorOptions, nowS: number): WaitingTerms => ({
+  priority: wish?.priority ?? 0,
+  flow: wish?.flow ?? "",
+  bytes: wish?.bytes ?? 0,
+  deadlineS: nowS + Math.min(waiting?.waitMaxS ?? 0, wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
+})
+
+const answer = (
+  { admission, options, scheduler }: Desk,
+  { reply, request }: PickPod,
+  outcome: Placement | Refusal | WaitRefusal,
+  nowS: number
+): void => {
+  if (typeof outcome === "string") {
+    options.onRefusal(outcome, scheduler.policyType)
+    const retryAfterS = {
+      pod: scheduler.guard.retryInS(nowS) ?? options.noticeWithinS,
+      queue: admission?.retryAfterS(nowS) ?? 1
+    }
+    reply.fail(refusalError(outcome, request.model, retryAfterS, options.scheduler.openRequestsMax))
     return
   }
-  const decision = decisionOf(placed, scheduler.policyType)
+  const decision = decisionOf(outcome, scheduler.policyType)
   options.onPick(decision, (options.nowS() - nowS) * 1000)
-  message.reply.succeed(decision)
+  reply.succeed(decision)
 }
 
 const decisionOf = (placement: Placement, policy: string): Decision => ({ ...placement, policy })
 
-const join = (scheduler: Scheduler, message: PodJoined): Effect.Effect<Scheduler> | Scheduler => {
-  const { address, constants, restored } = message
+const join = (scheduler: Scheduler, { address, constants, restored }: PodJoined): string | undefined => {
   if (!scheduler.join(address, constants)) {
-    return Effect.logWarning(`pod ${address.id} is left out: the pod table is full (limits.podsMax)`).pipe(
-      Effect.as(scheduler)
-    )
+    return `pod ${address.id} is left out: the pod table is full (limits.podsMax)`
   }
   const refused = restored === undefined ? undefined : scheduler.restoreSketch(address.id, restored)
   return refused === undefined
-    ? scheduler
-    : Effect.logWarning(`pod ${address.id} starts cold: its saved sketch is unusable (${refused})`).pipe(
-      Effect.as(scheduler)
-    )
+    ? undefined
+    : `pod ${address.id} starts cold: its saved sketch is unusable (${refused})`
 }
 
 const exportSketch = (scheduler: Scheduler, id: PodId): ReadonlyArray<SketchExport> => {
   const sketch = scheduler.exportSketch(id)
   return sketch === undefined ? [] : [{ id, ...sketch }]
-}
-
-const refusalError = (
-  refusal: Refusal,
-  model: string,
-  retryAfterS: number,
-  openRequestsMax: number
-): GatewayError => {
-  switch (refusal) {
-    case "unknown-model":
-      return new UnknownModel({ message: `The model \`${model}\` does not exist.`, param: "model" })
-    case "no-pod":
-      return new NoPodAvailable({
-        message: model === ""
-          ? "No healthy pod is available."
-          : `No healthy pod serves the model \`${model}\` at present.`,
-        retryAfterS
-      })
-    case "too-many-open":
-      return new Overloaded({
-        message: `The gateway has ${openRequestsMax} requests open, which is its limit (limits.openRequestsMax).`,
-        retryAfterS: 1
-      })
-    case "filtered":
-      return new Overloaded({ message: "Every pod was refused by the policy's filters.", retryAfterS: 1 })
-    default:
-      return refusal satisfies never
-  }
-}
-
-const toGatewayError = (error: unknown, askDeadlineMs: number): unknown => {
-  if (error instanceof MailboxFull) {
-    return new Overloaded({ message: "The scheduler's mailbox is full (limits.mailboxCapacity).", retryAfterS: 1 })
-  }
-  if (error instanceof AskTimedOut) {
-    return new TimedOut("scheduler", `The scheduler did not answer within ${askDeadlineMs} ms (limits.askDeadline).`)
-  }
-  if (error instanceof ActorCrashed) {
-    return new InternalError({ message: "The scheduler failed on this request; it has restarted." })
-  }
-  if (error instanceof ActorStopped) return new NoPodAvailable({ message: "The gateway is shutting down." })
-  return error
 }

@@ -24,6 +24,17 @@ export interface PickPod {
   readonly reply: Reply<Decision, GatewayError>
 }
 
+/** The client of a pick left, which may be waiting for room. The features name it. */
+export interface PickCancelled {
+  readonly _tag: "PickCancelled"
+  readonly request: RequestFeatures
+}
+
+/** Time went by for requests that wait for room. */
+export interface WaitingTick {
+  readonly _tag: "WaitingTick"
+}
+
 /** Ask: what a pick would do now and why; reserves nothing. */
 export interface ExplainPick {
   readonly _tag: "ExplainPick"
@@ -108,11 +119,8 @@ export interface ExportOutputLengths {
   readonly reply: Reply<Readonly<Record<string, number>>, never>
 }
 
-export type SchedulerMessage =
-  | PickPod
-  | ExplainPick
-  | FirstTokenSeen
-  | RequestEnded
+/** What changes the fleet or how it is used. */
+export type FleetFact =
   | PodFailed
   | PodJoined
   | PodDescribed
@@ -121,5 +129,14 @@ export type SchedulerMessage =
   | PodLeft
   | PodRecalibrated
   | PolicyReplaced
+
+export type SchedulerMessage =
+  | FleetFact
+  | PickPod
+  | PickCancelled
+  | WaitingTick
+  | ExplainPick
+  | FirstTokenSeen
+  | RequestEnded
   | ExportSketches
   | ExportOutputLengths

@@ -41,11 +41,14 @@ export interface PodFailure {
  */
 export interface SchedulerPort {
   /**
-   * Picks a pod and reserves the load there. Rejects with a GatewayError: UnknownModel, NoPodAvailable,
-   * Overloaded (mailbox or open-request limit reached), TimedOut (no answer within the ask deadline).
+   * Picks a pod and reserves the load there; while every pod would queue the request it waits for that. Rejects with a GatewayError: UnknownModel, NoPodAvailable,
+   * Overloaded (mailbox or open-request limit reached), QueueRefused (no room to wait, or waited too long),
+   * TimedOut (no answer within the ask deadline).
    * `excluded` are pods that already failed this request.
    */
   readonly pick: (request: RequestFeatures, excluded?: ReadonlyArray<string>) => Promise<Decision>
+  /** The client left before its pick resolved, so it need not wait on. The pick then never resolves to a decision. */
+  readonly cancel: (request: RequestFeatures) => void
   readonly firstToken: (reservation: number) => void
   readonly end: (reservation: number, end: RequestEnd) => void
   /** Passive health. A client that left and an answer that blames the request are no failures of a pod. */

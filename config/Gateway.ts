@@ -21,6 +21,7 @@ import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { ConfigReader } from "./ConfigReader.ts"
+import { watchWaiting } from "../src/telemetry/waitMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { makeReloadMetrics } from "../src/telemetry/reloadMetrics.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
@@ -83,7 +84,7 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
-  const { explain, ref, view, ...port } = yield* Scheduling
+  const { explain, ref, room, view, ...port } = yield* Scheduling
   const { podFailed: lookAt, podsSeen, ref: poolRef, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
@@ -91,6 +92,7 @@ const start = Effect.gen(function*() {
   const { followTls, keys, tls } = doors
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
+  watchWaiting(telemetry.registry, room)
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.

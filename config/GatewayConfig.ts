@@ -204,6 +204,23 @@ const Reload = Schema.Struct({
   poll: setting(DurationText, Duration.seconds(5))
 })
 
+const Waiting = Schema.Struct({
+  /** Keep requests at the gateway while every pod would queue them, so that they can still go anywhere. Default true. */
+  enabled: setting(Schema.Boolean, true),
+  /** Requests that may wait at once; one more is answered 429, or pushes out one of a negative priority. Default 4096. */
+  requestsMax: setting(count(0, MANY), 4096),
+  /** Memory of the requests that wait. Default 512 MiB. */
+  bytesMax: setting(BytesText, 512 * MIB),
+  /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
+  timeout: setting(DurationText, Duration.minutes(2)),
+  /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 1 minute. */
+  patience: setting(DurationText, Duration.minutes(1)),
+  /** A pod has no room while more prefill than this waits there. Default 1 second. */
+  podQueueMax: setting(DurationText, Duration.seconds(1)),
+  /** A prompt with more uncached tokens waits while it would flush what others come back for. Default 16000. */
+  giantTokens: setting(count(0, MANY), 16_000)
+})
+
 const Snapshot = Schema.Struct({
   /** Keep what the gateway learned across restarts. Default true. */
   enabled: setting(Schema.Boolean, true),
@@ -279,6 +296,8 @@ export const GatewayConfigSchema = Schema.Struct({
   limits: section(Limits),
   /** How a changed configuration reaches the running gateway. */
   reload: section(Reload),
+  /** What happens while every pod is busy. */
+  waiting: section(Waiting),
   /** What survives a restart. */
   snapshot: section(Snapshot),
   /** Decisions, predicted against observed TTFT; never a word of a prompt. */

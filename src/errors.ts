@@ -138,6 +138,19 @@ export class Overloaded extends GatewayError {
   readonly code = "gateway_overloaded"
 }
 
+/** Every pod is busy and the request can't wait (any longer) for one. */
+export class QueueRefused extends GatewayError {
+  readonly _tag = "QueueRefused"
+  readonly status = 429
+  readonly type = "rate_limit_error"
+  readonly code: "queue_full" | "queue_timeout"
+
+  constructor(code: QueueRefused["code"], message: string, retryAfterS: number) {
+    super({ message, retryAfterS })
+    this.code = code
+  }
+}
+
 /** No pod is known, or none of those that serve the model is healthy. */
 export class NoPodAvailable extends GatewayError {
   readonly _tag = "NoPodAvailable"

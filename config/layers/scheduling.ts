@@ -1,6 +1,8 @@
 import { Context, Duration, Effect, Layer, Runtime } from "effect"
 import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
 import { makeBreakerLog } from "../../src/telemetry/breakerLog.ts"
+import { admissionDefaults } from "../../src/core/waiting/Admission.ts"
+import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"
 import { Restored } from "./restored.ts"
@@ -13,10 +15,10 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
   .scoped(
     Scheduling,
     Effect.gen(function*() {
-      const { breaker, limits, models, prefix, scrape } = yield* GatewayConfig
+      const { breaker, limits, models, prefix, scrape, waiting } = yield* GatewayConfig
       const policy = yield* PlacementPolicy
       const restored = yield* Restored
-      const { breakers, picks } = yield* Telemetry
+      const { breakers, picks, waits } = yield* Telemetry
       const warn = yield* Effect.map(
         Effect.runtime(),
         (runtime) => (line: string) => void Runtime.runFork(runtime)(Effect.logWarning(line))
@@ -33,6 +35,11 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
           prefixEntriesMax: prefix.entriesMax,
           initialOutputTokens: models.initialOutputTokens,
           random: Math.random,
+          room: {
+            ...fleetRoomDefaults,
+            queueMaxS: Duration.toSeconds(waiting.podQueueMax),
+            giantTokens: waiting.giantTokens
+          },
           guard: {
             breaker: {
               failuresInRow: breaker.failuresInRow,
@@ -50,6 +57,16 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
             }
           }
         },
+        waiting: waiting.enabled
+          ? {
+            ...admissionDefaults,
+            requestsMax: waiting.requestsMax,
+            bytesMax: waiting.bytesMax,
+            patienceS: Duration.toSeconds(waiting.patience),
+            waitMaxS: Duration.toSeconds(waiting.timeout),
+            onWaited: waits.onWaited
+          }
+          : undefined,
         mailboxCapacity: limits.mailboxCapacity,
         askDeadlineMs: Duration.toMillis(limits.askDeadline),
         nowS: () => (performance.now() - startMs) / 1000,

@@ -7,6 +7,7 @@ import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
 import { makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
 import { watchEventLoop, watchProcess } from "../../src/telemetry/processMetrics.ts"
+import { makeWaitMetrics } from "../../src/telemetry/waitMetrics.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 
 /** The gateway's own numbers; `registry` writes the page for `GET /metrics`. */
@@ -14,6 +15,7 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly registry: MetricRegistry
   readonly front: ReturnType<typeof makeFrontMetrics>
   readonly picks: ReturnType<typeof makePickMetrics>
+  readonly waits: ReturnType<typeof makeWaitMetrics>
   readonly breakers: ReturnType<typeof makeBreakerMetrics>
   readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
 }>() {}
@@ -33,6 +35,7 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
         podsMax: limits.podsMax
       }),
       picks: makePickMetrics(registry),
+      waits: makeWaitMetrics(registry),
       breakers: makeBreakerMetrics(registry),
       snapshots: makeSnapshotMetrics(registry, Date.now)
     }

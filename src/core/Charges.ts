@@ -1,5 +1,5 @@
 import { emptyChain } from "./BlockChain.ts"
-import { ownPrefillS } from "./cost.ts"
+import { coldTokens, isCold, ownPrefillS } from "./cost.ts"
 import { DueHeap } from "./DueHeap.ts"
 import type { PodTable } from "./PodTable.ts"
 import type { PickContext } from "./Policy.ts"
@@ -135,6 +135,10 @@ export class Charges {
     table.prefillAheadS[row] = (table.prefillAheadS[row] ?? 0) + ownS
     table.prefillAheadTokens[row] = (table.prefillAheadTokens[row] ?? 0) + request.promptTokens - hitTokens
     table.prefillingTokens[row] = (table.prefillingTokens[row] ?? 0) + contextTokens
+    if (isCold(request.promptTokens, hitTokens)) {
+      table.coldTokens[row] = coldTokens(table, row, nowS) + request.promptTokens - hitTokens
+      table.coldAtS[row] = nowS
+    }
     this.takeBlocks(slot, row, context)
   }
 

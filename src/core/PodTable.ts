@@ -43,6 +43,9 @@ export class PodTable {
   readonly usedTokens: Float64Array
   /** Sum of the times at which the `decoding` requests gave their first token. */
   readonly decodingSinceS: Float64Array
+  /** Uncached tokens of prompts mostly new to the pod, fading since `coldAtS`; see `coldTokens` of cost.ts. */
+  readonly coldTokens: Float64Array
+  readonly coldAtS: Float64Array
   /** When the pod last gave a first token or, if later, when its prefill queue last became non-empty. */
   readonly prefillSinceS: Float64Array
 
@@ -82,6 +85,8 @@ export class PodTable {
     this.prefillingTokens = floats()
     this.usedTokens = floats()
     this.decodingSinceS = floats()
+    this.coldTokens = floats()
+    this.coldAtS = floats()
     this.prefillSinceS = floats()
     this.foreignRunning = floats()
     this.foreignWaiting = floats()
@@ -148,6 +153,8 @@ export class PodTable {
     this.blockSizeTokens[row] = 0
     this.kvCapacityTokens[row] = 0
     this.prefillSinceS[row] = 0
+    this.coldTokens[row] = 0
+    this.coldAtS[row] = 0
     this.observedRunning[row] = 0
     this.observedWaiting[row] = 0
     this.observedKvUsage[row] = 0

@@ -24,6 +24,8 @@ export interface Policy {
   readonly type: string
   /** A row out of `context.candidates` (at least one is there), or -1 when a filter refused them all. */
   readonly pick: (context: PickContext) => number
+  /** True: the policy remembers nothing of a pick, so the request may be sent back to wait after it. */
+  readonly isRevocable?: boolean
   /**
    * What `pick` would do in this state and why; changes nothing but the context's candidates and random numbers.
    * Left out by policies that can't tell without deciding.

@@ -96,6 +96,17 @@ export class PrefixIndex {
     return found >= 0 && this.parent(found) === node ? found : -1
   }
 
+  /** Rows that hold the node. */
+  holderCount(node: number): number {
+    const holder = this.read(node, HOLDER)
+    if (holder < singleHoldersEnd) return holder === 0 ? 0 : 1
+    const words = this.masks.words(holder - singleHoldersEnd)
+    const base = this.masks.base(holder - singleHoldersEnd)
+    let count = 0
+    for (let w = 0; w < this.maskWords; w++) count += bitCount(words[base + w]!)
+    return count
+  }
+
   low(node: number): number {
     return this.read(node, LOW)
   }

@@ -1,5 +1,17 @@
 import type { BlockChain } from "./BlockChain.ts"
 
+/** What a request asks of the queue at the gateway; see `WaitingRoom`. */
+export interface WaitingWish {
+  /** Bands are served strictly by priority, higher first; a negative one is shed first. */
+  readonly priority: number
+  /** Flows of a band share what it gets. */
+  readonly flow: string
+  /** Memory that the request keeps while it waits. */
+  readonly bytes: number
+  /** It gives up after this long; undefined: when the operator says. */
+  readonly waitMaxS: number | undefined
+}
+
 /** All that a pick knows of a request. Made once by the front end; the prompt itself stays out of it. */
 export interface RequestFeatures {
   /** Served model (an alias is already resolved). Empty: the route names no model, any pod will do. */
@@ -18,6 +30,8 @@ export interface RequestFeatures {
   readonly tokensPerBlock: (blockSizeTokens: number) => number
   /** 0: none given. Hash of a client's session key, for policies that want one. */
   readonly sessionHash: number
+  /** How it may wait at the gateway while every pod would queue it. Undefined: as any other. */
+  readonly wish?: WaitingWish | undefined
   /** Pods that may take it, as `host:port`, or a host for all its ports. Undefined: any. */
   readonly only?: ReadonlyArray<string> | undefined
   /** Further pods to name beside the picked one, for a proxy that tries again by itself. Undefined: none. */

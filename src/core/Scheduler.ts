@@ -1,6 +1,6 @@
 import { emptyChain } from "./BlockChain.ts"
 import { Charges } from "./Charges.ts"
-import { predictTtftS } from "./cost.ts"
+import { ownPrefillS, predictTtftS } from "./cost.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
 import { explainPick } from "./explainPick.ts"
 import type { Exclusion, PickExplanation } from "./Explanation.ts"
@@ -13,7 +13,9 @@ import type { PickContext, Policy } from "./Policy.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
 import { addRow, hasRow, type RowMask, rowMask } from "./rowMask.ts"
+import { ReuseAges } from "./ReuseAges.ts"
 import { ShadowKv } from "./ShadowKv.ts"
+import { FleetRoom, fleetRoomDefaults, type FleetRoomOptions, type WaitFor } from "./waiting/FleetRoom.ts"
 
 export interface SchedulerOptions {
   readonly policy: Policy
@@ -25,6 +27,8 @@ export interface SchedulerOptions {
   /** Expected output before a model has answered once. */
   readonly initialOutputTokens: number
   readonly random: () => number
+  /** When the fleet has no room for a request. Default: `fleetRoomDefaults`. */
+  readonly room?: FleetRoomOptions | undefined
   /** Breakers and slow start. Undefined: every accepting pod is a candidate, as in a simulation without faults. */
   readonly guard?: GuardOptions | undefined
 }
@@ -49,6 +53,9 @@ export interface EndedRequest {
   readonly outputTokens?: number | undefined
 }
 
+/** A sample of an hour's prompts at most, and what was seen half an hour ago says little. */
+const reuseDefaults = { samplesMax: 65_536, halfLifeS: 600 }
+
 /** Weight of a KV shortage in the predicted TTFT (κ, DESIGN 5). */
 const KV_SHORTAGE_WEIGHT = 0.25
 
@@ -61,6 +68,8 @@ export class Scheduler {
   readonly index: PrefixIndex
   readonly outputLengths: OutputLengths
   readonly guard: PodGuard
+  private readonly reuse = new ReuseAges(reuseDefaults)
+  private readonly fleetRoom: FleetRoom
   private readonly charges: Charges
   private readonly models: ModelRows
   private readonly shadows: Array<ShadowKv | undefined> = []
@@ -79,6 +88,7 @@ export class Scheduler {
     this.index = new PrefixIndex({ rowsMax: options.podsMax, entriesMax: options.prefixEntriesMax })
     this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
     this.charges = new Charges(this.table, this.shadows, options.openRequestsMax)
+    this.fleetRoom = new FleetRoom(options.room ?? fleetRoomDefaults, this.shadows, this.reuse)
     this.models = new ModelRows(options.podsMax, options.modelsMax)
     this.described = new Uint8Array(options.podsMax)
     this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
@@ -194,18 +204,36 @@ export class Scheduler {
     this.table.remove(row)
   }
 
-  /** Picks a pod and reserves its load there in one go, so that the next pick already sees it. */
-  pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal {
+  /**
+   * Picks a pod and reserves its load there in one go, so that the next pick already sees it. "busy": no pod has what
+   * the request waits for.
+   */
+  pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal
+  pick(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    nowS: number,
+    waitFor: WaitFor | undefined
+  ): Placement | Refusal | "busy"
+  pick(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    nowS: number,
+    waitFor: WaitFor = "never"
+  ): Placement | Refusal | "busy" {
     const refusal = this.prepare(request, excluded, nowS, true)
     if (refusal !== undefined) return refusal
     const { context } = this
+    if (!this.fleetRoom.has(context, waitFor)) return "busy"
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
+    if (waitFor === "room" && this.policy.isRevocable === true && this.fleetRoom.flushes(context, row)) return "busy"
     const address = this.table.addresses[row]
     if (address === undefined) throw new Error(`policy ${this.policy.type} picked row ${row}, which is no pod`)
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
     const reservation = this.charges.charge(context, row, predictedTtftS)
     if (reservation < 0) return "too-many-open"
+    this.reuse.asked(request.chain(this.table.blockSizeTokens[row] ?? 0), nowS)
     return {
       probes: this.guard.picked(row, reservation, nowS),
       reservation,
@@ -215,6 +243,19 @@ export class Scheduler {
       predictedTtftS,
       fallbacks: request.fallbacksMax === undefined ? noPods : this.fallbacks(row, request.fallbacksMax)
     }
+  }
+
+  /** Prefill seconds of the request on the pod where it would need least. Reserves nothing. */
+  leastPrefillS(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): number | Refusal {
+    const refusal = this.prepare(request, excluded, nowS, false)
+    if (refusal !== undefined) return refusal
+    const { candidateCount, candidates, hitTokens } = this.context
+    let leastS = Number.POSITIVE_INFINITY
+    for (let i = 0; i < candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      leastS = Math.min(leastS, ownPrefillS(this.table, row, request.promptTokens, hitTokens[row] ?? 0))
+    }
+    return leastS
   }
 
   /** What `pick` would do now and why. Reserves nothing. */

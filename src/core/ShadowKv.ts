@@ -3,6 +3,7 @@ import { BlockPool } from "./BlockPool.ts"
 import { LeaseTable } from "./LeaseTable.ts"
 import { restoreSketch, sketchOf } from "./poolSketch.ts"
 import { anchorBlocks, type PrefixIndex } from "./PrefixIndex.ts"
+import type { ReuseAges } from "./ReuseAges.ts"
 
 /**
  * A replica of one pod's KV block pool, learned from what we send there: what the pod probably has cached, and what it
@@ -58,6 +59,24 @@ export class ShadowKv {
   /** Last use of the block that goes next; NaN when nothing can go. */
   get evictionStampS(): number {
     return this.pool.head < 0 ? NaN : this.pool.usedAtS[this.pool.head]!
+  }
+
+  /**
+   * Cached blocks that `blocks` new ones would push out, each weighed by the chance that it is asked for again and
+   * shared with the other pods that hold it. `lookAtMax` are looked at, the rest count as these do.
+   */
+  evictionLoss(blocks: number, lookAtMax: number, nowS: number, reuse: ReuseAges): number {
+    const { index, pool } = this
+    const pushedOut = Math.min(blocks - (this.capacityBlocks - this.occupiedBlocks), pool.queuedCount)
+    let looked = 0
+    let loss = 0
+    for (let block = pool.head; block >= 0 && looked < pushedOut && looked < lookAtMax; block = pool.after(block)) {
+      looked++
+      if (pool.isCached(block)) {
+        loss += reuse.chance(nowS - pool.usedAtS[block]!, nowS) / index.holderCount(pool.node[block]!)
+      }
+    }
+    return looked === 0 ? 0 : (loss * pushedOut) / looked
   }
 
   get byteLength(): number {

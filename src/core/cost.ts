@@ -64,7 +64,7 @@ export const stepS = (table: PodTable, row: number, requests: number, contextTok
  * Output tokens that the decoding requests have by now: those of their time since the first token, at the pod's pace,
  * none more than is expected of it. The pod's KV holds them, and no prompt shows them.
  */
-const generatedTokens = (context: PickContext, row: number): number => {
+export const generatedTokens = (context: PickContext, row: number): number => {
   const { nowS, outputTokens, table } = context
   const decoding = table.decoding[row] ?? 0
   if (decoding === 0) return 0
@@ -84,6 +84,16 @@ export const kvShortageS = (context: PickContext, row: number, uncachedTokens: n
   const drainS = Math.max(1, outputTokens) * stepS(table, row, requests, contextTokens)
   return (missing / Math.max(1, contextTokens)) * drainS
 }
+
+/** Whether a prompt is mostly new to a pod that holds so much of it. */
+export const isCold = (promptTokens: number, hitTokens: number): boolean => hitTokens < promptTokens / 2
+
+/** Tokens of prompts that were mostly new to the pod when they were placed there, fading. */
+export const coldTokens = (table: PodTable, row: number, nowS: number): number =>
+  (table.coldTokens[row] ?? 0) * Math.exp(((table.coldAtS[row] ?? 0) - nowS) / COLD_FADES_OVER_S)
+
+/** Time after which cold prompts count a third: long enough to go round the fleet, short enough to forget. Source: DESIGN 5. */
+const COLD_FADES_OVER_S = 120
 
 /** T out of its parts: everything before my first token, slowed down by decodes, half a running step, and KV to wait for. */
 export const ttftS = (queuedS: number, slowdown: number, runningStepS: number, kvWaitS: number): number =>

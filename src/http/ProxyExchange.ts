@@ -229,6 +229,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   clientGone(): void {
     if (this.settled) return
     this.call?.abort()
+    if (this.decision === undefined && this.features !== undefined) this.deps.scheduler.cancel(this.features)
     this.settle("aborted", this.status, undefined)
     this.answer.resolve(new Response(null, { status: clientGoneStatus }))
   }

@@ -1,7 +1,8 @@
-import type { Scheduler } from "../core/Scheduler.ts"
+import type { Refusal, Scheduler } from "../core/Scheduler.ts"
+import type { AdmissionOptions, WaitRefusal } from "../core/waiting/Admission.ts"
 import { EventHeap } from "./EventHeap.ts"
 import type { Fleet } from "./Fleet.ts"
-import { Gateways } from "./Gateways.ts"
+import { type Dispatch, Gateways } from "./Gateways.ts"
 import { joinPod } from "./joinPod.ts"
 import { type Measured, Measurements, type Slo } from "./Measurements.ts"
 import { PodWatch } from "./PodWatch.ts"
@@ -38,6 +39,8 @@ export interface SimulationOptions {
   readonly slo?: Slo | undefined
   /** Told of each measured request as it ends. */
   readonly onMeasured?: ((request: Measured) => void) | undefined
+  /** How gateways hold requests while every pod would queue them; undefined: they don't. */
+  readonly holding?: AdmissionOptions | undefined
   /** Told now and then how many requests ended, and at which virtual time. */
   readonly progress?: ((ended: number, nowS: number) => void) | undefined
 }
@@ -91,7 +94,14 @@ export class Simulation {
     this.watches = pods.map((pod) => new PodWatch(schedulers, pod))
     const { sharedAfterS } = fleet
     const announce = sharedAfterS === undefined ? undefined : () => this.events.push(this.nowS + sharedAfterS, NEWS, 0)
-    this.gateways = new Gateways(schedulers, pods.map(({ address }) => address), announce)
+    const holding = options.holding === undefined ? undefined : {
+      options: options.holding,
+      goOn: (number: number, outcome: Dispatch | Refusal | WaitRefusal) => {
+        const request = this.requests.get(number)!
+        if (!this.goOn(request, outcome)) this.endStageWhenIdle()
+      }
+    }
+    this.gateways = new Gateways(schedulers, pods.map(({ address }) => address), holding, announce)
   }
 
   /** Runs the workload to its end. */
@@ -126,7 +136,8 @@ export class Simulation {
       case SCRAPE:
         return this.scrape(subject)
       case SCRAPED:
-        return this.watches[subject]!.arrive(this.nowS)
+        this.watches[subject]!.arrive(this.nowS)
+        return this.gateways.settle(this.nowS)
       case POD_JOINS:
         return joinPod(this.options.schedulers, this.options.fleet, this.options.pods, subject, this.options.model)
       case POD_DIES:
@@ -199,8 +210,13 @@ export class Simulation {
 
   /** Sends a request on its way to a pod; false when it was refused. */
   private dispatch(request: SimulatedRequest, gateway: number): boolean {
+    const outcome = this.gateways.pick(gateway, request, this.nowS)
+    return outcome === "waiting" || this.goOn(request, outcome)
+  }
+
+  /** A request is placed, or refused: then false. */
+  private goOn(request: SimulatedRequest, dispatch: Dispatch | Refusal | WaitRefusal): boolean {
     const { path, pods } = this.options
-    const dispatch = this.gateways.pick(gateway, request.features, request.excluded, this.nowS)
     if (typeof dispatch === "string") {
       this.requests.delete(request.number)
       this.refuse()

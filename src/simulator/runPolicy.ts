@@ -3,6 +3,7 @@ import type { EngineConstants } from "../core/EngineConstants.ts"
 import { podAddress } from "../core/Pod.ts"
 import type { Policy } from "../core/Policy.ts"
 import { Scheduler } from "../core/Scheduler.ts"
+import { admissionDefaults } from "../core/waiting/Admission.ts"
 import * as marginalCost from "../policies/placement/marginal-cost.ts"
 import { makePolicy, type PolicyDescription } from "../policies/registry.ts"
 import { boundName, boundPolicy } from "./bound.ts"
@@ -26,6 +27,8 @@ export interface RunOptions {
   readonly path: PathTimes
   /** Instead of `pods` equal ones of these constants behind one gateway. */
   readonly fleet?: Fleet | undefined
+  /** Whether gateways hold requests while every pod would queue them. Default: with our own policy; rivals never do. */
+  readonly holds?: boolean | undefined
   /** What `sloShare` counts. Default: TTFT of 2 s and TPOT of 50 ms. */
   readonly slo?: Slo | undefined
   /** Told of each measured request as it ends. */
@@ -82,6 +85,7 @@ export const makeRun = (options: RunOptions): Either.Either<Run, string> =>
       model: MODEL,
       path,
       slo,
+      holding: options.holds ?? options.policy.type === marginalCost.type ? admissionDefaults : undefined,
       onMeasured,
       progress
     })

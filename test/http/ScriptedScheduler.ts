@@ -14,10 +14,14 @@ export class ScriptedScheduler implements SchedulerPort {
   beforePick: (request: RequestFeatures) => Promise<void> = async () => {}
   private readonly pods: ReadonlyArray<PodAddress>
   private next = 0
+  /** Requests whose client left before they were placed. */
+  readonly cancelled: Array<RequestFeatures> = []
 
   constructor(pods: ReadonlyArray<PodAddress>) {
     this.pods = pods
   }
+
+  readonly cancel = (request: RequestFeatures): void => void this.cancelled.push(request)
 
   readonly pick = async (request: RequestFeatures, excluded: ReadonlyArray<string> = []): Promise<Decision> => {
     this.picks.push({ request, excluded })

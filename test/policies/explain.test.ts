@@ -121,7 +121,7 @@ describe("marginal-cost says", () => {
 
   test("that it stays for the hysteresis, and how little another pod would save", () => {
     expect(whyOf({}, { hitTokens: 500, decoding: 3 })).toBe(
-      "stays on the pod with most hits: the cheapest, 10.0.0.1:8000, saves only 7.5 %, " +
+      "stays on the pod with most hits: the cheapest, 10.0.0.1:8000, saves only 4.8 %, " +
         "less than the hysteresis of 10 % asks"
     )
   })

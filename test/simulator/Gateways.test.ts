@@ -40,19 +40,21 @@ const request: RequestFeatures = {
   sessionHash: 0
 }
 
+const asking = { number: 0, features: request, excluded: [] }
+
 const loadOf = ({ table }: Scheduler) => addresses.map((_, row) => [table.prefilling[row], table.decoding[row]])
 
 describe("gateways that share their state", () => {
   const world = () => {
     const schedulers = [schedulerOf(), schedulerOf()] as const
     let announced = 0
-    const gateways = new Gateways(schedulers, addresses, () => void announced++)
+    const gateways = new Gateways(schedulers, addresses, undefined, () => void announced++)
     return { schedulers, gateways, announced: () => announced }
   }
 
   test("follow each other's dispatch, first token and end once the news is there", () => {
     const { announced, gateways, schedulers: [first, second] } = world()
-    const dispatch = gateways.pick(0, request, [], 1) as Dispatch
+    const dispatch = gateways.pick(0, asking, 1) as Dispatch
     expect([announced(), second.openRequests]).toEqual([1, 0])
     gateways.hearNext(1.1)
     expect(loadOf(second)).toEqual(loadOf(first))
@@ -68,11 +70,11 @@ describe("gateways that share their state", () => {
 
   test("know where the other has sent a prefix", () => {
     const { gateways } = world()
-    const one = gateways.pick(0, request, [], 1) as Dispatch
+    const one = gateways.pick(0, asking, 1) as Dispatch
     gateways.hearNext(1.1)
     gateways.firstToken(one, 2)
     gateways.hearNext(2.1)
-    const other = gateways.pick(1, request, [], 3) as Dispatch
+    const other = gateways.pick(1, asking, 3) as Dispatch
     expect(other.placement.address.id).toBe(one.placement.address.id)
     expect(other.placement.hitTokens).toBe(1599)
   })
@@ -80,8 +82,8 @@ describe("gateways that share their state", () => {
 
 test("gateways that share nothing know only what they sent themselves", () => {
   const schedulers = [schedulerOf(), schedulerOf()]
-  const gateways = new Gateways(schedulers, addresses, undefined)
-  gateways.pick(0, request, [], 1)
+  const gateways = new Gateways(schedulers, addresses, undefined, undefined)
+  gateways.pick(0, asking, 1)
   gateways.hearNext(2)
   expect(schedulers.map(({ openRequests }) => openRequests)).toEqual([1, 0])
 })

@@ -1,6 +1,8 @@
 import { Schema } from "effect"
 import {
+  coldTokens,
   decodingRequests,
+  isCold,
   kvShortageS,
   openContextTokens,
   openRequests,
@@ -19,11 +21,15 @@ export const Config = Schema.Struct({
   /** How much a second of TTFT counts against a second of decode. */
   ttftWeight: Schema.optionalWith(Schema.Positive, { default: () => 8 }),
   /** A queue of this many seconds costs as much again as it lasts. */
-  queueToleranceS: Schema.optionalWith(Schema.Positive, { default: () => 1 }),
+  queueToleranceS: Schema.optionalWith(Schema.Positive, { default: () => 0.5 }),
+  /** What my prefill costs those that wait for theirs on the pod, and those that come after them. */
+  prefillCrowdWeight: Schema.optionalWith(Schema.NonNegative, { default: () => 2 }),
   /** κ: weight of KV that running requests must give back first. */
   kvShortageWeight: Schema.optionalWith(Schema.NonNegative, { default: () => 0.25 }),
   /** Leave the pod with most hits only when that saves more than this share of the cost. */
-  hysteresis: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0.1 })
+  hysteresis: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0.1 }),
+  /** A prompt that is new everywhere goes to the pod with fewest new prompts of late, at this much more than the cheapest. */
+  spreadSlack: Schema.optionalWith(Schema.NonNegative, { default: () => 0.15 })
 })
 export type Config = typeof Config.Type
 
@@ -38,30 +44,36 @@ interface Choice {
   home: number
   homeJ: number
   homeHit: number
+  /** The prompt is new everywhere and another pod had fewer such than the cheapest. */
+  isSpread: boolean
 }
 
-const undecided = (): Choice => ({ best: -1, bestJ: 0, ties: 0, home: -1, homeJ: 0, homeHit: 0 })
+const undecided = (): Choice => ({ best: -1, bestJ: 0, ties: 0, home: -1, homeJ: 0, homeHit: 0, isSpread: false })
 
 /**
  * Prices each placement in seconds, J = w·(T + Q) + D + X, and takes the cheapest (DESIGN 5): my TTFT, the queue it
  * builds, my decode, and what my prefill and my decode cost everyone else there.
  * Ties are broken at random; the pod with most hits is left only for a clear gain, since a copy of a prefix
- * elsewhere costs cache that this request does not pay for.
+ * elsewhere costs cache that this request does not pay for. A prompt that is new everywhere may be the first of many
+ * with its prefix, which will all want that pod: among the pods that cost little more than the cheapest, the one with
+ * fewest new prompts of late gets it.
  */
-export const make = (config: Config): Policy => {
+export const make = (config: Config, podsMax: number): Policy => {
   const choice = undecided()
+  const costs = new Float64Array(podsMax)
   return {
     type,
-    pick: (context) => choose(config, context, choice),
+    isRevocable: true,
+    pick: (context) => choose(config, context, choice, costs),
     explain: (context) => {
       const made = undecided()
-      const row = choose(config, context, made)
+      const row = choose(config, context, made, costs)
       return { row, why: whyChosen(config, context, made, row), columns, values: termsByRow(config, context) }
     }
   }
 }
 
-const choose = (config: Config, context: PickContext, choice: Choice): number => {
+const choose = (config: Config, context: PickContext, choice: Choice, costs: Float64Array): number => {
   let best = -1
   let bestJ = Number.POSITIVE_INFINITY
   let ties = 0
@@ -71,6 +83,7 @@ const choose = (config: Config, context: PickContext, choice: Choice): number =>
   for (let i = 0; i < context.candidateCount; i++) {
     const row = context.candidates[i] ?? 0
     const j = placementCostS(config, context, row)
+    costs[row] = j
     const hit = context.hitTokens[row] ?? 0
     if (hit > homeHit || (hit === homeHit && hit > 0 && j < homeJ)) {
       home = row
@@ -86,6 +99,13 @@ const choose = (config: Config, context: PickContext, choice: Choice): number =>
       if (context.random() * ties < 1) best = row
     }
   }
+  const cheapest = best
+  const { promptTokens } = context.request
+  if (best >= 0 && isCold(promptTokens, homeHit)) {
+    best = leastNew(context, best, bestJ * (1 + config.spreadSlack), costs)
+    bestJ = costs[best] ?? bestJ
+  }
+  choice.isSpread = best !== cheapest
   choice.best = best
   choice.bestJ = bestJ
   choice.ties = ties
@@ -93,6 +113,22 @@ const choose = (config: Config, context: PickContext, choice: Choice): number =>
   choice.homeJ = homeJ
   choice.homeHit = homeHit
   return home >= 0 && bestJ >= (1 - config.hysteresis) * homeJ ? home : best
+}
+
+/** Of the candidates that cost at most so much, the one with fewest tokens of new prompts; `best` if none has fewer. */
+const leastNew = (context: PickContext, best: number, costMax: number, costs: Float64Array): number => {
+  const { nowS, table } = context
+  let row = best
+  let least = coldTokens(table, best, nowS)
+  for (let i = 0; i < context.candidateCount; i++) {
+    const other = context.candidates[i] ?? 0
+    if ((costs[other] ?? 0) > costMax) continue
+    const tokens = coldTokens(table, other, nowS)
+    if (tokens >= least) continue
+    row = other
+    least = tokens
+  }
+  return row
 }
 
 /** J of a row, in (weighted) seconds. `terms` is filled for people when it is there, in the order of `columns`. */
@@ -107,7 +143,8 @@ const placementCostS = (config: Config, context: PickContext, row: number, terms
   const queueS = ahead * slowdown + own
   const shortageS = config.kvShortageWeight * kvShortageS(context, row, request.promptTokens - hit)
   const firstTokenS = ttftS(ahead + own, slowdown, stepS(table, row, requests, contextTokens), shortageS)
-  const queuePenaltyS = (queueS * queueS) / config.queueToleranceS
+  const queuePenaltyS = (queueS * queueS) / config.queueToleranceS +
+    config.prefillCrowdWeight * (table.prefilling[row] ?? 0) * own
   const decodeS = outputTokens *
     stepS(table, row, requests + 1, contextTokens + request.promptTokens + outputTokens / 2)
   // Each request there waits for my prefill, and then for my part of the steps of half its output.
@@ -158,6 +195,9 @@ const whyChosen = (config: Config, context: PickContext, choice: Choice, row: nu
   if (home >= 0) {
     return `leaves ${nameOf(home)}, the pod with most hits: ${nameOf(row)} saves ${gain}, ` +
       `more than the hysteresis of ${margin} asks`
+  }
+  if (choice.isSpread) {
+    return "no pod holds much of the prompt: of those that cost little more than the cheapest it had fewest new prompts of late"
   }
   if (ties > 1) return `no pod holds any of the prompt and ${ties} are equally cheap: one of them at random`
   return "it is the cheapest, and no pod holds any of the prompt"

@@ -1,0 +1,71 @@
+import type { Refusal } from "../src/core/Scheduler.ts"
+import type { WaitRefusal } from "../src/core/waiting/Admission.ts"
+import {
+  type GatewayError,
+  InternalError,
+  NoPodAvailable,
+  Overloaded,
+  QueueRefused,
+  TimedOut,
+  UnknownModel
+} from "../src/errors.ts"
+import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "./runtime/errors.ts"
+
+/** What a client is told when its request is not placed. */
+export const refusalError = (
+  refusal: Refusal | WaitRefusal,
+  model: string,
+  /** Seconds after which trying again makes sense: without a pod, and with a full queue. */
+  retryAfterS: { readonly pod: number; readonly queue: number },
+  openRequestsMax: number
+): GatewayError => {
+  switch (refusal) {
+    case "unknown-model":
+      return new UnknownModel({ message: `The model \`${model}\` does not exist.`, param: "model" })
+    case "no-pod":
+      return new NoPodAvailable({
+        message: model === ""
+          ? "No healthy pod is available."
+          : `No healthy pod serves the model \`${model}\` at present.`,
+        retryAfterS: retryAfterS.pod
+      })
+    case "too-many-open":
+      return new Overloaded({
+        message: `The gateway has ${openRequestsMax} requests open, which is its limit (limits.openRequestsMax).`,
+        retryAfterS: 1
+      })
+    case "filtered":
+      return new Overloaded({ message: "Every pod was refused by the policy's filters.", retryAfterS: 1 })
+    case "queue-full":
+      return new QueueRefused(
+        "queue_full",
+        "Every pod is busy and no more requests can wait (waiting.requestsMax, waiting.bytesMax).",
+        retryAfterS.queue
+      )
+    case "waited-too-long":
+      return new QueueRefused(
+        "queue_timeout",
+        "Every pod stayed busy for as long as the request may wait.",
+        retryAfterS.queue
+      )
+    case "broken":
+      return new InternalError({ message: "The scheduler failed on this request; it has restarted." })
+    default:
+      return refusal satisfies never
+  }
+}
+
+/** What a client is told when the scheduler did not answer. */
+export const toGatewayError = (error: unknown, askDeadlineMs: number): unknown => {
+  if (error instanceof MailboxFull) {
+    return new Overloaded({ message: "The scheduler's mailbox is full (limits.mailboxCapacity).", retryAfterS: 1 })
+  }
+  if (error instanceof AskTimedOut) {
+    return new TimedOut("scheduler", `The scheduler did not answer within ${askDeadlineMs} ms (limits.askDeadline).`)
+  }
+  if (error instanceof ActorCrashed) {
+    return new InternalError({ message: "The scheduler failed on this request; it has restarted." })
+  }
+  if (error instanceof ActorStopped) return new NoPodAvailable({ message: "The gateway is shutting down." })
+  return error
+}
