@@ -219,10 +219,15 @@ const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<v
   if (names === pool.refused) return Effect.void
   pool.refused = names
   if (names === "") return Effect.void
+  const more = refused.length > REFUSED_NAMED_MAX ? ` and ${refused.length - REFUSED_NAMED_MAX} more` : ""
+  const named = refused.slice(0, REFUSED_NAMED_MAX).join(", ")
   return Effect.logWarning(
-    `${refused.length} pods are left out, since the pool has its ${pool.options.podsMax} (limits.podsMax): ${names}`
+    `${refused.length} pods are left out, since the pool has its ${pool.options.podsMax} (limits.podsMax): ${named}${more}`
   )
 }
+
+/** A cluster may list thousands. */
+const REFUSED_NAMED_MAX = 20
 
 const startPod = (pool: Pool, address: PodAddress): Effect.Effect<void> =>
   Effect.gen(function*() {
