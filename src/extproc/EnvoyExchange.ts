@@ -1,5 +1,6 @@
 import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloaded } from "../errors.ts"
 import { toGatewayError } from "../http/errors.ts"
+import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
 import { type ReadRequest, readRequest } from "../http/features/readRequest.ts"
@@ -50,6 +51,7 @@ export class EnvoyExchange implements CallHandler {
   /** The request has trailers; only when they came is its streamed body whole. */
   private hasTrailers = false
   private renamed: ReadRequest["renamed"]
+  private readonly held: HeldBytes
   private answer: PickedAnswer | undefined
   private gone = false
 
@@ -57,6 +59,7 @@ export class EnvoyExchange implements CallHandler {
     this.picker = picker
     this.call = call
     this.isOneTooMany = picker.openRequests >= picker.deps.options.openStreamsMax
+    this.held = new HeldBytes(picker.deps.front.requestBytes)
     picker.entered()
   }
 
@@ -94,6 +97,7 @@ export class EnvoyExchange implements CallHandler {
     this.gone = true
     clearTimeout(this.bodyTimer)
     this.pieces = []
+    this.held.release()
     this.picker.left()
     if (this.answer !== undefined) this.answer.streamGone()
     else if (this.phase === "body" || this.phase === "picking") this.book(clientGoneStatus, "aborted")
@@ -126,6 +130,11 @@ export class EnvoyExchange implements CallHandler {
     if (this.bodyBytes > bodyBytesMax) {
       const message = `the request's body is larger than ${bodyBytesMax} bytes, the limit of this gateway`
       return this.refuse(new BodyTooLarge({ message }))
+    }
+    try {
+      this.held.take(body.length)
+    } catch (cause) {
+      return this.refuse(toGatewayError(cause, this.picker.deps.log))
     }
     if (body.length > 0) this.pieces.push(body)
     // A buffered body comes as one, with its end unmarked when trailers follow.
@@ -183,6 +192,7 @@ export class EnvoyExchange implements CallHandler {
         this.phase = "routed"
         this.sendOn(destinationOf(decision), destinationMetadata(decision), body, rewritten)
         this.headers = noHeaders
+        this.held.release()
       },
       (cause: unknown) => {
         features.release()
@@ -215,6 +225,7 @@ export class EnvoyExchange implements CallHandler {
     if (this.gone || this.phase === "routed" || this.phase === "refused") return
     clearTimeout(this.bodyTimer)
     this.pieces = []
+    this.held.release()
     this.phase = "refused"
     this.book(error.status, "failed")
     this.call.send(

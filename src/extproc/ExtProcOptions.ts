@@ -1,4 +1,5 @@
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
+import type { RequestBytes } from "../http/doors/RequestBytes.ts"
 import type { FeatureWorkshop } from "../http/features/PromptFeatures.ts"
 import type { FrontMetrics } from "../http/FrontMetrics.ts"
 import type { DecisionSink, FrontOptions } from "../http/FrontOptions.ts"
@@ -47,7 +48,11 @@ export interface ExtProcDeps {
   readonly scheduler: SchedulerPort
   readonly options: ExtProcOptions
   /** The HTTP front's options, which a reload may replace, and what it learned of prompts. */
-  readonly front: { readonly deps: { readonly options: FrontOptions }; readonly workshop: FeatureWorkshop }
+  readonly front: {
+    readonly deps: { readonly options: FrontOptions }
+    readonly workshop: FeatureWorkshop
+    readonly requestBytes: RequestBytes
+  }
   readonly metrics: FrontMetrics
   readonly decisionLog?: DecisionSink | undefined
   /** Defects only; one line each. */

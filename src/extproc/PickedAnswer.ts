@@ -12,7 +12,13 @@ import { BodySendMode } from "./wire/envoyFields.ts"
 import type { FrameWriter } from "./wire/FrameWriter.ts"
 import type { HeaderList } from "./wire/HeaderList.ts"
 import type { BodyModes, ProcessingRequest } from "./wire/processingRequest.ts"
-import { answerHeadersResponse, changedAnswer, goOn, streamedAnswer } from "./wire/processingResponse.ts"
+import {
+  answerHeadersResponse,
+  changedAnswer,
+  goOn,
+  type HeaderPair,
+  streamedAnswer
+} from "./wire/processingResponse.ts"
 
 /** What the request's part knew when its pod was named. */
 export interface Picked {
@@ -109,7 +115,10 @@ export class PickedAnswer {
     // in it that must be changed is worth.
     const wanted = !ends && modes.response === BodySendMode.NONE &&
       (!this.isEventStream || this.renamer !== undefined) && modes.request !== BodySendMode.FULL_DUPLEX_STREAMED
-    return answerHeadersResponse(this.writer, named ? ["x-warmroute-pod", pod] : undefined, wanted)
+    const header: HeaderPair | undefined = named ? ["x-warmroute-pod", pod] : undefined
+    // Where the body stays with Envoy the answer keeps the pod's own name of the model.
+    const dropLength = this.renamer !== undefined && (wanted || modes.response !== BodySendMode.NONE)
+    return answerHeadersResponse(this.writer, { header, dropLength, watchBody: wanted })
   }
 
   private onBody(body: Buffer, ends: boolean): Buffer {

@@ -15,8 +15,8 @@ export interface FrontServer {
   readonly port: number
   /** What a pick would need of a request with this body, read with what the front learned. Throws BadRequest. */
   readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
-  /** What another front end of this process shares: the options in force, and what is learned of prompts. */
-  readonly shared: Pick<Front, "deps" | "workshop">
+  /** What another front end of this process shares: the options in force, the room for bodies, what prompts taught. */
+  readonly shared: Pick<Front, "deps" | "requestBytes" | "workshop">
   /** Proxied requests that have not ended. */
   readonly openRequests: () => number
   /** New connections get this certificate. Throws when it is none, or the front is served without TLS. */

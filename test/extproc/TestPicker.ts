@@ -2,6 +2,7 @@ import http2, { type ClientHttp2Session } from "node:http2"
 import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import { extProcDefaults, type ExtProcListen, type ExtProcOptions } from "../../src/extproc/ExtProcOptions.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
+import { RequestBytes } from "../../src/http/doors/RequestBytes.ts"
 import { FeatureWorkshop } from "../../src/http/features/PromptFeatures.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { frontDefaults, type FrontOptions } from "../../src/http/FrontOptions.ts"
@@ -24,6 +25,8 @@ export class TestPicker implements AsyncDisposable {
   /** Ends of requests as they are booked: route, status and outcome. */
   readonly booked: ReadonlyArray<string>
   readonly logged: ReadonlyArray<string>
+  /** Of request bodies that wait for their end or their pod. */
+  readonly heldBytes: () => number
   readonly server: ExtProcServer
   readonly session: ClientHttp2Session
 
@@ -32,8 +35,10 @@ export class TestPicker implements AsyncDisposable {
     server: ExtProcServer,
     session: ClientHttp2Session,
     booked: ReadonlyArray<string>,
-    logged: ReadonlyArray<string>
+    logged: ReadonlyArray<string>,
+    heldBytes: () => number
   ) {
+    this.heldBytes = heldBytes
     this.scheduler = scheduler
     this.server = server
     this.session = session
@@ -45,12 +50,13 @@ export class TestPicker implements AsyncDisposable {
     const scheduler = new ScriptedScheduler(ofPicker)
     const booked: Array<string> = []
     const logged: Array<string> = []
+    const requestBytes = new RequestBytes(front?.requestBytesMax ?? frontDefaults.requestBytesMax)
     const server = await serveExtProc(
       { hostname: "127.0.0.1", port: 0, tls: undefined, healthPort: undefined, ...listen },
       {
         scheduler,
         options: { ...extProcDefaults, ...options },
-        front: { deps: { options: { ...frontDefaults, ...front } }, workshop: new FeatureWorkshop(16) },
+        front: { deps: { options: { ...frontDefaults, ...front } }, workshop: new FeatureWorkshop(16), requestBytes },
         metrics: metricsInto(booked),
         log: (message) => void logged.push(message)
       }
@@ -59,7 +65,7 @@ export class TestPicker implements AsyncDisposable {
       ? http2.connect(`http://127.0.0.1:${server.port}`)
       : http2.connect(`https://127.0.0.1:${server.port}`, { rejectUnauthorized: false })
     session.on("error", () => {})
-    return new TestPicker(scheduler, server, session, booked, logged)
+    return new TestPicker(scheduler, server, session, booked, logged, () => requestBytes.heldBytes)
   }
 
   open(): EnvoyStream {

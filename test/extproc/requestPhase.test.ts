@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { NoPodAvailable, Overloaded, TimedOut, UnknownModel } from "../../src/errors.ts"
+import { eventually } from "../lib/eventually.ts"
 import { base64, headerMap } from "./EnvoyStream.ts"
 import {
   bufferedUnseen,
@@ -307,6 +308,23 @@ describe("a refusal", () => {
     stream.tell({ requestHeaders: { headers: headerMap(chatHeaders) }, protocolConfig: fullDuplex })
     stream.tell({ requestBody: { body: base64("x".repeat(1001)) } })
     expect((await stream.hear()).status).toBe("PayloadTooLarge")
+  })
+
+  test("of a body for which there is no room beside the others leaves the others alone", async () => {
+    await using picker = await TestPicker.start({ front: { requestBytesMax: 1000 } })
+    const first = picker.open()
+    first.tell({ requestHeaders: { headers: headerMap(chatHeaders) }, protocolConfig: fullDuplex })
+    first.tell({ requestBody: { body: base64(chatBody({ padding: "x".repeat(500) })) } })
+    await eventually("the first one's bytes", () => picker.heldBytes() > 500)
+    const second = picker.open()
+    tellChat(second, chatBody({ padding: "x".repeat(500) }))
+    expect((await second.hear()).status).toBe("TooManyRequests")
+    first.tell({ requestBody: { endOfStream: true } })
+    expect((await first.hear()).destination).toBe(ids.join(","))
+    const third = picker.open()
+    tellChat(third, chatBody({ padding: "x".repeat(500) }))
+    expect((await third.hear()).about).toBe("requestHeaders")
+    expect(picker.heldBytes()).toBe(0)
   })
 
   test("of a body that does not come in time is 408", async () => {

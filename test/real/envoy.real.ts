@@ -190,6 +190,25 @@ describe("Envoy as shipped", () => {
     expect(picker.scheduler.ends.get(0)).toMatchObject([{ outcome: "finished", promptTokens: 7, outputTokens: 3 }])
   }, 30_000)
 
+  test.each(
+    [
+      ["full duplex both ways", [duplexAnswers]],
+      ["a streamed answer", [["response_body_mode: NONE", "response_body_mode: STREAMED"]]],
+      ["a buffered request", [buffered]]
+    ] as const
+  )("with %s hands back the client's name of a model that was rewritten", async (_name, replaced) => {
+    await using stage = new Stage()
+    const answer = (model: string) => `{"model":"${model}","choices":[]}`
+    const pod = stage.keep(startRawPod(answerWith(answer("served-32b-instruct"))))
+    const rewrites = { targetOf: () => "served-32b-instruct", names: () => [] }
+    const picker = await TestPicker.start({ pods: [localPod(pod.url)], front: { rewrites } })
+    stage.keep({ stop: () => picker[Symbol.asyncDispose]() })
+    const envoy = await stage.envoy({ pickerPort: picker.server.port, replaced })
+    const heard = await post(envoy, chat({ model: "m" }))
+    expect(await heard.text()).toBe(answer("m"))
+    expect(new TextDecoder().decode(pod.seen[0]?.body)).toBe(chat({ model: "served-32b-instruct" }))
+  }, 30_000)
+
   test("asks a picker over TLS", async () => {
     await using stage = new Stage()
     const pod = stage.keep(startRawPod(answerWith("{}")))

@@ -90,16 +90,20 @@ export const changedAnswer = (writer: FrameWriter, body: Uint8Array): Buffer => 
   return writer.take()
 }
 
-/**
- * Answers to the response's headers. `watchBody` asks to see the body too: Envoys heed it that `allow_mode_override` and
- * stream nothing in full duplex.
- */
+export interface AnswerWishes {
+  readonly header: HeaderPair | undefined
+  /** The body will have another length. */
+  readonly dropLength: boolean
+  /** To see the body too: Envoys heed it that `allow_mode_override` and stream nothing in full duplex. */
+  readonly watchBody: boolean
+}
+
+/** Answers to the response's headers. */
 export const answerHeadersResponse = (
   writer: FrameWriter,
-  header: HeaderPair | undefined,
-  watchBody: boolean
+  { dropLength, header, watchBody }: AnswerWishes
 ): Buffer => {
-  if (header === undefined && !watchBody) return goOn.response_headers
+  if (header === undefined && !dropLength && !watchBody) return goOn.response_headers
   if (watchBody) {
     writer.number(ProcessingMode.response_trailer_mode, headerSendModeSend)
     writer.number(ProcessingMode.response_body_mode, BodySendMode.STREAMED)
@@ -107,10 +111,9 @@ export const answerHeadersResponse = (
     writer.message(Fields.mode_override, 0)
   }
   const before = writer.size
-  if (header !== undefined) {
-    writeSetHeader(writer, header)
-    writer.message(CommonResponse.header_mutation, before)
-  }
+  if (dropLength) writer.text(HeaderMutation.remove_headers, "content-length")
+  if (header !== undefined) writeSetHeader(writer, header)
+  if (dropLength || header !== undefined) writer.message(CommonResponse.header_mutation, before)
   writer.message(HeadersResponse.response, before)
   writer.message(Fields.response_headers, before)
   writer.frame(0)
