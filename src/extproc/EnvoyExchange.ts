@@ -52,6 +52,8 @@ export class EnvoyExchange implements CallHandler {
   private hasTrailers = false
   private renamed: ReadRequest["renamed"]
   private readonly held: HeldBytes
+  /** What the scheduler is looking for a pod for. */
+  private asked: PromptFeatures | undefined
   private answer: PickedAnswer | undefined
   private gone = false
 
@@ -99,6 +101,7 @@ export class EnvoyExchange implements CallHandler {
     this.pieces = []
     this.held.release()
     this.picker.left()
+    if (this.asked !== undefined) this.picker.deps.scheduler.cancel(this.asked)
     if (this.answer !== undefined) this.answer.streamGone()
     else if (this.phase === "body" || this.phase === "picking") this.book(clientGoneStatus, "aborted")
   }
@@ -171,6 +174,7 @@ export class EnvoyExchange implements CallHandler {
   private pick(features: PromptFeatures, body: Uint8Array | undefined, rewritten = false): void {
     const { deps } = this.picker
     this.phase = "picking"
+    this.asked = features
     features.only = this.only
     features.fallbacksMax = deps.options.fallbacks > 0 ? deps.options.fallbacks : undefined
     // The first token of a body that stays with Envoy is not seen.
@@ -178,6 +182,7 @@ export class EnvoyExchange implements CallHandler {
     const askedMs = performance.now()
     deps.scheduler.pick(features).then(
       (decision) => {
+        this.asked = undefined
         const pickedMs = performance.now()
         const sample = deps.decisionLog === undefined ? undefined : sampleDecision(deps.decisionLog, features)
         features.release()
@@ -195,6 +200,7 @@ export class EnvoyExchange implements CallHandler {
         this.held.release()
       },
       (cause: unknown) => {
+        this.asked = undefined
         features.release()
         this.refuse(toGatewayError(cause, deps.log))
       }

@@ -6,9 +6,9 @@ import { immediateResponse } from "./wire/processingResponse.ts"
 /** llm-d's header that says why a request was dropped; absent where the request itself was wrong. */
 const droppedReasonHeader = "x-llm-d-request-dropped-reason"
 
-const droppedReason = ({ _tag, status }: GatewayError): string | undefined => {
+const droppedReason = ({ _tag, code, status }: GatewayError): string | undefined => {
   if (_tag === "NoPodAvailable") return "rejected-no-endpoints"
-  if (_tag === "TimedOut") return "rejected-ttl-expired"
+  if (_tag === "TimedOut" || code === "queue_timeout") return "rejected-ttl-expired"
   return status === 429 ? "rejected-saturated" : undefined
 }
 

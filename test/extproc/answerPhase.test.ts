@@ -168,6 +168,7 @@ describe("a reservation is given back exactly once", () => {
     await asked.promise
     stream.reset()
     await picker.quiet()
+    expect(picker.scheduler.cancelled).toEqual([picker.scheduler.picks[0]!.request])
     gate.resolve()
     await Bun.sleep(0)
     expect(picker.scheduler.outcomes()).toEqual(["aborted"])

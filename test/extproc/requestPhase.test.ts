@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { NoPodAvailable, Overloaded, TimedOut, UnknownModel } from "../../src/errors.ts"
+import { NoPodAvailable, Overloaded, QueueRefused, TimedOut, UnknownModel } from "../../src/errors.ts"
 import { eventually } from "../lib/eventually.ts"
 import { base64, headerMap } from "./EnvoyStream.ts"
 import {
@@ -263,6 +263,13 @@ describe("a refusal", () => {
     ["an unknown model", new UnknownModel({ message: "no such model", param: "model" }), "NotFound", undefined],
     ["no pod", new NoPodAvailable({ message: "no pod" }), "ServiceUnavailable", "rejected-no-endpoints"],
     ["overload", new Overloaded({ message: "full", retryAfterS: 2 }), "TooManyRequests", "rejected-saturated"],
+    ["a full queue", new QueueRefused("queue_full", "full", 1), "TooManyRequests", "rejected-saturated"],
+    [
+      "a wait that was too long",
+      new QueueRefused("queue_timeout", "late", 1),
+      "TooManyRequests",
+      "rejected-ttl-expired"
+    ],
     ["a pick that took too long", new TimedOut("scheduler", "late"), "GatewayTimeout", "rejected-ttl-expired"]
   ]
 
