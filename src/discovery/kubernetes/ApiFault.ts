@@ -1,4 +1,5 @@
 import { Data } from "effect"
+import { ClusterAccessError } from "./ClusterAccess.ts"
 
 /** A question to the API server that failed; `what` was asked, such as `list pods in default`. */
 export class ApiFault extends Data.TaggedError("ApiFault")<{
@@ -57,6 +58,9 @@ const causeByCode: Readonly<Record<string, string>> = {
 /** The fault of a question that got no answer, or half of one. */
 export const faultOfCause = (what: string, server: string, cause: unknown): ApiFault => {
   if (cause instanceof ApiFault) return cause
+  if (cause instanceof ClusterAccessError) {
+    return new ApiFault({ what, status: 0, why: cause.why, retryAfterMs: undefined })
+  }
   const { code, message } = cause as NodeJS.ErrnoException
   const told = typeof code === "string" ? causeByCode[code] : undefined
   const why = told === undefined ? message : `${told} (${code})`

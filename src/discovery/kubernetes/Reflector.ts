@@ -37,6 +37,9 @@ export interface ReflectorTarget<T> {
 /** Failures in a row whose pause is the longest. */
 const SLOWLY = 30
 
+/** A server may fill its pages badly; one that has so many times those needed has no end of them. */
+const PAGES_SLACK = 4
+
 /** A watch that ends sooner than this without a word is asked again only after a pause. */
 const WATCH_SHORTEST_MS = 1000
 
@@ -145,13 +148,16 @@ export class Reflector<T> {
   private listPath(path: string): Effect.Effect<void, ApiFault> {
     const { objectsMax, pageSize } = this.options
     const { what } = this.target
+    const pagesMax = PAGES_SLACK * (1 + Math.ceil(objectsMax / pageSize))
     return Effect.gen(this, function*() {
       const objects = new Map<string, T>()
+      let pages = 0
       let next = ""
       let version = ""
       do {
         const query = { ...this.selectors(), limit: String(pageSize), ...(next === "" ? {} : { continue: next }) }
         const page = yield* this.client.get({ path, query, what: `list ${what}` })
+        if (++pages > pagesMax) return yield* Effect.fail(this.nonsense(`it has more than ${pagesMax} pages`))
         const items = listOf(page["items"])
         const metadata = fieldsOf(page["metadata"])
         if (items === undefined || metadata === undefined) return yield* Effect.fail(this.nonsense("it is not a list"))

@@ -18,11 +18,9 @@ export const inClusterAccess = ({ directory, host, port }: InClusterPlace): Read
         "outside of one set discovery.kubernetes.kubeconfig"
     })
   }
-  const [token, ca, namespace] = await Promise.all([
-    readCredential(`${directory}/token`, "the service account's token"),
-    readCredential(`${directory}/ca.crt`, "the cluster's CA"),
-    readCredential(`${directory}/namespace`, "the service account's namespace")
-  ])
+  const token = await readCredential(`${directory}/token`, "the service account's token")
+  const ca = await readCredential(`${directory}/ca.crt`, "the cluster's CA")
+  const namespace = await readCredential(`${directory}/namespace`, "the service account's namespace")
   return {
     server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
     namespace: namespace.trim(),

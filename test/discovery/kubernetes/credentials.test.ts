@@ -99,6 +99,14 @@ describe("credentials", () => {
     expect(await (cluster.start({ readAccess: async () => ({ ...right, tls: insecure }) })).nextSet()).toBe("")
   })
 
+  test("that can't be read fail the start with what to do", async () => {
+    const nowhere = inClusterAccess({ host: undefined, port: undefined, directory: "/none" })
+    const { nextSet } = cluster.start({ readAccess: nowhere })
+    expect(await nextSet()).toStartWith(
+      "failed: kubernetes InferencePool vllm: can't read the credentials: this is no container of a cluster"
+    )
+  })
+
   test("that may not list fail the start with the right that is missing", async () => {
     cluster.server.put(poolsPath, inferencePool())
     cluster.server.forbidden.add(podsPath)

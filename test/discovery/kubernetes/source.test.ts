@@ -127,6 +127,13 @@ describe("a cluster that", () => {
     }
   })
 
+  test("has no end of pages fails the start", async () => {
+    const endless = JSON.stringify({ metadata: { resourceVersion: "1", continue: "again" }, items: [] })
+    for (let i = 0; i < 13; i++) cluster.server.failNext(/inferencepools/, { status: 200, body: endless })
+    const { nextSet } = cluster.start({ objectsMax: 2, pageSize: 1 })
+    expect(await nextSet()).toEndWith("can't list InferencePool vllm in default: it has more than 12 pages")
+  })
+
   test("answers more than the limit fails the start", async () => {
     cluster.server.put(poolsPath, inferencePool())
     cluster.server.put(podsPath, vllmPod("a", "10.0.0.1"))
