@@ -267,8 +267,8 @@ const observe = (pod: Pod, state: PodState, fresh = false): PodState => {
   const accepting = mayAccept(state)
   const turned = accepting !== state.accepting
   if (!fresh && !turned) return state
-  const { kvUsage, running, waiting } = state.metrics ?? { kvUsage: 0, running: 0, waiting: 0 }
-  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage }
+  const { kvUsage, lora, running, waiting } = state.metrics ?? { kvUsage: 0, running: 0, waiting: 0, lora: undefined }
+  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage, lora }
   // Numbers may be lost, the next scrape brings newer ones; a turn must arrive.
   if (turned) tellSurely(pod, observed)
   else pod.scheduler.unsafeTell(observed)

@@ -202,7 +202,15 @@ const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): strin
       scheduler.describe(message.id, message.blockSizeTokens, message.kvCapacityTokens, message.models)
       return undefined
     case "PodObserved":
-      scheduler.observe(message.id, message.accepting, message.running, message.waiting, message.kvUsage, nowS)
+      scheduler.observe(
+        message.id,
+        message.accepting,
+        message.running,
+        message.waiting,
+        message.kvUsage,
+        nowS,
+        message.lora
+      )
       return undefined
     case "PodRestarted":
       scheduler.restarted(message.id)

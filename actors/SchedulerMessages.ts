@@ -1,5 +1,6 @@
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PickExplanation } from "../src/core/Explanation.ts"
+import type { LoraActivity } from "../src/core/LoraActivity.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { Policy } from "../src/core/Policy.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
@@ -84,6 +85,7 @@ export interface PodObserved {
   readonly running: number
   readonly waiting: number
   readonly kvUsage: number
+  readonly lora?: LoraActivity | undefined
 }
 /** Its process started anew: cache and everything in flight there are gone. */
 export interface PodRestarted {

@@ -1,4 +1,5 @@
 import type { EngineConstants } from "./EngineConstants.ts"
+import type { LoraActivity } from "./LoraActivity.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 
 /**
@@ -58,6 +59,8 @@ export class PodTable {
   readonly observedWaiting: Float64Array
   /** In [0, 1]. */
   readonly observedKvUsage: Float64Array
+  /** Its adapters; undefined while none was asked for. */
+  readonly lora: Array<LoraActivity | undefined> = []
   /** When it said so, on the scheduler's clock; -1: never. */
   readonly observedAtS: Float64Array
 
@@ -159,6 +162,7 @@ export class PodTable {
     this.observedWaiting[row] = 0
     this.observedKvUsage[row] = 0
     this.observedAtS[row] = -1
+    this.lora[row] = undefined
     this.clearReservations(row)
   }
 }

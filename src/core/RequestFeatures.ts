@@ -32,6 +32,8 @@ export interface RequestFeatures {
   readonly sessionHash: number
   /** How it may wait at the gateway while every pod would queue it. Undefined: as any other. */
   readonly wish?: WaitingWish | undefined
+  /** The client's headers, by names in lower case, for policies that want one. Undefined: there are none to ask. */
+  readonly headers?: { readonly get: (name: string) => string | null } | undefined
   /** Pods that may take it, as `host:port`, or a host for all its ports. Undefined: any. */
   readonly only?: ReadonlyArray<string> | undefined
   /** Further pods to name beside the picked one, for a proxy that tries again by itself. Undefined: none. */

@@ -4,6 +4,7 @@ import { ownPrefillS, predictTtftS } from "./cost.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
 import { explainPick } from "./explainPick.ts"
 import type { Exclusion, PickExplanation } from "./Explanation.ts"
+import type { LoraActivity } from "./LoraActivity.ts"
 import { ModelRows } from "./ModelRows.ts"
 import { OutputLengths } from "./OutputLengths.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
@@ -162,7 +163,15 @@ export class Scheduler {
     this.described[row] = 1
   }
 
-  observe(id: PodId, accepting: boolean, running: number, waiting: number, kvUsage: number, nowS: number): void {
+  observe(
+    id: PodId,
+    accepting: boolean,
+    running: number,
+    waiting: number,
+    kvUsage: number,
+    nowS: number,
+    lora?: LoraActivity
+  ): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
     const { table, foreignSeen } = this
@@ -172,6 +181,7 @@ export class Scheduler {
     table.observedWaiting[row] = waiting
     table.observedKvUsage[row] = kvUsage
     table.observedAtS[row] = nowS
+    table.lora[row] = lora
     // A scrape races with requests that come and go; only what two in a row saw is somebody else's.
     const ownOpen = (table.decoding[row] ?? 0) + (table.prefilling[row] ?? 0)
     const foreign = Math.max(0, running + waiting - ownOpen)

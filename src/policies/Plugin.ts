@@ -1,7 +1,11 @@
 import type { PickContext } from "../core/Policy.ts"
 
 /** Compacts `context.candidates` in place to those it keeps. */
-export type Filter = (context: PickContext) => void
+export interface Filter {
+  (context: PickContext): void
+  /** For filters that remember: the row that the profile took, told after the same pick. */
+  readonly placed?: (context: PickContext, row: number) => void
+}
 
 /** Fills `scores[i]` for candidate i, in [0, 1] (the profile clamps); higher is better. */
 export interface Scorer {

@@ -1,6 +1,16 @@
 import { Either, ParseResult, Schema } from "effect"
 import type { Policy } from "../core/Policy.ts"
+import * as byLabel from "./filter/by-label.ts"
+import * as concurrencyDetector from "./filter/concurrency-detector.ts"
+import * as contextLengthFilter from "./filter/context-length-aware.ts"
+import * as decodeFilter from "./filter/decode-filter.ts"
+import * as encodeFilter from "./filter/encode-filter.ts"
+import * as labelSelectorFilter from "./filter/label-selector-filter.ts"
+import * as prefillFilter from "./filter/prefill-filter.ts"
 import * as prefixCacheAffinityFilter from "./filter/prefix-cache-affinity-filter.ts"
+import * as probabilisticAdmitter from "./filter/probabilistic-admitter.ts"
+import * as sessionAffinityFilter from "./filter/session-affinity-filter.ts"
+import * as utilizationDetector from "./filter/utilization-detector.ts"
 import * as utilizationFilter from "./filter/utilization-filter.ts"
 import * as maxScorePicker from "./picker/max-score-picker.ts"
 import * as randomPicker from "./picker/random-picker.ts"
@@ -22,12 +32,16 @@ import * as smgLeastLoad from "./placement/smg-least-load.ts"
 import * as weighted from "./placement/weighted.ts"
 import type { Filter, Picker, Scorer } from "./Plugin.ts"
 import * as activeRequestScorer from "./scorer/active-request-scorer.ts"
+import * as contextLengthScorer from "./scorer/context-length-aware.ts"
+import * as headerLabelAffinityScorer from "./scorer/header-label-affinity-scorer.ts"
 import * as kvCacheUtilizationScorer from "./scorer/kv-cache-utilization-scorer.ts"
 import * as loadAwareScorer from "./scorer/load-aware-scorer.ts"
+import * as loraAffinityScorer from "./scorer/lora-affinity-scorer.ts"
 import * as noHitLruScorer from "./scorer/no-hit-lru-scorer.ts"
 import * as prefixCacheScorer from "./scorer/prefix-cache-scorer.ts"
 import * as queueScorer from "./scorer/queue-scorer.ts"
 import * as runningRequestsSizeScorer from "./scorer/running-requests-size-scorer.ts"
+import * as sessionAffinityScorer from "./scorer/session-affinity-scorer.ts"
 import * as tokenLoadScorer from "./scorer/token-load-scorer.ts"
 
 /** A plug-in as an operator names it. */
@@ -83,7 +97,20 @@ const placements = new Map<string, Make<Policy>>([
   plugin(preble)
 ])
 
-const filters = new Map<string, Make<Filter>>([plugin(prefixCacheAffinityFilter), plugin(utilizationFilter)])
+const filters = new Map<string, Make<Filter>>([
+  plugin(prefixCacheAffinityFilter),
+  plugin(utilizationFilter),
+  plugin(labelSelectorFilter),
+  plugin(byLabel),
+  plugin(decodeFilter),
+  plugin(prefillFilter),
+  plugin(encodeFilter),
+  plugin(sessionAffinityFilter),
+  plugin(contextLengthFilter),
+  plugin(utilizationDetector),
+  plugin(concurrencyDetector),
+  plugin(probabilisticAdmitter)
+])
 
 const scorers = new Map<string, Make<Scorer>>([
   plugin(queueScorer),
@@ -93,7 +120,11 @@ const scorers = new Map<string, Make<Scorer>>([
   plugin(activeRequestScorer),
   plugin(loadAwareScorer),
   plugin(noHitLruScorer),
-  plugin(tokenLoadScorer)
+  plugin(tokenLoadScorer),
+  plugin(loraAffinityScorer),
+  plugin(sessionAffinityScorer),
+  plugin(headerLabelAffinityScorer),
+  plugin(contextLengthScorer)
 ])
 
 const pickers = new Map<string, Make<Picker>>([

@@ -1,3 +1,4 @@
+import type { LoraActivity } from "../core/LoraActivity.ts"
 import { type ExpositionLimits, forEachSample, type Sample } from "./expositionText.ts"
 
 /** What one scrape of a pod says, summed over its data-parallel ranks. */
@@ -22,13 +23,6 @@ export interface PodMetrics {
   readonly awake: boolean
   /** Absent when no LoRA adapter was ever asked for; wrong under data parallelism, where vLLM shows one rank's. */
   readonly lora?: LoraActivity | undefined
-}
-
-interface LoraActivity {
-  /** Adapters that a batch may mix. */
-  readonly adaptersMax: number
-  readonly running: ReadonlyArray<string>
-  readonly waiting: ReadonlyArray<string>
 }
 
 /** The page is not vLLM's. */

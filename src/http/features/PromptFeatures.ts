@@ -32,6 +32,7 @@ export interface RequestFacts {
   readonly generates: boolean
   readonly streams: boolean
   readonly sessionHash: number
+  readonly headers?: RequestFeatures["headers"]
 }
 
 /** Bytes of one block for each token of the block size; for text this assumes 4 bytes a token, for ids it is exact. */
@@ -45,6 +46,7 @@ export class PromptFeatures implements RequestFeatures {
   /** A front end that will not see the stream takes it back before the pick. */
   streams: boolean
   readonly sessionHash: number
+  headers: RequestFeatures["headers"]
   /** Set before the pick by a front end whose proxy narrows the choice or tries again by itself. */
   only: ReadonlyArray<string> | undefined
   fallbacksMax: number | undefined
@@ -64,6 +66,7 @@ export class PromptFeatures implements RequestFeatures {
     this.generates = facts.generates
     this.streams = facts.streams
     this.sessionHash = facts.sessionHash
+    this.headers = facts.headers
     this.cacheSalt = facts.cacheSalt
     this.workshop = workshop
     this.prompt = facts.followsPrefix ? facts.prompt : nothing
@@ -94,6 +97,7 @@ export class PromptFeatures implements RequestFeatures {
   /** After the last pick: keeps the chains, lets go of the prompt. */
   release(): void {
     this.prompt = nothing
+    this.headers = undefined
     this.workshop.promptBytes.release(this)
   }
 

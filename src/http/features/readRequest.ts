@@ -78,7 +78,8 @@ const readJson = (
       outputTokensMax: route.generates ? outputTokensMax(body) : undefined,
       generates: route.generates,
       streams: body["stream"] === true,
-      sessionHash: sessionHash(headers, body)
+      sessionHash: sessionHash(headers, body),
+      headers
     },
     workshop
   )
@@ -109,7 +110,8 @@ const readForm = (
       outputTokensMax: undefined,
       generates: route.generates,
       streams: fields.get("stream")?.value.toLowerCase() === "true",
-      sessionHash: sessionHash(headers, {})
+      sessionHash: sessionHash(headers, {}),
+      headers
     },
     workshop
   )

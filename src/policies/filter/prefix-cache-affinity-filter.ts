@@ -6,6 +6,8 @@ export const type = "prefix-cache-affinity-filter"
 export const Config = Schema.Struct({
   /** Share of the prompt that must be cached on a pod for it to be kept. */
   affinityThreshold: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0.8 }),
+  /** Share of the requests that see every pod all the same. */
+  explorationProbability: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0 }),
   /** Stickiness ends when the warm pod would make the request wait this much longer; 0: it never ends. */
   maxTTFTPenaltyMs: Schema.optionalWith(Schema.NonNegative, { default: () => 18_000 }),
   /** Prefill speed that turns tokens in flight into time. */
@@ -18,6 +20,7 @@ export type Config = typeof Config.Type
  * None is warm: keeps them all. Source: llm-d prefix-cache-affinity-filter, ttftSource prefillThroughput.
  */
 export const make = (config: Config): Filter => (context) => {
+  if (config.explorationProbability > 0 && context.random() < config.explorationProbability) return
   const { table, candidates, hitTokens, request } = context
   const threshold = config.affinityThreshold * request.promptTokens
   const penaltyTokens = (config.maxTTFTPenaltyMs / 1000) * config.peakPrefillThroughput

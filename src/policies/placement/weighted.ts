@@ -38,6 +38,7 @@ export const make = (profile: {
     pick: (context) => {
       const row = choose(context)
       if (row < 0) return row
+      for (const filter of profile.filters) filter.placed?.(context, row)
       for (const { scorer } of profile.scorers) scorer.placed?.(context, row)
       return row
     },

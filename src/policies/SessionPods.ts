@@ -1,0 +1,122 @@
+import { Schema } from "effect"
+import type { PickContext } from "../core/Policy.ts"
+import type { RequestFeatures } from "../core/RequestFeatures.ts"
+import { endpointName, endpointOfToken } from "../core/sessionToken.ts"
+
+const Source = Schema.Struct({
+  /** Header with the session's name. One of this and cookie. */
+  header: Schema.optional(Schema.NonEmptyString),
+  /** Cookie with the session's name. */
+  cookie: Schema.optional(Schema.NonEmptyString)
+}).pipe(
+  Schema.filter(({ cookie, header }) =>
+    (cookie === undefined) !== (header === undefined) || "must have one of header and cookie"
+  )
+)
+type Source = typeof Source.Type
+
+/** How requests of a session are known again, by the filter and the scorer alike. */
+export const SessionConfig = Schema.Struct({
+  /** encoded_endpoint_header: the client brings back the pod's token. session_id: the gateway remembers the pod. */
+  strategy: Schema.optionalWith(Schema.Literal("encoded_endpoint_header", "session_id"), {
+    default: () => "encoded_endpoint_header"
+  }),
+  /** Header of the token. */
+  header: Schema.optionalWith(Schema.NonEmptyString, { default: () => "x-session-token" }),
+  /** Where a session's name is looked for, the first that is there. */
+  sources: Schema.optionalWith(Schema.Array(Source).pipe(Schema.minItems(1)), {
+    default: () => [{ header: "x-session-id" }]
+  }),
+  /** A session without a request for so long is forgotten. */
+  evictionTtlSeconds: Schema.optionalWith(Schema.Positive, { default: () => 300 }),
+  /** Sessions remembered; beyond, the one without a request for longest is forgotten. */
+  sessionsMax: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { default: () => 65_536 })
+})
+export type SessionConfig = typeof SessionConfig.Type
+
+interface Binding {
+  readonly pod: string
+  readonly seenS: number
+}
+
+/** Names come from clients. */
+const NAME_CHARS_MAX = 256
+
+/** The pod that each session belongs to. Source: llm-d's session-affinity-filter and -scorer. */
+export class SessionPods {
+  private readonly config: SessionConfig
+  /** Least recently seen first. */
+  private readonly bindings = new Map<string, Binding>()
+
+  constructor(config: SessionConfig) {
+    this.config = {
+      ...config,
+      header: config.header.trim().toLowerCase(),
+      sources: config.sources.map(({ cookie, header }) => ({ cookie, header: header?.trim().toLowerCase() }))
+    }
+  }
+
+  /** The candidate's row that the request's session belongs to; -1: none, or it is no candidate now. */
+  rowOf(context: PickContext): number {
+    const pod = this.podOf(context)
+    return pod === "" ? -1 : rowNamed(context, pod)
+  }
+
+  /** Binds a session to the pod of its first request, and anew only when its pod was no candidate. */
+  placed(context: PickContext, row: number): void {
+    if (this.config.strategy !== "session_id") return
+    const session = sessionOf(context.request, this.config.sources)
+    const address = context.table.addresses[row]
+    if (session === "" || address === undefined) return
+    const bound = this.boundPod(session, context.nowS)
+    const pod = endpointName(address)
+    if (bound !== "" && bound !== pod && rowNamed(context, bound) >= 0) return
+    this.bindings.delete(session)
+    this.bindings.set(session, { pod, seenS: context.nowS })
+    const oldest = this.bindings.keys().next().value
+    if (this.bindings.size > this.config.sessionsMax && oldest !== undefined) this.bindings.delete(oldest)
+  }
+
+  private podOf({ nowS, request }: PickContext): string {
+    const { header, sources, strategy } = this.config
+    if (strategy === "session_id") return this.boundPod(sessionOf(request, sources), nowS)
+    const token = request.headers?.get(header) ?? ""
+    return token === "" || token.length > TOKEN_CHARS_MAX ? "" : endpointOfToken(token)
+  }
+
+  private boundPod(session: string, nowS: number): string {
+    const binding = session === "" ? undefined : this.bindings.get(session)
+    if (binding === undefined) return ""
+    return nowS - binding.seenS > this.config.evictionTtlSeconds ? "" : binding.pod
+  }
+}
+
+/** A Kubernetes name has at most 253 characters, and so has a namespace. */
+const TOKEN_CHARS_MAX = 1024
+
+const rowNamed = ({ candidateCount, candidates, table }: PickContext, pod: string): number => {
+  for (let i = 0; i < candidateCount; i++) {
+    const row = candidates[i] ?? 0
+    const address = table.addresses[row]
+    if (address !== undefined && endpointName(address) === pod) return row
+  }
+  return -1
+}
+
+const sessionOf = ({ headers }: RequestFeatures, sources: ReadonlyArray<Source>): string => {
+  if (headers === undefined) return ""
+  for (const { cookie, header } of sources) {
+    const found = header === undefined ? cookieOf(headers.get("cookie") ?? "", cookie ?? "") : headers.get(header) ?? ""
+    const session = found.trim()
+    if (session !== "") return session.slice(0, NAME_CHARS_MAX)
+  }
+  return ""
+}
+
+const cookieOf = (cookies: string, name: string): string => {
+  for (const pair of cookies.split(";")) {
+    const at = pair.indexOf("=")
+    if (at >= 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1)
+  }
+  return ""
+}
