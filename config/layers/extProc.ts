@@ -1,5 +1,6 @@
 import { Duration, Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
+import { isIP } from "node:net"
 import type { ExtProcDeps, PickerTls } from "../../src/extproc/ExtProcOptions.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
@@ -8,12 +9,14 @@ import { GatewayStartError } from "../GatewayStartError.ts"
 
 /** Answers Envoy for as long as the scope is open; undefined when no picker is wanted. */
 export const listenForEnvoy = (
-  { extproc }: GatewayConfig,
+  { extproc, pods }: GatewayConfig,
   deps: Omit<ExtProcDeps, "options">
 ): Effect.Effect<ExtProcServer | undefined, GatewayStartError, Scope.Scope> =>
   Effect.gen(function*() {
     const { listen } = extproc
     if (listen === undefined) return undefined
+    const named = pods.filter(({ hostname }) => isIP(hostname) === 0).map(({ id }) => id)
+    if (named.length > 0) yield* Effect.logWarning(`Envoy reaches pods by IP address only, so not ${named.join(", ")}`)
     const tls = yield* Effect.try({ try: () => tlsOf(extproc), catch: (cause) => badTls(cause) })
     return yield* Effect.acquireRelease(
       Effect.tryPromise({

@@ -1,3 +1,4 @@
+import { isIP } from "node:net"
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import { AnswerRenamer } from "../http/AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "../http/AnswerTail.ts"
@@ -165,7 +166,8 @@ export class PickedAnswer {
   private follow(served: string): void {
     const { deps, picked: { features } } = this
     const { decision } = this
-    if (decision === undefined) return
+    // Envoy tells an address, which can't be compared with the name of a host.
+    if (decision === undefined || isIP(decision.address.hostname) === 0) return
     this.reportFailure(`Envoy went on to ${served}`)
     deps.scheduler.end(decision.reservation, { outcome: "failed" })
     this.logDecision(decision, "failed", undefined)

@@ -5,7 +5,7 @@ import http2 from "node:http2"
 import tls from "node:tls"
 import { MessageSplitter } from "../../src/extproc/grpc/MessageSplitter.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
-import { GrpcClientCall, grpcFrame, headerMap, processingRequestBytes } from "./EnvoyStream.ts"
+import { base64, GrpcClientCall, grpcFrame, headerMap, processingRequestBytes } from "./EnvoyStream.ts"
 import { chatBody, chatHeaders, closed, fullDuplex, heardBody, pods, tellChat, TestPicker } from "./TestPicker.ts"
 
 const processPath = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
@@ -129,6 +129,23 @@ test("thousands of reset streams on one connection are no attack", async () => {
   }
   await picker.quiet()
   expect(picker.scheduler.outcomes().length).toBe(3000)
+})
+
+test("forty bodies of 2 MB at once on one connection come back whole", async () => {
+  await using picker = await TestPicker.start()
+  const piece = "x".repeat(60_000)
+  await Promise.all(Array.from({ length: 40 }, async (_, i) => {
+    const stream = picker.open()
+    stream.tell({ requestHeaders: { headers: headerMap(chatHeaders) }, protocolConfig: fullDuplex })
+    stream.tell({ requestBody: { body: base64(`{"model":"m${i}","padding":"`) } })
+    for (let sent = 0; sent < 33; sent++) stream.tell({ requestBody: { body: base64(piece) } })
+    stream.tell({ requestBody: { body: base64("\"}"), endOfStream: true } })
+    await stream.hear()
+    const body = await heardBody(stream)
+    expect(body.length).toBeGreaterThan(33 * 60_000)
+    expect(body.subarray(0, 20).toString()).toContain(`"m${i}"`)
+  }))
+  expect(picker.heldBytes()).toBe(0)
 })
 
 test("messages are cut out of a stream wherever it is cut", () => {

@@ -226,6 +226,19 @@ describe("Envoy as shipped", () => {
     expect(picker.scheduler.picks.length).toBe(1)
   }, 30_000)
 
+  test("gives the reservation back when Envoy's time for an answer is over", async () => {
+    await using stage = new Stage()
+    const pod = stage.keep(startRawPod(() => undefined))
+    const hasty = [
+      "timeout: 0s\n                            retry",
+      "timeout: 0.2s\n                            retry"
+    ] as const
+    const { envoy, picker } = await stage.picked([pod], { replaced: [hasty] })
+    expect((await post(envoy, chat({}))).status).toBe(504)
+    await picker.quiet()
+    expect(picker.scheduler.outcomes()).toEqual(["failed"])
+  }, 30_000)
+
   test("does not let a client choose its pod", async () => {
     await using stage = new Stage()
     const pod = stage.keep(startRawPod(answerWith("{}")))
