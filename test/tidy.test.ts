@@ -49,7 +49,11 @@ const arrows: ReadonlyArray<
     ours: ["src/http", "src/core", "src/policies", "src/errors.ts", "src/vllm", "src/telemetry", "actors"],
     packages: undefined
   },
-  { from: "src/extproc", ours: ["src/extproc", "src/http", "src/core", "src/errors.ts", "actors"], packages: undefined },
+  {
+    from: "src/extproc",
+    ours: ["src/extproc", "src/http", "src/core", "src/errors.ts", "actors"],
+    packages: undefined
+  },
   { from: "config", ours: ["config", "actors", "src", "package.json"], packages: undefined },
   { from: "src/cli", ours: ["config", "actors", "src", "package.json"], packages: undefined }
 ]

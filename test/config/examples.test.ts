@@ -49,6 +49,7 @@ describe("gateway.yaml", () => {
       auth: _auth,
       decisionLog,
       discovery: _,
+      extproc,
       listen,
       models,
       podAccess: _access,
@@ -61,6 +62,7 @@ describe("gateway.yaml", () => {
       auth: _noKeys,
       decisionLog: noLog,
       discovery: _none,
+      extproc: noPicker,
       listen: plainListen,
       models: noModels,
       podAccess: _noAccess,
@@ -70,6 +72,9 @@ describe("gateway.yaml", () => {
       ...defaults
     } = plain.config
     expect(same).toEqual(defaults)
+    const { certPath: _cert, healthPort: _port, healthService: _name, keyPath: _key, listen: _picker, ...picker } =
+      extproc
+    expect({ ...picker, tls: "off" }).toEqual(noPicker)
     expect({ ...listen, tls: undefined }).toEqual({ ...plainListen, tls: undefined })
     expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
     expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
