@@ -18,6 +18,7 @@ import type { TlsPair } from "../src/http/doors/TlsPair.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
+import { watchLlmdPool } from "../src/telemetry/llmdPoolAliases.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
 import { ConfigReader } from "./ConfigReader.ts"
@@ -93,6 +94,14 @@ const start = Effect.gen(function*() {
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
   watchWaiting(telemetry.registry, room)
+  if (config.metrics.llmdAliases) {
+    watchLlmdPool(telemetry.registry, {
+      table: view.table,
+      name: config.discovery.kubernetes?.pool ?? "warmroute",
+      sketchBlocks: () => view.sketchBlocks,
+      waitingRequests: () => room?.count ?? 0
+    })
+  }
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
@@ -276,6 +285,7 @@ const frontOptions = ({ answers, breaker, limits, models }: GatewayConfig): Fron
   ...frontDefaults,
   aliases: new Map(Object.entries(models.aliases)),
   exposePodHeader: answers.podHeader,
+  sessionHeader: answers.sessionHeader,
   retriesMax: limits.retriesMax,
   retryShare: limits.retryShare,
   retriesPerSecondMin: limits.retriesPerSecondMin,

@@ -243,7 +243,14 @@ const DecisionLog = Schema.Struct({
 
 const Answers = Schema.Struct({
   /** Name the pod in `x-warmroute-pod` on every answer. Default true. */
-  podHeader: setting(Schema.Boolean, true)
+  podHeader: setting(Schema.Boolean, true),
+  /** Header that brings the client a token of its pod, for the policy's session-affinity plug-ins. Default: none. */
+  sessionHeader: perhaps(Name)
+})
+
+const Metrics = Schema.Struct({
+  /** Show what llm-d's picker shows under its names too, `llm_d_epp_…`, for dashboards that have them. Default false. */
+  llmdAliases: setting(Schema.Boolean, false)
 })
 
 const Log = Schema.Struct({
@@ -304,6 +311,8 @@ export const GatewayConfigSchema = Schema.Struct({
   decisionLog: section(DecisionLog),
   /** What is added to answers. */
   answers: section(Answers),
+  /** What else /metrics shows. */
+  metrics: section(Metrics),
   /** The gateway's own log. */
   log: section(Log),
   /** The pods of a gateway that has none. */

@@ -3,6 +3,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import { proxyRoutes } from "../../src/http/routes.ts"
 import { makeBreakerMetrics } from "../../src/telemetry/breakerMetrics.ts"
 import { makeFrontMetrics } from "../../src/telemetry/frontMetrics.ts"
+import { frontWithLlmdNames, picksWithLlmdNames, waitsWithLlmdNames } from "../../src/telemetry/llmdRequestAliases.ts"
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
 import { makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
@@ -23,19 +24,26 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
 export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
   Telemetry,
   Effect.gen(function*() {
-    const { limits } = yield* GatewayConfig
+    const { limits, metrics } = yield* GatewayConfig
     const registry = new MetricRegistry(limits.podsMax + limits.modelsMax)
     watchProcess(registry, packageJson.version)
     yield* watchEventLoop(registry, LAG_PROBE_MS)
+    const front = makeFrontMetrics(registry, {
+      routesMax: proxyRoutes.length,
+      modelsMax: limits.modelsMax,
+      podsMax: limits.podsMax
+    })
+    const picks = makePickMetrics(registry)
+    const waits = makeWaitMetrics(registry)
     return {
       registry,
-      front: makeFrontMetrics(registry, {
-        routesMax: proxyRoutes.length,
-        modelsMax: limits.modelsMax,
-        podsMax: limits.podsMax
-      }),
-      picks: makePickMetrics(registry),
-      waits: makeWaitMetrics(registry),
+      ...(metrics.llmdAliases
+        ? {
+          front: frontWithLlmdNames(registry, front, limits.modelsMax),
+          picks: picksWithLlmdNames(registry, picks),
+          waits: waitsWithLlmdNames(registry, waits)
+        }
+        : { front, picks, waits }),
       breakers: makeBreakerMetrics(registry),
       snapshots: makeSnapshotMetrics(registry, Date.now)
     }

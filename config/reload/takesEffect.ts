@@ -106,6 +106,8 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "decisionLog.bytesMax": "restart",
   "decisionLog.blockHashes": "restart",
   "answers.podHeader": "live",
+  "answers.sessionHeader": "live",
+  "metrics.llmdAliases": "restart",
   "log.level": "restart",
   "log.format": "restart",
   "emulator.pods": "restart",

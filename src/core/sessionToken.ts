@@ -1,8 +1,13 @@
 import type { PodAddress } from "./Pod.ts"
 
-/** A pod as llm-d calls it in session tokens: `namespace/name-rank-0`; `host:port` where discovery knows no name. */
+/** A pod in a session token, as in llm-d: `namespace/name`, `namespace/name-rank-1`; `host:port` where it has no name. */
 export const endpointName = ({ id, name, rank }: PodAddress): string =>
-  name === undefined ? id : `${name}-rank-${rank ?? 0}`
+  name === undefined ? id : rank === undefined ? name : `${name}-rank-${rank}`
+
+/** Whether the name is the pod's. llm-d gives a rank to the only port of a Kubernetes pod too. */
+export const isEndpoint = (address: PodAddress, name: string): boolean =>
+  endpointName(address) === name ||
+  (address.rank === undefined && address.name !== undefined && name === `${address.name}-rank-0`)
 
 /** What an answer carries so that the next request of the session can come back: the pod's name in base64. */
 export const sessionToken = (address: PodAddress): string => btoa(endpointName(address))

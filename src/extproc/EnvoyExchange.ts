@@ -168,7 +168,7 @@ export class EnvoyExchange implements CallHandler {
 
   /** Of this request nothing is read; any pod will do. */
   private unread(): PromptFeatures {
-    return new PromptFeatures(nothingKnown, this.picker.deps.front.workshop)
+    return new PromptFeatures({ ...nothingKnown, headers: this.headers }, this.picker.deps.front.workshop)
   }
 
   private pick(features: PromptFeatures, body: Uint8Array | undefined, rewritten = false): void {

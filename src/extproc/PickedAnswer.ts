@@ -1,5 +1,6 @@
 import { isIP } from "node:net"
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
+import { sessionToken } from "../core/sessionToken.ts"
 import { AnswerRenamer } from "../http/AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "../http/AnswerTail.ts"
 import { decisionEntry, type DecisionSample } from "../http/decisionSample.ts"
@@ -102,7 +103,7 @@ export class PickedAnswer {
   }
 
   private onHeaders(headers: HeaderList, ends: boolean, request: ProcessingRequest): Buffer {
-    const { deps, picked: { modes } } = this
+    const { modes } = this.picked
     this.status = Number(headers.get(":status") ?? 0)
     this.isEventStream = headers.get("content-type")?.startsWith("text/event-stream") === true
     this.isEnvoysOwn = isEnvoysOwnAnswer(request)
@@ -110,16 +111,26 @@ export class PickedAnswer {
     const served = servedPodOf(request)
     if (served !== undefined && served !== this.decision?.address.id) this.follow(served)
     const pod = served ?? this.decision?.address.id
-    const named = deps.front.deps.options.exposePodHeader && pod !== undefined
     if (ends) this.settle(this.endOutcome, undefined)
     // An answer in one piece is worth a callback for its usage; a stream would be one for each token, which only a name
     // in it that must be changed is worth.
     const wanted = !ends && modes.response === BodySendMode.NONE &&
       (!this.isEventStream || this.renamer !== undefined) && modes.request !== BodySendMode.FULL_DUPLEX_STREAMED
-    const header: HeaderPair | undefined = named ? ["x-warmroute-pod", pod] : undefined
     // Where the body stays with Envoy the answer keeps the pod's own name of the model.
     const dropLength = this.renamer !== undefined && (wanted || modes.response !== BodySendMode.NONE)
-    return answerHeadersResponse(this.writer, { header, dropLength, watchBody: wanted })
+    return answerHeadersResponse(this.writer, { headers: this.headersNaming(pod), dropLength, watchBody: wanted })
+  }
+
+  /** What the client is told of the pod that served. */
+  private headersNaming(pod: string | undefined): ReadonlyArray<HeaderPair> {
+    const { deps: { front: { deps: { options } } }, picked: { decision } } = this
+    const headers: Array<HeaderPair> = []
+    if (pod === undefined) return headers
+    if (options.exposePodHeader) headers.push(["x-warmroute-pod", pod])
+    if (options.sessionHeader === undefined) return headers
+    const address = [decision.address, ...decision.fallbacks ?? []].find(({ id }) => id === pod)
+    if (address !== undefined) headers.push([options.sessionHeader, sessionToken(address)])
+    return headers
   }
 
   private onBody(body: Buffer, ends: boolean): Buffer {

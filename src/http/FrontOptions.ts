@@ -15,6 +15,8 @@ export interface FrontOptions {
   readonly rewrites: ModelRewrites
   /** Add `x-warmroute-pod` to answers. */
   readonly exposePodHeader: boolean
+  /** Answers carry the pod's session token under this name; undefined: they carry none. */
+  readonly sessionHeader?: string | undefined
   /** Further pods to try when one fails before its answer began. */
   readonly retriesMax: number
   /** Retries of all requests together: this share of the requests of the last seconds, and a floor. */

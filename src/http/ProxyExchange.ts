@@ -1,4 +1,5 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
+import { sessionToken } from "../core/sessionToken.ts"
 import { BodyTimedOut, type GatewayError, PodUnreachable, TimedOut, UrlTooLong } from "../errors.ts"
 import { AnswerRenamer } from "./AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
@@ -329,8 +330,15 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     const pod = this.deps.options.exposePodHeader ? answeredBy : undefined
     // Another name makes for another length, which Bun then finds out by itself.
     const sent = this.renamed === undefined ? head : { ...head, bodyBytes: -1 }
-    const headers = clientHeaders(sent, this.requestId ?? "", pod)
+    const headers = clientHeaders(sent, this.requestId ?? "", pod, this.sessionOf(answeredBy))
     this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
+  }
+
+  /** What tells the client the pod to come back to. */
+  private sessionOf(pod: string | undefined): readonly [string, string] | undefined {
+    const { decision, deps: { options: { sessionHeader } } } = this
+    if (sessionHeader === undefined || decision === undefined || decision.address.id !== pod) return undefined
+    return [sessionHeader, sessionToken(decision.address)]
   }
 
   private lookForFirstToken(bytes: Uint8Array): void {

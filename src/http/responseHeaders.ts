@@ -8,7 +8,8 @@ import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
 export const clientHeaders = (
   head: ResponseHead,
   requestId: string,
-  podId: string | undefined
+  podId: string | undefined,
+  session?: readonly [name: string, token: string]
 ): Headers | Record<string, string> => {
   const { headers } = head
   const plain: Record<string, string> = {}
@@ -31,6 +32,7 @@ export const clientHeaders = (
   const result = repeated ? repeatedHeaders(head) : plain
   if (!seen.has("x-request-id")) set(result, "x-request-id", requestId)
   if (podId !== undefined) set(result, "x-warmroute-pod", podId)
+  if (session !== undefined) set(result, ...session)
   if (named !== undefined && named.length > 0) return withoutNamed(result, named)
   return result
 }

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import type { PickContext } from "../core/Policy.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
-import { endpointName, endpointOfToken } from "../core/sessionToken.ts"
+import { endpointName, endpointOfToken, isEndpoint } from "../core/sessionToken.ts"
 
 const Source = Schema.Struct({
   /** Header with the session's name. One of this and cookie. */
@@ -98,7 +98,7 @@ const rowNamed = ({ candidateCount, candidates, table }: PickContext, pod: strin
   for (let i = 0; i < candidateCount; i++) {
     const row = candidates[i] ?? 0
     const address = table.addresses[row]
-    if (address !== undefined && endpointName(address) === pod) return row
+    if (address !== undefined && isEndpoint(address, pod)) return row
   }
   return -1
 }

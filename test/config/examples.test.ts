@@ -32,7 +32,9 @@ describe("gateway.yaml", () => {
       "policy.filters",
       "policy.scorers",
       "policy.picker.type",
-      "policy.picker.parameters"
+      "policy.picker.parameters",
+      // None by default.
+      "answers.sessionHeader"
     ]
     const missing = leavesOf(GatewayConfigSchema.ast).map((leaf) => leaf.path).filter((path) =>
       path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], written) === undefined

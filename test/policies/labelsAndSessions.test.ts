@@ -172,7 +172,7 @@ describe("probabilistic-admitter", () => {
 })
 
 describe("session affinity by token", () => {
-  const pods: ReadonlyArray<Said & PodFacts> = [{ name: "ns/a", rank: 0 }, { name: "ns/a", rank: 1 }, {}]
+  const pods: ReadonlyArray<Said & PodFacts> = [{ name: "ns/b" }, { name: "ns/a", rank: 1 }, {}]
 
   test("a token is llm-d's: the pod's namespace, name and rank in base64", () => {
     const address = pickOver(pods, 10).table.addresses
@@ -183,6 +183,8 @@ describe("session affinity by token", () => {
   test("the filter keeps the token's pod alone, and all when the token names none", () => {
     const token = (text: string) => pickOver(pods, 10, { "x-session-token": text })
     expect(kept("session-affinity-filter", {}, token(btoa("ns/a-rank-1")))).toEqual([1])
+    expect(kept("session-affinity-filter", {}, token(btoa("ns/b")))).toEqual([0])
+    expect(kept("session-affinity-filter", {}, token(btoa("ns/b-rank-0")))).toEqual([0])
     expect(kept("session-affinity-filter", {}, token(btoa("ns/gone-rank-0")))).toEqual([0, 1, 2])
     expect(kept("session-affinity-filter", {}, token("%%%"))).toEqual([0, 1, 2])
     expect(kept("session-affinity-filter", {}, pickOver(pods, 10))).toEqual([0, 1, 2])

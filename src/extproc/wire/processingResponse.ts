@@ -91,7 +91,7 @@ export const changedAnswer = (writer: FrameWriter, body: Uint8Array): Buffer => 
 }
 
 export interface AnswerWishes {
-  readonly header: HeaderPair | undefined
+  readonly headers: ReadonlyArray<HeaderPair>
   /** The body will have another length. */
   readonly dropLength: boolean
   /** To see the body too: Envoys heed it that `allow_mode_override` and stream nothing in full duplex. */
@@ -101,9 +101,9 @@ export interface AnswerWishes {
 /** Answers to the response's headers. */
 export const answerHeadersResponse = (
   writer: FrameWriter,
-  { dropLength, header, watchBody }: AnswerWishes
+  { dropLength, headers, watchBody }: AnswerWishes
 ): Buffer => {
-  if (header === undefined && !dropLength && !watchBody) return goOn.response_headers
+  if (headers.length === 0 && !dropLength && !watchBody) return goOn.response_headers
   if (watchBody) {
     writer.number(ProcessingMode.response_trailer_mode, headerSendModeSend)
     writer.number(ProcessingMode.response_body_mode, BodySendMode.STREAMED)
@@ -112,8 +112,8 @@ export const answerHeadersResponse = (
   }
   const before = writer.size
   if (dropLength) writer.text(HeaderMutation.remove_headers, "content-length")
-  if (header !== undefined) writeSetHeader(writer, header)
-  if (dropLength || header !== undefined) writer.message(CommonResponse.header_mutation, before)
+  for (const header of headers) writeSetHeader(writer, header)
+  if (dropLength || headers.length > 0) writer.message(CommonResponse.header_mutation, before)
   writer.message(HeadersResponse.response, before)
   writer.message(Fields.response_headers, before)
   writer.frame(0)
