@@ -14,6 +14,8 @@ export interface PickContext {
   /** Expected output tokens of this request (0 when it does not generate). */
   outputTokens: number
   nowS: number
+  /** Tokens of prefixes that others may come back for and that the request, if it is a giant, would push out there. */
+  readonly flushTokens: (row: number) => number
   /** Uniform in [0, 1). */
   readonly random: () => number
 }

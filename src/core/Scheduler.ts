@@ -103,6 +103,7 @@ export class Scheduler {
       hitTokens: new Float64Array(options.podsMax),
       outputTokens: 0,
       nowS: 0,
+      flushTokens: (row) => this.fleetRoom.flushTokens(this.context, row),
       random: options.random
     }
   }
@@ -216,24 +217,27 @@ export class Scheduler {
 
   /**
    * Picks a pod and reserves its load there in one go, so that the next pick already sees it. "busy": no pod has what
-   * the request waits for.
+   * the request waits for. `queueMaxS`: the most prefill ahead of it on its pod, where that is less than the fleet's.
    */
   pick(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Placement | Refusal
   pick(
     request: RequestFeatures,
     excluded: ReadonlyArray<string>,
     nowS: number,
-    waitFor: WaitFor | undefined
+    waitFor: WaitFor | undefined,
+    queueMaxS?: number
   ): Placement | Refusal | "busy"
   pick(
     request: RequestFeatures,
     excluded: ReadonlyArray<string>,
     nowS: number,
-    waitFor: WaitFor = "never"
+    waitFor: WaitFor = "never",
+    queueMaxS?: number
   ): Placement | Refusal | "busy" {
     const refusal = this.prepare(request, excluded, nowS, true)
     if (refusal !== undefined) return refusal
     const { context } = this
+    if (waitFor !== "never" && queueMaxS !== undefined) this.fleetRoom.keepShort(context, queueMaxS)
     if (!this.fleetRoom.has(context, waitFor)) return "busy"
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
@@ -253,6 +257,11 @@ export class Scheduler {
       predictedTtftS,
       fallbacks: request.fallbacksMax === undefined ? noPods : this.fallbacks(row, request.fallbacksMax)
     }
+  }
+
+  /** False: all pods that take requests have longer queues than anybody may wait behind, so no pick will find room. */
+  mayHaveRoom(nowS: number, queueMaxS: ReadonlyMap<number, number> | undefined): boolean {
+    return this.fleetRoom.mayHaveTurn(this.table, nowS, queueMaxS)
   }
 
   /** Prefill seconds of the request on the pod where it would need least. Reserves nothing. */

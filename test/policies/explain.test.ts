@@ -122,13 +122,13 @@ describe("marginal-cost says", () => {
   test("that it stays for the hysteresis, and how little another pod would save", () => {
     expect(whyOf({}, { hitTokens: 500, decoding: 3 })).toBe(
       "stays on the pod with most hits: the cheapest, 10.0.0.1:8000, saves only 4.8 %, " +
-        "less than the hysteresis of 10 % asks"
+        "less than the hysteresis of 20 % asks"
     )
   })
 
   test("that it leaves the pod with most hits, and what that saves", () => {
     expect(whyOf({}, { hitTokens: 500, decoding: 13 })).toMatch(
-      /^leaves 10\.0\.0\.1:8001, the pod with most hits: 10\.0\.0\.1:8000 saves \d+ %, more than the hysteresis of 10 %/
+      /^leaves 10\.0\.0\.1:8001, the pod with most hits: 10\.0\.0\.1:8000 saves \d+ %, more than the hysteresis of 20 %/
     )
   })
 

@@ -99,6 +99,7 @@ export const contextOf = (
     hitTokens,
     outputTokens: options.outputTokens ?? 100,
     nowS: 0,
+    flushTokens: () => 0,
     random: seededRandom(options.seed ?? 1)
   }
 }

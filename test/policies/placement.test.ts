@@ -45,21 +45,21 @@ describe("marginal-cost", () => {
 
   test("stays on the warm pod unless another is cheaper by more than the hysteresis", () => {
     // Worked by hand with the round constants, L = 1000, O = 100 and no attention term:
-    // cold idle: own 0.1, T 0.105, Q 0.01, D 100 * s(1) = 1.1, J = 8 * 0.115 + 1.1 = 2.02
-    // warm with 13 decoding: own 0.05, s(13) = 0.0231, T 0.05 * 1.13 + 0.0115 = 0.068, Q 0.0025,
-    // D 100 * s(14) = 2.41, X 13 * (0.05 + 100 * 0.001 / 2) = 1.3: J = 4.27, far above; with one J = 1.77 < 2.02.
+    // cold idle: own 0.1, T 0.105, Q 0.1^2 / 0.5 = 0.02, D 100 * s(1) = 1.1, J = 8 * 0.125 + 1.1 = 2.1
+    // warm with 13 decoding: own 0.05, s(13) = 0.0231, T 0.05 * 1.13 + 0.0115 = 0.068, Q 0.005,
+    // D 100 * s(14) = 2.41, X 13 * (0.05 + 100 * 0.001 / 2) = 1.3: J = 4.29, far above; with one J = 1.79 < 2.1.
     expect(pick([{}, { hitTokens: 500, decoding: 13 }])).toBe(0)
     expect(pick([{}, { hitTokens: 500, decoding: 1 }])).toBe(1)
-    // With 3 decoding J is 2.185: above the cold pod, but inside the hysteresis.
+    // With 3 decoding J is 2.205: above the cold pod, but inside the hysteresis.
     expect(pick([{}, { hitTokens: 500, decoding: 3 }])).toBe(1)
     const eager = policyOf({ type: "marginal-cost", parameters: { hysteresis: 0 } })
     expect(eager.pick(contextOf([{}, { hitTokens: 500, decoding: 3 }], 1000))).toBe(0)
   })
 
   test("counts what its decode costs the others there", () => {
-    // As above with 4 decoding: 8 * 0.0615 + D 1.50 + 4 * own 0.05 = 2.19, inside the hysteresis of 2.02 / 0.9 = 2.24;
-    // my part of half their steps, 4 * 100 * 0.001 / 2 = 0.2, takes it out.
-    expect(pick([{}, { hitTokens: 500, decoding: 4 }])).toBe(0)
+    // As above with 6 decoding: 8 * 0.066 + D 1.70 + 6 * own 0.05 = 2.53, inside the hysteresis of 2.1 / 0.8 = 2.625;
+    // my part of half their steps, 6 * 100 * 0.001 / 2 = 0.3, takes it out.
+    expect(pick([{}, { hitTokens: 500, decoding: 6 }])).toBe(0)
   })
 
   test("counts what others put on a pod", () => {

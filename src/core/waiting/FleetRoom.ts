@@ -1,4 +1,5 @@
 import { generatedTokens, openRequests, prefillAheadS, prefillSlowdown } from "../cost.ts"
+import type { PodTable } from "../PodTable.ts"
 import type { PickContext } from "../Policy.ts"
 import type { ReuseAges } from "../ReuseAges.ts"
 import type { ShadowKv } from "../ShadowKv.ts"
@@ -26,7 +27,7 @@ export const fleetRoomDefaults: FleetRoomOptions = {
   flushShareMax: 0.6
 }
 
-/** Blocks of a pod that are looked at for what a giant would flush; the rest count as these do. */
+/** Blocks of a pod that are looked at for what a request would flush; the rest count as these do. */
 const FLUSH_BLOCKS_MAX = 256
 
 /** Whether some pod has room for a request, or all would queue it. From reservations alone, never from a scrape. */
@@ -44,32 +45,56 @@ export class FleetRoom {
   /** Whether one of the context's candidates has what the request waits for. */
   has(context: PickContext, waitFor: WaitFor): boolean {
     if (waitFor === "never") return true
+    const { nowS, table } = context
     for (let i = 0; i < context.candidateCount; i++) {
       const row = context.candidates[i] ?? 0
-      if (this.isQueueShort(context, row) && (waitFor === "turn" || this.fitsKv(context, row))) return true
+      if (queueS(table, row, nowS) <= this.options.queueMaxS && (waitFor === "turn" || this.fitsKv(context, row))) {
+        return true
+      }
     }
     return false
   }
 
-  /** Whether the request would push out of the pod what others will come back for, to an extent that it should wait. */
-  flushes(context: PickContext, row: number): boolean {
-    const { hitTokens, nowS, outputTokens, request, table } = context
-    const uncachedTokens = request.promptTokens - (hitTokens[row] ?? 0)
-    const shadow = this.shadows[row]
-    // An idle pod has nothing better to do.
-    if (uncachedTokens <= this.options.giantTokens || shadow === undefined || openRequests(table, row) === 0) {
-      return false
+  /** Leaves only the candidates with at most so much prefill ahead. */
+  keepShort(context: PickContext, queueMaxS: number): void {
+    const { candidates, nowS, table } = context
+    let kept = 0
+    for (let i = 0; i < context.candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      if (queueS(table, row, nowS) <= queueMaxS) candidates[kept++] = row
     }
-    const blockSizeTokens = table.blockSizeTokens[row] ?? 1
-    const neededTokens = uncachedTokens + outputTokens
-    const blocks = Math.ceil(neededTokens / blockSizeTokens)
-    const lostBlocks = shadow.evictionLoss(blocks, FLUSH_BLOCKS_MAX, nowS, this.reuse)
-    return lostBlocks * blockSizeTokens > this.options.flushShareMax * neededTokens
+    context.candidateCount = kept
   }
 
-  private isQueueShort(context: PickContext, row: number): boolean {
-    const { nowS, table } = context
-    return prefillAheadS(table, row, nowS) * prefillSlowdown(table, row) <= this.options.queueMaxS
+  /** Whether a pod has a queue that is short for somebody, bands of other bounds included; true too when none accepts. */
+  mayHaveTurn(table: PodTable, nowS: number, bandQueueMaxS: ReadonlyMap<number, number> | undefined): boolean {
+    let longestS = this.options.queueMaxS
+    for (const queueMaxS of bandQueueMaxS?.values() ?? []) longestS = Math.max(longestS, queueMaxS)
+    let accepts = false
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.accepting[row] === 0) continue
+      accepts = true
+      if (queueS(table, row, nowS) <= longestS) return true
+    }
+    return !accepts
+  }
+
+  /** Whether the request would push out so much of what others come back for that it should wait instead. */
+  flushes(context: PickContext, row: number): boolean {
+    // An idle pod has nothing better to do.
+    if (openRequests(context.table, row) === 0) return false
+    const computedTokens = context.request.promptTokens - (context.hitTokens[row] ?? 0) + context.outputTokens
+    return this.flushTokens(context, row) > this.options.flushShareMax * computedTokens
+  }
+
+  /** Tokens in blocks that a giant would push out of the pod, each weighed by the chance that it is asked for again. */
+  flushTokens({ hitTokens, nowS, outputTokens, request, table }: PickContext, row: number): number {
+    const shadow = this.shadows[row]
+    const blockSizeTokens = table.blockSizeTokens[row] ?? 0
+    const uncachedTokens = request.promptTokens - (hitTokens[row] ?? 0)
+    if (uncachedTokens <= this.options.giantTokens || shadow === undefined || blockSizeTokens === 0) return 0
+    const blocks = Math.ceil((uncachedTokens + outputTokens) / blockSizeTokens)
+    return shadow.evictionLoss(blocks, FLUSH_BLOCKS_MAX, nowS, this.reuse) * blockSizeTokens
   }
 
   private fitsKv(context: PickContext, row: number): boolean {
@@ -81,3 +106,7 @@ export class FleetRoom {
     return usedTokens + uncachedTokens <= this.options.kvShareMax * (table.kvCapacityTokens[row] ?? 0)
   }
 }
+
+/** How long what waits for its prefill there will take. */
+const queueS = (table: PodTable, row: number, nowS: number): number =>
+  prefillAheadS(table, row, nowS) * prefillSlowdown(table, row)

@@ -27,9 +27,9 @@ export const Config = Schema.Struct({
   /** κ: weight of KV that running requests must give back first. */
   kvShortageWeight: Schema.optionalWith(Schema.NonNegative, { default: () => 0.25 }),
   /** Leave the pod with most hits only when that saves more than this share of the cost. */
-  hysteresis: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0.1 }),
-  /** A prompt that is new everywhere goes to the pod with fewest new prompts of late, at this much more than the cheapest. */
-  spreadSlack: Schema.optionalWith(Schema.NonNegative, { default: () => 0.15 })
+  hysteresis: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0.2 }),
+  /** A prompt that is mostly new everywhere may cost this share more than on the cheapest pod, to spread such prompts. */
+  spreadSlack: Schema.optionalWith(Schema.NonNegative, { default: () => 0.2 })
 })
 export type Config = typeof Config.Type
 
@@ -44,19 +44,30 @@ interface Choice {
   home: number
   homeJ: number
   homeHit: number
-  /** The prompt is new everywhere and another pod had fewer such than the cheapest. */
+  /** The prompt is mostly new everywhere, so that no pod is its home, */
+  isNew: boolean
+  /** and another pod than the cheapest is disturbed less. */
   isSpread: boolean
 }
 
-const undecided = (): Choice => ({ best: -1, bestJ: 0, ties: 0, home: -1, homeJ: 0, homeHit: 0, isSpread: false })
+const undecided = (): Choice => ({
+  best: -1,
+  bestJ: 0,
+  ties: 0,
+  home: -1,
+  homeJ: 0,
+  homeHit: 0,
+  isNew: false,
+  isSpread: false
+})
 
 /**
  * Prices each placement in seconds, J = w·(T + Q) + D + X, and takes the cheapest (DESIGN 5): my TTFT, the queue it
  * builds, my decode, and what my prefill and my decode cost everyone else there.
  * Ties are broken at random; the pod with most hits is left only for a clear gain, since a copy of a prefix
- * elsewhere costs cache that this request does not pay for. A prompt that is new everywhere may be the first of many
- * with its prefix, which will all want that pod: among the pods that cost little more than the cheapest, the one with
- * fewest new prompts of late gets it.
+ * elsewhere costs cache that this request does not pay for. A prompt that is mostly new everywhere may be the first of
+ * many with its prefix, which will all want that pod: among the pods that cost little more than the cheapest, the one
+ * with fewest such prompts of late, and with least to lose, gets it.
  */
 export const make = (config: Config, podsMax: number): Policy => {
   const choice = undecided()
@@ -100,11 +111,12 @@ const choose = (config: Config, context: PickContext, choice: Choice, costs: Flo
     }
   }
   const cheapest = best
-  const { promptTokens } = context.request
-  if (best >= 0 && isCold(promptTokens, homeHit)) {
-    best = leastNew(context, best, bestJ * (1 + config.spreadSlack), costs)
+  const isNew = best >= 0 && isCold(context.request.promptTokens, homeHit)
+  if (isNew) {
+    best = leastDisturbed(context, best, bestJ * (1 + config.spreadSlack), costs)
     bestJ = costs[best] ?? bestJ
   }
+  choice.isNew = isNew
   choice.isSpread = best !== cheapest
   choice.best = best
   choice.bestJ = bestJ
@@ -112,21 +124,24 @@ const choose = (config: Config, context: PickContext, choice: Choice, costs: Flo
   choice.home = home
   choice.homeJ = homeJ
   choice.homeHit = homeHit
-  return home >= 0 && bestJ >= (1 - config.hysteresis) * homeJ ? home : best
+  return !isNew && home >= 0 && bestJ >= (1 - config.hysteresis) * homeJ ? home : best
 }
 
-/** Of the candidates that cost at most so much, the one with fewest tokens of new prompts; `best` if none has fewer. */
-const leastNew = (context: PickContext, best: number, costMax: number, costs: Float64Array): number => {
+/** Of the candidates that cost at most so much, the one that is disturbed least; `best` if none is less than it. */
+const leastDisturbed = (context: PickContext, best: number, costMax: number, costs: Float64Array): number => {
   const { nowS, table } = context
   let row = best
-  let least = coldTokens(table, best, nowS)
+  let least = coldTokens(table, best, nowS) + context.flushTokens(best)
   for (let i = 0; i < context.candidateCount; i++) {
     const other = context.candidates[i] ?? 0
     if ((costs[other] ?? 0) > costMax) continue
     const tokens = coldTokens(table, other, nowS)
+    // What it would flush takes longer to find out, and is seldom needed.
     if (tokens >= least) continue
+    const disturbedTokens = tokens + context.flushTokens(other)
+    if (disturbedTokens >= least) continue
     row = other
-    least = tokens
+    least = disturbedTokens
   }
   return row
 }
@@ -182,6 +197,10 @@ const termsByRow = (config: Config, context: PickContext): ReadonlyMap<number, F
 
 const whyChosen = (config: Config, context: PickContext, choice: Choice, row: number): string => {
   const { best, bestJ, home, homeJ, ties } = choice
+  if (choice.isSpread) {
+    return "no pod holds much of the prompt: of those that cost little more than the cheapest it had fewest new prompts " +
+      "of late and least to lose"
+  }
   const nameOf = (row: number): string => context.table.addresses[row]?.id ?? ""
   const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
   const margin = percent(config.hysteresis)
@@ -191,13 +210,11 @@ const whyChosen = (config: Config, context: PickContext, choice: Choice, row: nu
     return `stays on the pod with most hits: the cheapest, ${nameOf(best)}, saves only ${gain}, ` +
       `less than the hysteresis of ${margin} asks`
   }
+  if (choice.isNew && home >= 0) return "no pod holds much of the prompt, and it is the cheapest"
   if (row === home) return "it has most hits and no other pod is cheaper"
   if (home >= 0) {
     return `leaves ${nameOf(home)}, the pod with most hits: ${nameOf(row)} saves ${gain}, ` +
       `more than the hysteresis of ${margin} asks`
-  }
-  if (choice.isSpread) {
-    return "no pod holds much of the prompt: of those that cost little more than the cheapest it had fewest new prompts of late"
   }
   if (ties > 1) return `no pod holds any of the prompt and ${ties} are equally cheap: one of them at random`
   return "it is the cheapest, and no pod holds any of the prompt"
