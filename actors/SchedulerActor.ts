@@ -28,11 +28,17 @@ export interface SchedulerActorOptions {
   readonly noticeWithinS: number
 }
 
-export interface WaitingOptions extends AdmissionOptions {
-  /** No request waits longer. */
-  readonly waitMaxS: number
+export interface WaitingOptions extends AdmissionOptions, WaitTimes {
   /** Called when a request that had to wait goes on, with the time it waited. */
   readonly onWaited: (priority: number, waitedS: number, outcome: "placed" | Refusal | WaitRefusal) => void
+}
+
+/** How long requests may wait, by band. */
+export interface WaitTimes {
+  /** No request waits longer. */
+  readonly waitMaxS: number
+  /** Of bands with another bound than that. */
+  readonly bandWaitMaxS: ReadonlyMap<number, number>
 }
 
 /** A placed request tells the scheduler at most its first token and its end. */
@@ -81,7 +87,7 @@ export const makeSchedulerActor = (
     }
     const ref = yield* spawn(behavior, actorOptions(options))
     if (admission !== undefined) yield* Effect.forkScoped(tick(ref, admission.room))
-    const pickDeadlineMs = options.askDeadlineMs + 1000 * (options.waiting?.waitMaxS ?? 0)
+    const pickDeadlineMs = options.askDeadlineMs + 1000 * longestWaitS(options.waiting)
     return {
       ref,
       view: scheduler,
@@ -93,8 +99,7 @@ export const makeSchedulerActor = (
         )
           .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
       cancel: (request) => {
-        // Where there is no room for it the request waits on and is given back when its turn comes.
-        if (admission !== undefined && admission.room.count > 0) ref.unsafeTell({ _tag: "PickCancelled", request })
+        if (admission !== undefined) ref.unsafeTellReserved({ _tag: "PickCancelled", request })
       },
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
@@ -108,6 +113,9 @@ export const makeSchedulerActor = (
       podFailed: (id, failure) => void ref.unsafeTell({ _tag: "PodFailed", id, failure })
     }
   })
+
+const longestWaitS = (times: WaitTimes | undefined): number =>
+  times === undefined ? 0 : Math.max(times.waitMaxS, ...times.bandWaitMaxS.values())
 
 /** How often requests that wait are looked after when nothing else happens. */
 const WAITING_TICK_MS = 50
@@ -144,12 +152,17 @@ const goOn = (desk: Desk, entry: Waiting<PickPod>, outcome: Placement | Refusal 
 const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
   name: "scheduler",
   mailboxCapacity: options.mailboxCapacity,
-  reservedCapacity: FACTS_PER_REQUEST * options.scheduler.openRequestsMax + FACTS_PER_POD * options.scheduler.podsMax,
+  reservedCapacity: FACTS_PER_REQUEST * options.scheduler.openRequestsMax + FACTS_PER_POD * options.scheduler.podsMax +
+    cancelsMax(options),
   restartsMax: 10,
   restartWindowMs: 10_000,
   backoffMinMs: 1,
   backoffMaxMs: 250
 })
+
+/** Each pick that is in the mailbox or waits may be cancelled once. */
+const cancelsMax = ({ mailboxCapacity, waiting }: SchedulerActorOptions): number =>
+  waiting === undefined ? 0 : mailboxCapacity + waiting.requestsMax
 
 const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<Desk> => {
   const { admission, options, scheduler } = desk
@@ -240,12 +253,16 @@ const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   if (outcome !== "waiting") answer(desk, message, outcome, nowS)
 }
 
-const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorOptions, nowS: number): WaitingTerms => ({
-  priority: wish?.priority ?? 0,
-  flow: wish?.flow ?? "",
-  bytes: wish?.bytes ?? 0,
-  deadlineS: nowS + Math.min(waiting?.waitMaxS ?? 0, wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
-})
+const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorOptions, nowS: number): WaitingTerms => {
+  const priority = wish?.priority ?? 0
+  const waitMaxS = waiting?.bandWaitMaxS.get(priority) ?? waiting?.waitMaxS ?? 0
+  return {
+    priority,
+    flow: wish?.flow ?? "",
+    bytes: wish?.bytes ?? 0,
+    deadlineS: nowS + Math.min(waitMaxS, wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
+  }
+}
 
 const answer = (
   { admission, options, scheduler }: Desk,
@@ -254,10 +271,10 @@ const answer = (
   nowS: number
 ): void => {
   if (typeof outcome === "string") {
-    options.onRefusal(outcome, scheduler.policyType)
+    if (outcome !== "client-left") options.onRefusal(outcome, scheduler.policyType)
     const retryAfterS = {
       pod: scheduler.guard.retryInS(nowS) ?? options.noticeWithinS,
-      queue: admission?.retryAfterS(nowS) ?? 1
+      queue: admission?.retryAfterS() ?? 1
     }
     reply.fail(refusalError(outcome, request.model, retryAfterS, options.scheduler.openRequestsMax))
     return

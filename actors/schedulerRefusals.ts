@@ -42,6 +42,14 @@ export const refusalError = (
         "Every pod is busy and no more requests can wait (waiting.requestsMax, waiting.bytesMax).",
         retryAfterS.queue
       )
+    case "queue-too-long":
+      return new QueueRefused(
+        "queue_too_long",
+        "Every pod is busy, and at their pace of late the request's turn would come after the time that it may wait.",
+        retryAfterS.queue
+      )
+    case "client-left":
+      return new QueueRefused("queue_left", "The client left while its request waited.", retryAfterS.queue)
     case "waited-too-long":
       return new QueueRefused(
         "queue_timeout",

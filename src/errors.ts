@@ -138,12 +138,12 @@ export class Overloaded extends GatewayError {
   readonly code = "gateway_overloaded"
 }
 
-/** Every pod is busy and the request can't wait (any longer) for one. */
+/** Every pod is busy and the request can't wait (any longer) for one. queue_left is for nobody: the client is gone. */
 export class QueueRefused extends GatewayError {
   readonly _tag = "QueueRefused"
   readonly status = 429
   readonly type = "rate_limit_error"
-  readonly code: "queue_full" | "queue_timeout"
+  readonly code: "queue_full" | "queue_too_long" | "queue_timeout" | "queue_left"
 
   constructor(code: QueueRefused["code"], message: string, retryAfterS: number) {
     super({ message, retryAfterS })

@@ -64,6 +64,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
             bytesMax: waiting.bytesMax,
             patienceS: Duration.toSeconds(waiting.patience),
             waitMaxS: Duration.toSeconds(waiting.timeout),
+            bandWaitMaxS: new Map(),
             onWaited: waits.onWaited
           }
           : undefined,

@@ -1,10 +1,13 @@
 import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Placement, Refusal, Scheduler } from "../Scheduler.ts"
+import { DrainRate } from "./DrainRate.ts"
 import { type Waiting, WaitingRoom, type WaitingRoomOptions, type WaitingTerms } from "./WaitingRoom.ts"
 
 export interface AdmissionOptions extends WaitingRoomOptions {
   /** After this long a request waits no more for KV room or for others' cached prefixes, only for its turn. */
   readonly patienceS: number
+  /** Of a band, where it is not the scheduler's own: a pod with more prefill ahead has no room for the band's requests. */
+  readonly bandQueueMaxS?: ReadonlyMap<number, number> | undefined
 }
 
 /** DESIGN 5, but for the patience, which the simulator chose; count and bytes bound what a gateway may hold. */
@@ -16,26 +19,29 @@ export const admissionDefaults: AdmissionOptions = {
 }
 
 /**
- * Why a request that had to wait does not go on: no room to wait in or pushed out of it, its time is up, or trying it
- * failed by a defect.
+ * Why a request that had to wait does not go on: no room to wait in or pushed out of it, its time is up or would be
+ * before its turn comes, its client left, or trying it failed by a defect.
  */
-export type WaitRefusal = "queue-full" | "waited-too-long" | "broken"
+export type WaitRefusal = "queue-full" | "queue-too-long" | "waited-too-long" | "client-left" | "broken"
 
 /** Told once, how it goes on with a request that had to wait. */
 export type Answer<Ticket> = (entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal) => void
 
 /** Of the requests in order, this many are tried whenever something may have made room, */
 const HEAD_TRIES = 4
-/** this many at most in one go, */
+/** this many at most in one go without success, */
 const TRIES_MAX = 16
 /** out of this many that are looked at, */
 const SCAN_MAX = 256
 /** and those behind the head only so often. */
 const RETRY_AFTER_S = 0.05
+/** Tries without success a second, and at once: a pick over a large fleet takes its time, and facts come by thousands. */
+const TRIES_PER_S = 4000
+const TRIES_BURST = 400
 /** How often the deadlines are looked at. */
 const SWEEP_EVERY_S = 0.05
-/** Time over which the rate of departures is averaged. */
-const RATE_OVER_S = 10
+/** Bands whose pace is known. */
+const RATES_MAX = 64
 
 /**
  * Late binding in front of the scheduler: a request goes to a pod at once while some pod has room for it, else it waits
@@ -45,14 +51,18 @@ const RATE_OVER_S = 10
 export class Admission<Ticket> {
   readonly room: WaitingRoom<Ticket>
   private readonly scheduler: Scheduler
-  private readonly options: AdmissionOptions
+  private options: AdmissionOptions
   private readonly answer: Answer<Ticket>
   private readonly isGone: (ticket: Ticket) => boolean
   private readonly entries = new Map<RequestFeatures, Waiting<Ticket>>()
+  /** By priority: the pace of that band and those below it, which is what is left for them. */
+  private readonly rates = new Map<number, DrainRate>()
+  private readonly rateOfAll = new DrainRate()
   private sweptS = Number.NEGATIVE_INFINITY
-  /** Requests that left the room for a pod, decaying over RATE_OVER_S, and when that was true. */
-  private departures = 0
-  private departuresAtS = 0
+  /** Nobody behind the head is worth a try before this. */
+  private restDueS = Number.POSITIVE_INFINITY
+  private triesLeft = TRIES_BURST
+  private triesAtS = 0
 
   /** `isGone`: nobody waits for the answer any more, so the request must not be placed. */
   constructor(
@@ -68,6 +78,12 @@ export class Admission<Ticket> {
     this.room = new WaitingRoom(options)
   }
 
+  /** From now on; those that wait stay, beyond a smaller bound too. */
+  replaceOptions(options: AdmissionOptions): void {
+    this.options = options
+    this.room.options = options
+  }
+
   /**
    * Places the request, refuses it, or lets it wait; then `answer` hears of it once, perhaps before this returns.
    * The features are its name: the same object must not wait twice at a time.
@@ -81,23 +97,22 @@ export class Admission<Ticket> {
   ): Placement | Refusal | WaitRefusal | "waiting" {
     const { room, scheduler } = this
     if (room.count === 0) {
-      const outcome = scheduler.pick(request, excluded, nowS, "room")
+      const outcome = scheduler.pick(request, excluded, nowS, "room", this.queueMaxS(terms))
       if (outcome !== "busy") return outcome
-    }
-    while (!room.hasRoomFor(terms.bytes)) {
-      const victim = room.shedFirst()
-      if (victim === undefined || victim.terms.priority >= terms.priority) return "queue-full"
-      this.finish(victim, "queue-full")
     }
     const ownS = scheduler.leastPrefillS(request, excluded, nowS)
     if (typeof ownS === "string") return ownS
-    const isFirst = room.count === 0
+    this.passTime(nowS)
     const key = room.keyOf(ownS, nowS)
-    const nextTryS = isFirst ? nowS + RETRY_AFTER_S : nowS
-    const entry = { ticket, request, excluded, terms, arrivedS: nowS, ownS, key, nextTryS }
+    if (terms.deadlineS - nowS <= 0) return "waited-too-long"
+    if (this.expectedWaitS(terms, key) > terms.deadlineS - nowS) return "queue-too-long"
+    if (!this.makeRoom(terms)) return "queue-full"
+    const isFirst = room.count === 0
+    const entry = { ticket, request, excluded, terms, arrivedS: nowS, ownS, key, nextTryS: nowS + RETRY_AFTER_S }
     this.entries.set(request, entry)
     room.enter(entry)
-    if (!isFirst) this.settle(nowS)
+    this.restDueS = Math.min(this.restDueS, entry.nextTryS)
+    if (!isFirst) this.settleWith(entry, nowS)
     return "waiting"
   }
 
@@ -105,8 +120,7 @@ export class Admission<Ticket> {
   cancel(request: RequestFeatures): boolean {
     const entry = this.entries.get(request)
     if (entry === undefined) return false
-    this.entries.delete(request)
-    this.room.leave(entry, false)
+    this.finish(entry, "client-left")
     return true
   }
 
@@ -114,63 +128,132 @@ export class Admission<Ticket> {
   settle(nowS: number): void {
     const { room } = this
     if (room.count === 0) return
+    this.passTime(nowS)
     if (nowS - this.sweptS >= SWEEP_EVERY_S) this.sweep(nowS)
-    room.startScan()
+    if (!this.scheduler.mayHaveRoom(nowS, this.options.bandQueueMaxS)) return
+    const looksAtAll = nowS >= this.restDueS
+    const seenMax = looksAtAll ? SCAN_MAX : HEAD_TRIES
+    let dueS = Number.POSITIVE_INFINITY
     let tries = 0
-    for (let seen = 0; seen < SCAN_MAX && tries < TRIES_MAX; seen++) {
+    room.startScan()
+    for (let seen = 0; seen < seenMax; seen++) {
+      if (tries >= TRIES_MAX || this.triesLeft < 1) {
+        dueS = nowS
+        break
+      }
       const entry = room.next()
-      if (entry === undefined) return
-      if (seen >= HEAD_TRIES && entry.nextTryS > nowS) continue
-      tries++
-      this.tryToPlace(entry, nowS)
+      if (entry === undefined) break
+      if ((seen < HEAD_TRIES || entry.nextTryS <= nowS) && !this.tryToPlace(entry, nowS)) tries++
+      dueS = Math.min(dueS, entry.nextTryS)
     }
+    if (looksAtAll) this.restDueS = room.count === 0 ? Number.POSITIVE_INFINITY : Math.min(dueS, nowS + RETRY_AFTER_S)
   }
 
   /** When room may be expected for one more, at the pace of late; at least a second. */
-  retryAfterS(nowS: number): number {
-    const perS = this.departuresAt(nowS) / RATE_OVER_S
+  retryAfterS(): number {
+    const perS = this.rateOfAll.requestsPerS
+    if (perS === undefined) return 1
     return Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(this.room.count / Math.max(perS, 1 / RETRY_AFTER_MAX_S))))
   }
 
-  private tryToPlace(entry: Waiting<Ticket>, nowS: number): void {
-    if (this.isGone(entry.ticket)) return void this.cancel(entry.request)
+  /**
+   * How long a request of this key would wait by the order and the pace of its band as they are; 0 while that pace is
+   * not known or nothing is ahead of it.
+   */
+  private expectedWaitS(terms: WaitingTerms, key: number): number {
+    const aheadS = this.room.workAheadS(terms, key)
+    if (aheadS === 0) return 0
+    const perS = this.rates.get(terms.priority)?.workPerS
+    return perS === undefined ? 0 : aheadS / Math.max(perS, 1e-9)
+  }
+
+  /** Gives up requests that may be shed for one that may not. False: it has no room. */
+  private makeRoom(terms: WaitingTerms): boolean {
+    const { room } = this
+    if (!room.hasRoomFor(terms) && !room.couldMakeRoomFor(terms)) return false
+    while (!room.hasRoomFor(terms)) {
+      const victim = room.shedFirst()
+      if (victim === undefined || victim.terms.priority >= terms.priority) return false
+      this.finish(victim, "queue-full")
+    }
+    return true
+  }
+
+  /** The first in order come before a newcomer; then it has its own try. */
+  private settleWith(entry: Waiting<Ticket>, nowS: number): void {
+    try {
+      this.settle(nowS)
+      if (this.triesLeft >= 1 && this.entries.get(entry.request) === entry) this.tryToPlace(entry, nowS)
+    } catch (cause) {
+      // Whoever asked hears of the crash and does not wait for this request any more.
+      this.forget(entry, false)
+      throw cause
+    }
+  }
+
+  /** False: it waits on. */
+  private tryToPlace(entry: Waiting<Ticket>, nowS: number): boolean {
+    if (this.isGone(entry.ticket)) return this.cancel(entry.request)
     const isPatient = nowS - entry.arrivedS < this.options.patienceS
+    const { excluded, request, terms } = entry
     let outcome: Placement | Refusal | "busy"
     try {
-      outcome = this.scheduler.pick(entry.request, entry.excluded, nowS, isPatient ? "room" : "turn")
+      outcome = this.scheduler.pick(request, excluded, nowS, isPatient ? "room" : "turn", this.queueMaxS(terms))
     } catch (cause) {
       // Or it would break the scheduler again and again.
       this.finish(entry, "broken")
       throw cause
     }
     if (outcome === "busy") {
+      this.triesLeft--
       entry.nextTryS = nowS + RETRY_AFTER_S
-      return
+      return false
     }
-    if (typeof outcome !== "string") {
-      this.departures = this.departuresAt(nowS) + 1
-      this.departuresAtS = nowS
-    }
+    if (typeof outcome !== "string") this.countDeparture(entry)
     this.finish(entry, outcome)
+    return true
   }
 
-  private departuresAt(nowS: number): number {
-    return this.departures * Math.exp((this.departuresAtS - nowS) / RATE_OVER_S)
+  private queueMaxS({ priority }: WaitingTerms): number | undefined {
+    return this.options.bandQueueMaxS?.get(priority)
+  }
+
+  private countDeparture({ ownS, terms }: Waiting<Ticket>): void {
+    this.rateOfAll.left(ownS)
+    const { rates } = this
+    if (!rates.has(terms.priority)) {
+      const oldest = rates.size >= RATES_MAX ? rates.keys().next() : undefined
+      if (oldest?.done === false) rates.delete(oldest.value)
+      rates.set(terms.priority, new DrainRate())
+    }
+    for (const [priority, rate] of rates) if (terms.priority <= priority) rate.left(ownS)
+  }
+
+  private passTime(nowS: number): void {
+    const { rateOfAll, rates, room } = this
+    this.triesLeft = Math.min(TRIES_BURST, this.triesLeft + TRIES_PER_S * Math.max(0, nowS - this.triesAtS))
+    this.triesAtS = nowS
+    rateOfAll.pass(nowS, room.count > 0)
+    for (const [priority, rate] of rates) rate.pass(nowS, room.hasUpTo(priority))
   }
 
   private sweep(nowS: number): void {
     this.sweptS = nowS
-    const done = [...this.room].filter(({ terms, ticket }) => terms.deadlineS <= nowS || this.isGone(ticket))
-    for (const entry of done) {
-      if (this.isGone(entry.ticket)) this.cancel(entry.request)
-      else this.finish(entry, "waited-too-long")
+    const done: Array<Waiting<Ticket>> = []
+    for (const entry of this.room) {
+      if (entry.terms.deadlineS <= nowS || this.isGone(entry.ticket)) done.push(entry)
     }
+    for (const entry of done) this.finish(entry, this.isGone(entry.ticket) ? "client-left" : "waited-too-long")
   }
 
   private finish(entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal): void {
-    this.entries.delete(entry.request)
-    this.room.leave(entry, typeof outcome !== "string")
+    this.forget(entry, typeof outcome !== "string")
     this.answer(entry, outcome)
+  }
+
+  private forget(entry: Waiting<Ticket>, sentOff: boolean): void {
+    if (this.entries.get(entry.request) === entry) this.entries.delete(entry.request)
+    this.room.leave(entry, sentOff)
   }
 }
 
