@@ -3,6 +3,7 @@ import { ActorCore } from "./ActorCore.ts"
 import { actorLife } from "./actorLife.ts"
 import type { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "./errors.ts"
 import type { Reply } from "./Reply.ts"
+import { ActorTimers } from "./Timers.ts"
 
 export interface Message {
   readonly _tag: string
@@ -68,10 +69,11 @@ export const spawn = <State, M extends Message, R>(
   options: ActorOptions
 ): Effect.Effect<ActorRef<M>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const core = new ActorCore<State, M>(options)
+    const timers = yield* ActorTimers
+    const core = new ActorCore<State, M>(options, timers)
     const closing = yield* Deferred.make<void>()
     const ended = yield* Deferred.make<never, ActorStopped>()
-    const life = actorLife(behavior, options, core, Deferred.await(closing)).pipe(
+    const life = actorLife(behavior, options, core, Deferred.await(closing), timers).pipe(
       Effect.flatMap((reason) => Deferred.fail(ended, core.end(reason))),
       Effect.annotateLogs("actor", options.name)
     )

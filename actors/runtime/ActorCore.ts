@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { ActorCrashed, ActorStopped, MailboxFull } from "./errors.ts"
 import { MessageRing } from "./MessageRing.ts"
 import { PendingAsk, PendingAsks } from "./PendingAsk.ts"
+import type { Timers } from "./Timers.ts"
 
 /** After this many messages in one go the actor lets timers and sockets have their turn. */
 const DRAIN_MAX = 256
@@ -29,10 +30,10 @@ export class ActorCore<State, M> {
   private endReason = "it was told to stop"
   private resumeFiber: (() => void) | undefined = undefined
 
-  constructor(limits: MailboxLimits) {
+  constructor(limits: MailboxLimits, timers: Timers) {
     this.name = limits.name
     this.ring = new MessageRing(limits.mailboxCapacity, limits.reservedCapacity)
-    this.asks = new PendingAsks(limits.name)
+    this.asks = new PendingAsks(limits.name, timers)
     // One error for every refusal: refusing must stay cheap when there is too much to do.
     this.mailboxFull = new MailboxFull({ actor: limits.name, capacity: limits.mailboxCapacity })
   }

@@ -1,5 +1,6 @@
 import { AskTimedOut } from "./errors.ts"
 import type { Reply } from "./Reply.ts"
+import type { Timers } from "./Timers.ts"
 
 /** Unanswered asks look at their deadlines this often, so an ask may end up to this much late, never early. */
 const ASK_SWEEP_MS = 20
@@ -7,7 +8,7 @@ const ASK_SWEEP_MS = 20
 /** An ask without its answer yet; the envelope of its message in the mailbox and the actor's handle to answer it. */
 export class PendingAsk implements Reply<unknown, unknown> {
   readonly deadlineMs: number
-  /** On the clock of `performance.now()`. */
+  /** On the clock of the actor's timers. */
   readonly deadlineAtMs: number
   previous: PendingAsk | undefined = undefined
   next: PendingAsk | undefined = undefined
@@ -24,7 +25,7 @@ export class PendingAsk implements Reply<unknown, unknown> {
   ) {
     this.asks = asks
     this.deadlineMs = deadlineMs
-    this.deadlineAtMs = performance.now() + deadlineMs
+    this.deadlineAtMs = asks.timers.nowMs() + deadlineMs
     this.onSuccess = onSuccess
     this.onFailure = onFailure
   }
@@ -63,14 +64,16 @@ export class PendingAsk implements Reply<unknown, unknown> {
  * One timer serves them all and runs only while there are some: a timer an ask would cost more than the ask.
  */
 export class PendingAsks {
+  readonly timers: Timers
   private readonly actor: string
   private first: PendingAsk | undefined = undefined
-  private timer: ReturnType<typeof setTimeout> | undefined = undefined
+  private timer: unknown = undefined
   /** No ask is due before this. */
   private dueAtMs = Number.POSITIVE_INFINITY
 
-  constructor(actor: string) {
+  constructor(actor: string, timers: Timers) {
     this.actor = actor
+    this.timers = timers
   }
 
   add(ask: PendingAsk): void {
@@ -78,7 +81,7 @@ export class PendingAsks {
     if (this.first !== undefined) this.first.previous = ask
     this.first = ask
     if (ask.deadlineAtMs < this.dueAtMs) this.dueAtMs = ask.deadlineAtMs
-    if (this.timer === undefined) this.timer = setTimeout(this.sweep, ASK_SWEEP_MS)
+    if (this.timer === undefined) this.timer = this.timers.start(this.sweep, ASK_SWEEP_MS)
   }
 
   remove(ask: PendingAsk): void {
@@ -91,13 +94,13 @@ export class PendingAsks {
 
   failAll(error: unknown): void {
     for (let ask = this.first; ask !== undefined; ask = this.first) ask.fail(error)
-    clearTimeout(this.timer)
+    this.timers.stop(this.timer)
     this.timer = undefined
   }
 
   private readonly sweep = (): void => {
-    this.timer = this.first === undefined ? undefined : setTimeout(this.sweep, ASK_SWEEP_MS)
-    const nowMs = performance.now()
+    this.timer = this.first === undefined ? undefined : this.timers.start(this.sweep, ASK_SWEEP_MS)
+    const nowMs = this.timers.nowMs()
     if (nowMs < this.dueAtMs) return
     this.dueAtMs = Number.POSITIVE_INFINITY
     let ask = this.first

@@ -2,6 +2,7 @@ import { Cause, Clock, Effect, Exit } from "effect"
 import type { ActorOptions, Behavior, Message } from "./Actor.ts"
 import type { ActorCore } from "./ActorCore.ts"
 import { RestartBudget } from "./RestartBudget.ts"
+import type { Timers } from "./Timers.ts"
 
 const BY_ORDER = "it was told to stop"
 
@@ -13,7 +14,8 @@ export const actorLife = <State, M extends Message, R>(
   behavior: Behavior<State, M, R>,
   options: ActorOptions,
   core: ActorCore<State, M>,
-  closing: Effect.Effect<void>
+  closing: Effect.Effect<void>,
+  timers: Timers
 ): Effect.Effect<string, never, R> =>
   Effect.gen(function*() {
     const budget = new RestartBudget(options)
@@ -32,7 +34,7 @@ export const actorLife = <State, M extends Message, R>(
         )
       }
       if (turn === "idle") yield* core.park
-      else if (turn === "breathe") yield* breathe
+      else if (turn === "breathe") yield* breathe(timers)
       else {
         const handled: Exit.Exit<State> = turn === "crashed" ? Exit.die(core.thrown) : yield* attempt(turn)
         if (Exit.isSuccess(handled)) {
@@ -99,6 +101,4 @@ const attempt = <A, R>(effect: Effect.Effect<A, never, R>) => Effect.exit(Effect
 const spentReason = (options: ActorOptions): string =>
   `it crashed more than ${options.restartsMax} times in ${options.restartWindowMs} ms`
 
-const breathe = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
+const breathe = ({ soon }: Timers) => Effect.async<void>((resume) => soon(() => resume(Effect.void)))
