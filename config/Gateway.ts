@@ -12,6 +12,7 @@ import type { ExtProcServer } from "../src/extproc/serveExtProc.ts"
 import type { PodId } from "../src/core/Pod.ts"
 import type { AdminDeps } from "../src/http/adminRoutes.ts"
 import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
+import type { WishRules } from "../src/http/features/requestWish.ts"
 import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import type { TlsPair } from "../src/http/doors/TlsPair.ts"
@@ -173,9 +174,24 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
 
 const frontSettingsWith =
   ({ access, hasPodTokens, keys }: Doors["Type"], rewrites: PoolRules): RunningParts["frontSettings"] => (config) => ({
-    options: { ...frontOptions(config), rewrites, forwardCredentials: keys === undefined && !hasPodTokens },
+    options: {
+      ...frontOptions(config),
+      rewrites,
+      wishes: wishRules(config, rewrites),
+      forwardCredentials: keys === undefined && !hasPodTokens
+    },
     upstream: { ...upstreamOptions(config), access }
   })
+
+/** The operator's own objectives come before those of the cluster. */
+const wishRules = ({ waiting }: GatewayConfig, cluster: Pick<PoolRules, "priorityOf">): WishRules => {
+  const own = new Map(Object.entries(waiting.objectives))
+  return {
+    priorityOf: (objective) => own.get(objective) ?? cluster.priorityOf(objective),
+    readsPriority: waiting.priorityHeader,
+    readsFlow: waiting.flowHeader
+  }
+}
 
 /** A gateway without a reader of its configuration runs with that of its start until it stops. */
 const makeReload = (

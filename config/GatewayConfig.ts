@@ -8,6 +8,7 @@ import { PodList } from "./podEntry.ts"
 import { PolicySection } from "./policySection.ts"
 import { Auth, ListenTls, PodAccess } from "./doorsSection.ts"
 import { count, perhaps, section, setting, unknownName } from "./schemaParts.ts"
+import { Waiting } from "./waitingSection.ts"
 
 const MANY = 1_000_000
 const MIB = 1024 * 1024
@@ -202,23 +203,6 @@ const Reload = Schema.Struct({
   watch: setting(Schema.Boolean, true),
   /** How often it is looked at where the system tells of no change. Default 5 seconds. */
   poll: setting(DurationText, Duration.seconds(5))
-})
-
-const Waiting = Schema.Struct({
-  /** Keep requests at the gateway while every pod would queue them, so that they can still go anywhere. Default true. */
-  enabled: setting(Schema.Boolean, true),
-  /** Requests that may wait at once; one more is answered 429, or pushes out one of a negative priority. Default 4096. */
-  requestsMax: setting(count(0, MANY), 4096),
-  /** Memory of the requests that wait. Default 512 MiB. */
-  bytesMax: setting(BytesText, 512 * MIB),
-  /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
-  timeout: setting(DurationText, Duration.minutes(2)),
-  /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 1 minute. */
-  patience: setting(DurationText, Duration.minutes(1)),
-  /** A pod has no room while more prefill than this waits there. Default 1 second. */
-  podQueueMax: setting(DurationText, Duration.seconds(1)),
-  /** A prompt with more uncached tokens waits while it would flush what others come back for. Default 16000. */
-  giantTokens: setting(count(0, MANY), 16_000)
 })
 
 const Snapshot = Schema.Struct({

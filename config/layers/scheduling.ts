@@ -64,7 +64,12 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
             bytesMax: waiting.bytesMax,
             patienceS: Duration.toSeconds(waiting.patience),
             waitMaxS: Duration.toSeconds(waiting.timeout),
-            bandWaitMaxS: new Map(),
+            bandWaitMaxS: byPriority(waiting.bands, ({ timeout }) => timeout && Duration.toSeconds(timeout)),
+            bandRequestsMax: byPriority(waiting.bands, ({ requestsMax }) => requestsMax),
+            bandQueueMaxS: byPriority(
+              waiting.bands,
+              ({ podQueueMax }) => podQueueMax && Duration.toSeconds(podQueueMax)
+            ),
             onWaited: waits.onWaited
           }
           : undefined,
@@ -78,6 +83,16 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       })
     })
   )
+
+/** What bands set, by their priority. */
+const byPriority = <Band extends { readonly priority: number }>(
+  bands: ReadonlyArray<Band>,
+  valueOf: (band: Band) => number | undefined
+): ReadonlyMap<number, number> =>
+  new Map(bands.flatMap((band): ReadonlyArray<readonly [number, number]> => {
+    const value = valueOf(band)
+    return value === undefined ? [] : [[band.priority, value]]
+  }))
 
 /** Changes of one pod's breaker are logged at most this often. */
 const BREAKER_LINE_MS = 30_000

@@ -4,6 +4,7 @@ import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
 import { type ReadRequest, readRequest } from "../http/features/readRequest.ts"
+import { requestWish } from "../http/features/requestWish.ts"
 import { newRequestId } from "../http/requestHeaders.ts"
 import type { ProxyRoute } from "../http/routes.ts"
 import { destinationHeader, destinationMetadata, destinationNamespace, destinationOf, subsetOf } from "./destination.ts"
@@ -118,7 +119,7 @@ export class EnvoyExchange implements CallHandler {
       const message = `the gateway already has ${deps.options.openStreamsMax} requests in hand`
       return this.refuse(new Overloaded({ message, retryAfterS: 1 }))
     }
-    if (ends || this.modes.request === BodySendMode.NONE) return this.pick(this.unread(), undefined)
+    if (ends || this.modes.request === BodySendMode.NONE) return this.pickUnread(undefined)
     if (this.modes.request === BodySendMode.BUFFERED) this.call.send(goOn.request_headers)
     else if (this.modes.request !== BodySendMode.FULL_DUPLEX_STREAMED) return this.refuse(unusableMode())
     this.bodyTimer = setTimeout(() => this.refuse(bodyTimedOut()), deps.front.deps.options.bodyReadTimeoutMs)
@@ -156,7 +157,7 @@ export class EnvoyExchange implements CallHandler {
     const body = this.pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.pieces)
     this.pieces = []
     const { front, log } = this.picker.deps
-    if (this.route === otherRoute) return this.pick(this.unread(), body)
+    if (this.route === otherRoute) return this.pickUnread(body)
     try {
       const read = readRequest(this.route, this.headers, body, front.deps.options, front.workshop)
       this.renamed = read.renamed
@@ -166,13 +167,19 @@ export class EnvoyExchange implements CallHandler {
     }
   }
 
-  /** Of this request nothing is read; any pod will do. */
-  private unread(): PromptFeatures {
-    return new PromptFeatures({ ...nothingKnown, headers: this.headers }, this.picker.deps.front.workshop)
+  /** Of this request's body nothing is read; any pod will do. */
+  private pickUnread(body: Uint8Array | undefined): void {
+    const { front, log } = this.picker.deps
+    try {
+      this.pick(new PromptFeatures({ ...nothingKnown, headers: this.headers }, front.workshop), body)
+    } catch (cause) {
+      this.refuse(toGatewayError(cause, log))
+    }
   }
 
   private pick(features: PromptFeatures, body: Uint8Array | undefined, rewritten = false): void {
     const { deps } = this.picker
+    features.wish = requestWish(this.headers, body?.length ?? 0, undefined, deps.front.deps.options.wishes)
     this.phase = "picking"
     this.asked = features
     features.only = this.only

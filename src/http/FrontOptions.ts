@@ -4,6 +4,7 @@ import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { KeyRing } from "./doors/KeyRing.ts"
 import type { TlsPair } from "./doors/TlsPair.ts"
+import { wishDefaults, type WishRules } from "./features/requestWish.ts"
 import type { FrontMetrics } from "./FrontMetrics.ts"
 import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
@@ -13,6 +14,8 @@ export interface FrontOptions {
   readonly aliases: ReadonlyMap<string, string>
   /** What the cluster makes of a name, after the alias; the answer has the client's name again. */
   readonly rewrites: ModelRewrites
+  /** What clients may say of how their requests wait. */
+  readonly wishes: WishRules
   /** Add `x-warmroute-pod` to answers. */
   readonly exposePodHeader: boolean
   /** Answers carry the pod's session token under this name; undefined: they carry none. */
@@ -55,6 +58,7 @@ export interface FrontOptions {
 export const frontDefaults: FrontOptions = {
   aliases: new Map(),
   rewrites: modelRewrites([]),
+  wishes: wishDefaults,
   exposePodHeader: true,
   retriesMax: 2,
   retryShare: 0.2,

@@ -9,6 +9,7 @@ import { errorEvent } from "./errorEvent.ts"
 import { errorResponse, timeoutPhase, toGatewayError, upstreamGatewayError } from "./errors.ts"
 import { type ReadRequest, readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
+import { requestWish } from "./features/requestWish.ts"
 import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
 import { HeldBytes } from "./doors/RequestBytes.ts"
@@ -125,6 +126,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
     this.features = read.features
     this.renamed = read.renamed
+    read.features.wish = requestWish(request.headers, bytes.length, this.lease?.keyName, options.wishes)
     this.lease?.charge(read.asked, read.features.promptTokens)
     this.body = read.body
     await this.dispatch(read.features)
@@ -137,6 +139,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     try {
       decision = await scheduler.pick(features, this.attempts?.failedPods)
     } catch (cause) {
+      if (this.settled) return
       const error = toGatewayError(cause, this.deps.log)
       if (this.attempts === undefined) return this.refuse(error)
       // What went wrong at the pods that were tried says more.

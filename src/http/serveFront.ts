@@ -3,6 +3,7 @@ import { type ClientServing, listenPlain } from "./doors/ClientListener.ts"
 import { listenTls } from "./doors/listenTls.ts"
 import type { TlsPair } from "./doors/TlsPair.ts"
 import { readRequest } from "./features/readRequest.ts"
+import { requestWish } from "./features/requestWish.ts"
 import { Front } from "./Front.ts"
 import type { FrontDeps, FrontOptions, ListenOptions } from "./FrontOptions.ts"
 import { makeFront } from "./makeFront.ts"
@@ -53,8 +54,12 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     url: listener.url,
     port: listener.port,
     replaceTls: listener.replaceTls,
-    readFeatures: (route, headers, bytes) =>
-      readRequest(route, headers, bytes, front.deps.options, front.workshop).features,
+    readFeatures: (route, headers, bytes) => {
+      const { options } = front.deps
+      const { features } = readRequest(route, headers, bytes, options, front.workshop)
+      features.wish = requestWish(headers, bytes.length, undefined, options.wishes)
+      return features
+    },
     shared: front,
     openRequests: () => front.openRequests,
     replaceOptions: (options, upstream) => front.replaceOptions(options, upstream),

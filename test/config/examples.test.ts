@@ -58,6 +58,7 @@ describe("gateway.yaml", () => {
       pods: _pods,
       policy,
       snapshot,
+      waiting,
       ...same
     } = value.config
     const {
@@ -71,6 +72,7 @@ describe("gateway.yaml", () => {
       pods: _noPods,
       policy: _policy,
       snapshot: inPlace,
+      waiting: plainWaiting,
       ...defaults
     } = plain.config
     expect(same).toEqual(defaults)
@@ -81,6 +83,7 @@ describe("gateway.yaml", () => {
     expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
     expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
     expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)
+    expect({ ...waiting, bands: [], objectives: {} }).toEqual(plainWaiting)
     expect(policy.type).toBe("marginal-cost")
   })
 

@@ -14,6 +14,10 @@ export class KeyLease {
     this.nowMs = nowMs
   }
 
+  get keyName(): string {
+    return this.holder.name
+  }
+
   /** Before the pick, when the model and the prompt are known. Throws ModelForbidden or KeyLimited. */
   charge(model: string, promptTokens: number): void {
     this.holder.checkModel(model)

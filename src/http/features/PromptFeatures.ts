@@ -50,6 +50,8 @@ export class PromptFeatures implements RequestFeatures {
   /** Set before the pick by a front end whose proxy narrows the choice or tries again by itself. */
   only: ReadonlyArray<string> | undefined
   fallbacksMax: number | undefined
+  /** Set before the pick by a front end that knows how the request may wait. */
+  wish: RequestFeatures["wish"]
   /** Bytes of the canonical text; 0 when the prompt is not text. */
   readonly textBytes: number
   private readonly workshop: FeatureWorkshop

@@ -1,0 +1,57 @@
+import { Duration, Schema } from "effect"
+import { BytesText } from "./BytesText.ts"
+import { DurationText } from "./DurationText.ts"
+import { count, perhaps, setting } from "./schemaParts.ts"
+
+const MANY = 1_000_000
+const MIB = 1024 * 1024
+
+const Priority = Schema.Int.pipe(Schema.between(-MANY, MANY))
+
+const Band = Schema.Struct({
+  /** The requests that it is about: those of this priority. */
+  priority: Priority,
+  /** Longest wait of its requests. Default: `waiting.timeout`. */
+  timeout: perhaps(DurationText),
+  /** Of its requests that may wait at once. Default: `waiting.requestsMax`. */
+  requestsMax: perhaps(count(0, MANY)),
+  /** Its requests go to no pod with more prefill ahead, so that those above find a short queue. At most, and by default, `waiting.podQueueMax`. */
+  podQueueMax: perhaps(DurationText)
+})
+
+/** Bands of different priorities. */
+const Bands = Schema.Array(Band).pipe(
+  Schema.filter((bands) => {
+    const again = bands.findIndex(({ priority }, index) =>
+      bands.findIndex((other) => other.priority === priority) < index
+    )
+    return again < 0
+      ? undefined
+      : { path: [again, "priority"], message: `repeats the priority ${bands[again]?.priority} of an earlier band` }
+  })
+)
+
+export const Waiting = Schema.Struct({
+  /** Keep requests at the gateway while every pod would queue them, so that they can still go anywhere. Default true. */
+  enabled: setting(Schema.Boolean, true),
+  /** Requests that may wait at once; one more is answered 429, or pushes out one of a negative priority. Default 4096. */
+  requestsMax: setting(count(0, MANY), 4096),
+  /** Memory of the requests that wait. Default 512 MiB. */
+  bytesMax: setting(BytesText, 512 * MIB),
+  /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
+  timeout: setting(DurationText, Duration.minutes(2)),
+  /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 30 seconds. */
+  patience: setting(DurationText, Duration.seconds(30)),
+  /** A pod has no room while more prefill than this waits there. Default 1 second. */
+  podQueueMax: setting(DurationText, Duration.seconds(1)),
+  /** A prompt with more uncached tokens waits while it would flush what others come back for. Default 16000. */
+  giantTokens: setting(count(0, MANY), 16_000),
+  /** Priorities by the name that a client's `x-llm-d-inference-objective` says; before those of a cluster. Default none. */
+  objectives: setting(Schema.Record({ key: Schema.NonEmptyString, value: Priority }), {}),
+  /** Bands of priority with bounds of their own. Default none. */
+  bands: setting(Bands, []),
+  /** Let clients say their priority as a number, `x-warmroute-priority`. Default false. */
+  priorityHeader: setting(Schema.Boolean, false),
+  /** Let clients name the flow that they share in, `x-llm-d-inference-fairness-id`: always, never, or auto, where they come without a key; others share by keys. Default auto. */
+  flowHeader: setting(Schema.Literal("auto", "always", "never"), "auto")
+})
