@@ -61,6 +61,8 @@ export const points: ReadonlyArray<Point> = [
   ...on("fleets", "lost-pod", ...lighter),
   ...on("fleets", "cold-joiners", ...half),
   ...on("fleets", "wrong-constants", ...usual),
+  ...on("fleets", "believed-2x-slower", ...usual),
+  ...on("fleets", "believed-2x-faster", ...usual),
   ...on("gateways", "2-gateways", ...shared),
   ...on("gateways", "2-gateways-shared", ...shared),
   ...on("gateways", "4-gateways", ...shared),

@@ -131,3 +131,13 @@ test("wrong constants are wrong by up to 30 % a pod, by the seed", () => {
   expect(errors(5)).toEqual(errors(5))
   expect(errors(6)).not.toEqual(errors(5))
 })
+
+test.each([["believed-2x-slower", 2], ["believed-2x-faster", 0.5]])(
+  "%s: all pods are taken for that much slower than they are",
+  (name, factor) => {
+    for (const { believed, engine } of fleetOf(name, 4, 1).pods) {
+      expect(believed.prefillTokenS).toBeCloseTo(factor * engine.prefillTokenS, 12)
+      expect(believed.kvCapacityTokens).toBe(engine.kvCapacityTokens)
+    }
+  }
+)

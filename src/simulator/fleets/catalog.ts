@@ -17,6 +17,8 @@ export const fleets: ReadonlyMap<string, (options: FleetOptions) => Fleet> = new
   ["lost-pod", lostPod.make],
   ["cold-joiners", coldJoiners.make],
   ["wrong-constants", wrongConstants.make],
+  ["believed-2x-slower", wrongConstants.shared(2)],
+  ["believed-2x-faster", wrongConstants.shared(0.5)],
   ["kv-285k", kvEdge.withCapacity(285_000)],
   ["kv-250k", kvEdge.withCapacity(250_000)],
   ["slow-kv-reads", kvEdge.slowReads],
