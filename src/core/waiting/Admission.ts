@@ -15,7 +15,7 @@ export const admissionDefaults: AdmissionOptions = {
   requestsMax: 4096,
   bytesMax: 512 * 1024 * 1024,
   ageingPerS: 0.1,
-  patienceS: 60
+  patienceS: 30
 }
 
 /**
