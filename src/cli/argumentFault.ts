@@ -21,6 +21,26 @@ const commands: Readonly<Record<string, KnownFlags>> = {
   key: { valued: ["--name"], plain: ["--stdin"] },
   check: { valued: [], plain: ["--offline"] },
   calibrate: { valued: ["--pod", "--model", "--out", "--within"], plain: ["--force", "--json"] },
+  plan: {
+    valued: [
+      "--trace",
+      "--format",
+      "--time-scale",
+      "--workload",
+      "--load",
+      "--duration",
+      "--hardware",
+      "--gpus",
+      "--slo",
+      "--share",
+      "--policy",
+      "--pods-max",
+      "--seed",
+      "--threads",
+      "--html"
+    ],
+    plain: ["--json"]
+  },
   simulate: {
     valued: [
       "--workload",

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { Args, Command, HelpDoc, Options, ValidationError } from "@effect/cli"
 import { Effect, Option } from "effect"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
@@ -6,6 +7,7 @@ import { boundName } from "../simulator/bound.ts"
 import { evenFleetName, fleets } from "../simulator/fleets/catalog.ts"
 import { traceFormats } from "../simulator/traces/formats.ts"
 import { workloads } from "../simulator/workloads/catalog.ts"
+import { defaultSloText } from "./plan/sloText.ts"
 
 const presets = Object.keys(hardwarePresets).join(", ")
 
@@ -147,6 +149,46 @@ const simulate = Command.make("simulate", {
     "warmroute simulate --replay warmroute-decisions.jsonl --policy llm-d-blend"
   )))
 
+const plan = Command.make("plan", {
+  trace: flag("trace", "FILE", "A record of what clients ask; .xz is unpacked."),
+  format: word("format", "NAME", "mooncake", `Form of the trace: ${[...traceFormats.keys()].join(", ")}.`),
+  timeScale: flag("time-scale", "NUMBER", "Play the trace so many times as fast as recorded. Default: 1."),
+  workload: flag("workload", "NAME", `In place of a trace: ${[...workloads.keys()].join(", ")}.`),
+  load: flag("load", "NUMBER", "How much of it: requests a second, users at once or a factor. Default: as is usual."),
+  duration: flag("duration", "SECONDS", "Seconds in which requests arrive; fewer plan faster. Default: all of it."),
+  hardware: word("hardware", "PRESET|FILE", "qwen3-32b-2xh100", `Speed of a pod: ${presets}, or calibrate's YAML.`),
+  gpus: flag("gpus", "NUMBER", "GPUs a pod has. Default: as the hardware's name says (-2xh100: 2), else 1."),
+  slo: word("slo", "LIMITS", defaultSloText, "What a request may take: ttft and the mean tpot of its tokens, or one."),
+  share: number(
+    "share",
+    0.01,
+    1,
+    false,
+    0.9,
+    "Share of requests that must be inside. Recorded prompts differ a lot, and the longest take some seconds on an " +
+      "idle pod, so that shares near 1 are often out of any fleet's reach."
+  ),
+  policy: word(
+    "policy",
+    "NAME,NAME",
+    "marginal-cost,llm-d-blend-lru,round-robin",
+    `Policies to plan for: ${policyNames.join(", ")}.`
+  ),
+  podsMax: number("pods-max", 1, 1024, true, 64, "The largest fleet to try."),
+  seed: number("seed", 0, 1_000_000, true, 1, "The same seed gives the same plan."),
+  threads: number("threads", 1, 64, true, Math.min(16, availableParallelism()), "Fleets that are simulated at once."),
+  html: flag("html", "FILE", "Also write a page with the curves; it loads nothing from elsewhere."),
+  json: Options.boolean("json").pipe(Options.withDescription("Print JSON instead of a table and a plot."))
+}, (choice) =>
+  Effect.gen(function*() {
+    const { plan } = yield* Effect.promise(() => import("./plan.ts"))
+    yield* plan(choice)
+  })).pipe(Command.withDescription(help(
+    "Find the smallest fleet that holds an objective, for each policy, by simulating fleets in virtual time.",
+    "warmroute plan --trace t.jsonl --hardware qwen3-32b-2xh100 --slo ttft=2s,tpot=50ms",
+    "warmroute plan --workload chat --load 40 --share 0.99 --html plan.html"
+  )))
+
 const calibrate = Command.make("calibrate", {
   pod: Options.text("pod").pipe(Options.withPseudoName("URL"), Options.withDescription("The vLLM pod to measure.")),
   model: flag("model", "NAME", "Model to ask for. Default: the first that the pod serves."),
@@ -203,5 +245,5 @@ export const warmroute = Command.make("warmroute").pipe(
     "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
     "warmroute serve --help"
   )),
-  Command.withSubcommands([serve, emulate, check, explain, calibrate, simulate, key])
+  Command.withSubcommands([serve, emulate, check, explain, calibrate, simulate, plan, key])
 )

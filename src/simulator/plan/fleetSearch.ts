@@ -43,7 +43,10 @@ export const fleetSearch = function*(podsMax: number): Generator<number, FleetFo
     }
     const last = Math.min(podsMax, holding + CONFIRMING_FLEETS)
     for (let pods = holding + 1; pods <= last && (yield* holds(pods));) pods++
-    const failedAbove = Math.max(0, ...[...tried].filter(([pods, held]) => !held && pods > holding).map(([pods]) => pods))
+    const failedAbove = Math.max(
+      0,
+      ...[...tried].filter(([pods, held]) => !held && pods > holding).map(([pods]) => pods)
+    )
     if (failedAbove === 0) return { pods: holding, lucky: luckyOf(tried, holding) }
     if (failedAbove === podsMax) return { pods: undefined, lucky: luckyOf(tried, podsMax) }
     failing = failedAbove

@@ -72,7 +72,8 @@ export const planFleets = <E>(options: PlanOptions<E>): Effect.Effect<ReadonlyAr
     })
     return tried.map(({ points, policy }, index) => ({
       policy,
-      ...found[index]!,
+      pods: found[index]!.pods,
+      lucky: found[index]!.lucky,
       points: [...points.values()].sort((one, other) => one.pods - other.pods)
     }))
   })

@@ -1,0 +1,37 @@
+import { Effect, Either, ParseResult, Schema } from "effect"
+import { parse } from "yaml"
+import { type Hardware, HardwareSection } from "../../config/hardware.ts"
+import { hardwarePresets } from "../core/hardwarePresets.ts"
+import { CommandFailure } from "./failure.ts"
+
+/** What `warmroute calibrate` writes, or a gateway's whole configuration. */
+const isFile = (text: string): boolean => /\.ya?ml$/i.test(text)
+
+/** Engine constants by a preset's name, or of the `hardware` setting in a YAML file. `command` is for messages. */
+export const hardwareChoice = (command: string, text: string): Effect.Effect<Hardware, CommandFailure> =>
+  Effect.gen(function*() {
+    const fail = (reason: string) => Effect.fail(new CommandFailure({ message: `warmroute ${command}: ${reason}` }))
+    const constants = hardwarePresets[text]
+    if (constants !== undefined) return { preset: text, constants }
+    if (!isFile(text)) {
+      return yield* fail(
+        `no hardware "${text}"; there are: ${Object.keys(hardwarePresets).join(", ")}, or a YAML file from calibrate`
+      )
+    }
+    const tree: unknown = yield* Effect.tryPromise({
+      try: async () => parse(await Bun.file(text).text()),
+      catch: (cause) =>
+        new CommandFailure({
+          message: `warmroute ${command}: can't read ${text}: ${cause instanceof Error ? cause.message : String(cause)}`
+        })
+    })
+    const section = typeof tree === "object" && tree !== null && "hardware" in tree ? tree.hardware : undefined
+    if (section === undefined) return yield* fail(`${text} has no setting hardware`)
+    const written = typeof section === "string" ? { preset: section } : section
+    const decoded = Schema.decodeUnknownEither(HardwareSection, { onExcessProperty: "error" })(written)
+    if (Either.isRight(decoded)) return { preset: text, constants: decoded.right.constants }
+    const [issue] = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)
+    return yield* fail(
+      `${text}: hardware${issue?.path.map((key) => `.${String(key)}`).join("") ?? ""}: ${issue?.message}`
+    )
+  })
