@@ -94,15 +94,8 @@ const start = Effect.gen(function*() {
   const { followTls, keys, tls } = doors
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
-  watchWaiting(telemetry.registry, room)
-  if (config.metrics.llmdAliases) {
-    watchLlmdPool(telemetry.registry, {
-      table: view.table,
-      name: config.discovery.kubernetes?.pool ?? "warmroute",
-      sketchBlocks: () => view.sketchBlocks,
-      waitingRequests: () => room?.count ?? 0
-    })
-  }
+  watchWaiting(telemetry.registry, room, telemetry.waits.label)
+  if (config.metrics.llmdAliases) watchLlmdNames(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
@@ -223,6 +216,20 @@ const watchPool = (
   watchSketches(registry, scheduler)
 }
 
+/** The same pool under llm-d's names. */
+const watchLlmdNames = (
+  { discovery }: GatewayConfig,
+  { registry }: Telemetry["Type"],
+  scheduler: Scheduler,
+  room: { readonly count: number } | undefined
+): void =>
+  watchLlmdPool(registry, {
+    table: scheduler.table,
+    name: discovery.kubernetes?.pool ?? "warmroute",
+    sketchBlocks: () => scheduler.sketchBlocks,
+    waitingRequests: () => room?.count ?? 0
+  })
+
 /** The store with its saves counted. */
 const counted = (store: SnapshotStore["Type"], { snapshots }: Telemetry["Type"]): SnapshotStore["Type"] => ({
   ...store,
@@ -297,7 +304,7 @@ const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unkn
   })
 }
 
-const frontOptions = ({ answers, breaker, limits, models }: GatewayConfig): FrontOptions => ({
+const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfig): FrontOptions => ({
   ...frontDefaults,
   aliases: new Map(Object.entries(models.aliases)),
   exposePodHeader: answers.podHeader,
@@ -305,6 +312,7 @@ const frontOptions = ({ answers, breaker, limits, models }: GatewayConfig): Fron
   retriesMax: limits.retriesMax,
   retryShare: limits.retryShare,
   retriesPerSecondMin: limits.retriesPerSecondMin,
+  rescue,
   probeTimeoutMs: Duration.toMillis(breaker.probeTimeout),
   requestTimeoutMs: Duration.toMillis(limits.requestTimeout),
   bodyBytesMax: limits.bodyBytesMax,

@@ -125,6 +125,17 @@ const Breaker = Schema.Struct({
   stallAfter: setting(DurationText, Duration.seconds(30))
 })
 
+const Rescue = Schema.Struct({
+  /** When a pod is lost in the middle of a chat or completions stream, another one goes on with it. Default true. */
+  enabled: setting(Schema.Boolean, true),
+  /** Pods that may go on with one stream, one after the other. Default 2. */
+  attemptsMax: setting(count(0, 100), 2),
+  /** Memory for the token ids of one stream, about five bytes a token; a longer one is not rescued. Default 8 MiB. */
+  streamBytesMax: setting(BytesText, 8 * MIB),
+  /** The same for all streams together. Default 256 MiB. */
+  bytesMax: setting(BytesText, 256 * MIB)
+})
+
 const Limits = Schema.Struct({
   /** Requests in hand at once; one more is answered 429. Default 16384. */
   openRequestsMax: setting(count(1, MANY), 16_384),
@@ -283,6 +294,8 @@ export const GatewayConfigSchema = Schema.Struct({
   prefix: section(Prefix),
   /** When a pod gets no requests although it says that it is healthy, and how it comes back. */
   breaker: section(Breaker),
+  /** What becomes of streams whose pod is lost. */
+  rescue: section(Rescue),
   /** The bound of everything that could grow or wait. */
   limits: section(Limits),
   /** How a changed configuration reaches the running gateway. */

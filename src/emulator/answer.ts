@@ -1,6 +1,7 @@
 import { type Fields, isFields, stringOf } from "./bodyFields.ts"
 import { tokenChain } from "./engine/tokenChain.ts"
 import type { Generation } from "./Generation.ts"
+import type { LoremText } from "./LoremText.ts"
 import { type FinishReason, OutputPlan, planOfProse, planOfText } from "./OutputPlan.ts"
 import type { PodState } from "./PodState.ts"
 import { sampleOf } from "./sampleJson.ts"
@@ -12,6 +13,8 @@ export interface Prompt {
   readonly model: string
   readonly tokens: ReadonlyArray<number>
   readonly cacheSalt: string | undefined
+  /** It came as token ids, so it may end with the beginning of its own answer. */
+  readonly isTokenIds?: boolean
 }
 
 export const promptOf = (model: string, tokens: ReadonlyArray<number>, body: Fields): Prompt => ({
@@ -83,26 +86,54 @@ const abortWith = (pod: PodState, generations: ReadonlyArray<Generation>, signal
   else signal.addEventListener("abort", abort, { once: true })
 }
 
-/** The same prompt and choice give the same prose and the same natural length. */
+/**
+ * The same prompt and choice give the same prose and the same natural length, and a prompt of token ids that ends with
+ * the beginning of that prose gives the rest of it, as greedy sampling would.
+ */
 const prosePlan = (pod: PodState, prompt: Prompt, sampling: Sampling, choice: number): OutputPlan => {
   const { lorem } = pod
-  const hash = tokensHash(prompt.tokens, textHash(prompt.model) + choice)
+  const seed = textHash(prompt.model) + choice
+  const begun = prompt.isTokenIds === true ? begunAnswer(lorem, prompt.tokens, seed) : undefined
+  const said = begun?.said ?? 0
+  const hash = begun?.hash ?? tokensHash(prompt.tokens, seed)
   const { outputTokensMax, outputTokensMin, ignoreEnd } = sampling.limits
-  const natural = Math.max(1, Math.round(pod.served.outputTokensMean * (0.5 + ((hash >>> 12) % 1024) / 1024)))
+  const whole = Math.max(1, Math.round(pod.served.outputTokensMean * (0.5 + ((hash >>> 12) % 1024) / 1024)))
+  const natural = Math.max(0, whole - said)
   const length = ignoreEnd ? outputTokensMax : Math.min(outputTokensMax, Math.max(natural, outputTokensMin))
-  const start = lorem.sentenceStarts[hash % lorem.sentenceStarts.length]!
+  const start = proseStart(lorem, hash) + said
   const tokens = Array.from({ length }, (_, index) => lorem.tokens[(start + index) % lorem.tokenCount]!)
   const pieces = Array.from({ length }, (_, index) => lorem.pieces[(start + index) % lorem.tokenCount]!)
   return planOfProse(tokens, pieces, natural, sampling.limits)
 }
 
+const proseStart = (lorem: LoremText, hash: number): number => lorem.sentenceStarts[hash % lorem.sentenceStarts.length]!
+
+/** The hash of the prompt without the beginning of its answer, and the tokens of that; undefined: there is none. */
+const begunAnswer = (
+  lorem: LoremText,
+  tokens: ReadonlyArray<number>,
+  seed: number
+): { readonly hash: number; readonly said: number } | undefined => {
+  let hash = seed | 0
+  for (let end = 0; end < tokens.length; end++) {
+    const start = proseStart(lorem, hash >>> 0)
+    let at = end
+    while (at < tokens.length && tokens[at] === lorem.tokens[(start + at - end) % lorem.tokenCount]) at++
+    if (end > 0 && at === tokens.length) return { hash: hash >>> 0, said: at - end }
+    hash = mixed(hash, tokens[end]!)
+  }
+  return undefined
+}
+
 const tokensHash = (tokens: ReadonlyArray<number>, seed: number): number => {
   let hash = seed | 0
-  for (const token of tokens) {
-    hash = Math.imul(hash ^ token, 0x9e3779b1)
-    hash ^= hash >>> 15
-  }
+  for (const token of tokens) hash = mixed(hash, token)
   return hash >>> 0
+}
+
+const mixed = (hash: number, token: number): number => {
+  const next = Math.imul(hash ^ token, 0x9e3779b1)
+  return next ^ (next >>> 15)
 }
 
 export const textHash = (text: string): number => {

@@ -8,6 +8,7 @@ import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps, FrontOptions } from "./FrontOptions.ts"
 import { type ClientServer, ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
+import { RescueBytes } from "./rescue/RescueBytes.ts"
 import { RetryBudget } from "./retry/RetryBudget.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
@@ -21,6 +22,7 @@ export class Front {
   readonly workshop: FeatureWorkshop
   readonly requestBytes: RequestBytes
   readonly retryBudget: RetryBudget
+  readonly rescueBytes: RescueBytes
   /** Set when the server has been told to stop: not ready any more, but still serving. */
   draining = false
   private open = 0
@@ -30,6 +32,7 @@ export class Front {
     this.client = new UpstreamClient(deps.upstream, () => unhealthyPods(this.deps.pool))
     this.requestBytes = new RequestBytes(deps.options.requestBytesMax)
     this.retryBudget = new RetryBudget(() => this.deps.options)
+    this.rescueBytes = new RescueBytes(() => this.deps.options.rescue.bytesMax)
     this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)
   }
 

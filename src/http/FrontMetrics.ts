@@ -1,6 +1,7 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { TimeoutPhase } from "../errors.ts"
 import type { RetryDenial } from "./retry/Attempts.ts"
+import type { RescueDenial } from "./rescue/StreamRescue.ts"
 import type { RetryReason } from "./retry/PodFault.ts"
 
 /**
@@ -21,6 +22,10 @@ export interface FrontMetrics {
   readonly retried: (reason: RetryReason) => void
   /** A request that failed at a pod is not tried again. */
   readonly retryDenied: (why: RetryDenial) => void
+  /** begun: another pod is asked to go on with a stream. whole: its client got all of it. broken: it did not. */
+  readonly rescued: (outcome: "begun" | "whole" | "broken") => void
+  /** A stream that lost its pod ends with an error although it could have gone on. */
+  readonly rescueDenied: (why: RescueDenial) => void
   readonly timedOut: (phase: TimeoutPhase) => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */
   readonly tokens: (

@@ -6,6 +6,7 @@ import type { KeyRing } from "./doors/KeyRing.ts"
 import type { TlsPair } from "./doors/TlsPair.ts"
 import { wishDefaults, type WishRules } from "./features/requestWish.ts"
 import type { FrontMetrics } from "./FrontMetrics.ts"
+import type { RescueOptions } from "./rescue/StreamRescue.ts"
 import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
 /** Limits and switches of the front end. `frontDefaults` names the values an operator gets without asking. */
@@ -25,6 +26,8 @@ export interface FrontOptions {
   /** Retries of all requests together: this share of the requests of the last seconds, and a floor. */
   readonly retryShare: number
   readonly retriesPerSecondMin: number
+  /** How streams go on when their pod is lost. */
+  readonly rescue: RescueOptions
   /** To the first byte of an answer of a pod that is tried after its breaker was open. */
   readonly probeTimeoutMs: number
   /** From a request's arrival to the end of its answer. */
@@ -63,6 +66,7 @@ export const frontDefaults: FrontOptions = {
   retriesMax: 2,
   retryShare: 0.2,
   retriesPerSecondMin: 10,
+  rescue: { enabled: true, attemptsMax: 2, streamBytesMax: 8 * 1024 * 1024, bytesMax: 256 * 1024 * 1024 },
   probeTimeoutMs: 30_000,
   requestTimeoutMs: 3_600_000,
   errorAnswerBytesMax: 64 * 1024,

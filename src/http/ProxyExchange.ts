@@ -1,11 +1,12 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import { sessionToken } from "../core/sessionToken.ts"
-import { BodyTimedOut, type GatewayError, PodUnreachable, TimedOut, UrlTooLong } from "../errors.ts"
+import { type GatewayError, PodUnreachable, TimedOut } from "../errors.ts"
 import { AnswerRenamer } from "./AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "./AnswerTail.ts"
 import { directStream, isEventStream, isLonger, wholeBody } from "./answerBody.ts"
 import { ClientStream, type StreamFeeder } from "./ClientStream.ts"
 import { errorEvent } from "./errorEvent.ts"
+import { bodyTimedOut, podBroke, urlTooLong } from "./exchangeErrors.ts"
 import { errorResponse, timeoutPhase, toGatewayError, upstreamGatewayError } from "./errors.ts"
 import { type ReadRequest, readRequest } from "./features/readRequest.ts"
 import type { PromptFeatures } from "./features/PromptFeatures.ts"
@@ -20,6 +21,9 @@ import { podRequestHeaders } from "./requestHeaders.ts"
 import { clientHeaders } from "./responseHeaders.ts"
 import { Attempts, type PodAnswer } from "./retry/Attempts.ts"
 import { faultOfError, faultOfStatus, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
+import { maxModelLenOf } from "./rescue/maxModelLen.ts"
+import { isRescueWanted, StreamRescue } from "./rescue/StreamRescue.ts"
+import { withTokenIds } from "./rescue/continuedBody.ts"
 import type { ProxyRoute } from "./routes.ts"
 import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
 import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
@@ -85,6 +89,8 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   private waiting: Array<Uint8Array> | undefined
   private renamed: ReadRequest["renamed"]
   private renamer: AnswerRenamer | undefined
+  /** For streams that another pod could go on with. */
+  private rescue: StreamRescue | undefined
 
   constructor(
     front: Front,
@@ -129,6 +135,10 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     read.features.wish = requestWish(request.headers, bytes.length, this.lease?.keyName, options.wishes)
     this.lease?.charge(read.asked, read.features.promptTokens)
     this.body = read.body
+    if (read.terms !== undefined && isRescueWanted(request.headers)) {
+      this.rescue = new StreamRescue(read.terms, this.front.rescueBytes, options.rescue)
+      if (!read.terms.showsTokenIds) this.body = withTokenIds(read.body)
+    }
     await this.dispatch(read.features)
   }
 
@@ -152,20 +162,17 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     if (this.settled) return scheduler.end(decision.reservation, aborted)
     this.decision = decision
     if (decisionLog !== undefined) this.sample ??= sampleDecision(decisionLog, features) ?? false
-    this.call = this.front.client.request(
-      decision.address,
-      {
-        method: "POST",
-        target: this.route.path + queryOf(this.request.url),
-        headerLines: this.headerLines,
-        body: this.body,
-        firstByteTimeoutMs: decision.probes === true ? this.deps.options.probeTimeoutMs : undefined
-      },
-      this
-    )
+    this.call = this.send(decision, this.route.path + queryOf(this.request.url), this.body)
+  }
+
+  private send({ address, probes }: Decision, target: string, body: Uint8Array | undefined): UpstreamCall {
+    const firstByteTimeoutMs = probes === true ? this.deps.options.probeTimeoutMs : undefined
+    const { headerLines } = this
+    return this.front.client.request(address, { method: "POST", target, headerLines, body, firstByteTimeoutMs }, this)
   }
 
   onHead(head: ResponseHead): void {
+    if (this.rescue?.continues === true) return this.continues(head, this.rescue)
     this.head = head
     this.status = head.status
     const { options } = this.deps
@@ -175,6 +182,14 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   }
 
   onData(bytes: Uint8Array): void {
+    const { rescue } = this
+    if (rescue === undefined || !this.isEventStream) return this.take(bytes)
+    const ours = rescue.push(bytes)
+    if (ours.length > 0) this.take(ours)
+    if (rescue.surrendered) this.brokeOff("it ended a stream with an error", "unsure")
+  }
+
+  private take(bytes: Uint8Array): void {
     this.tail.add(bytes)
     if (!this.firstTokenSeen) this.lookForFirstToken(bytes)
     if (this.renamed === undefined) return this.passOn(bytes)
@@ -205,9 +220,12 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
   }
 
   onEnd(): void {
+    if (this.stream !== undefined && this.rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
+    const held = this.rescue?.rest()
+    if (held !== undefined) this.take(held)
     this.passOnRest()
     if (this.isPodFault && isFaultStatus(this.status)) return this.tryFailed(faultOfStatus(this.status), undefined)
-    this.settle("finished", this.status, this.tail.usage())
+    this.settle("finished", this.status, this.rescue?.usage ?? this.tail.usage())
     if (this.stream === undefined) this.respond(wholeBody(this.waiting))
     else this.stream.end()
   }
@@ -245,7 +263,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     if (decision === undefined || features === undefined) return
     const attempts = this.attempts ??= new Attempts()
     attempts.failed(decision, fault, scheduler)
-    if (this.stream !== undefined) return this.lostMidAnswer(this.stream, error ?? podBroke)
+    if (this.stream !== undefined) return this.saveOrLose(this.stream, decision, features, error ?? podBroke)
     if (error === undefined) attempts.answer ??= this.collected(decision)
     else attempts.error = error
     const { retriesMax } = options
@@ -280,6 +298,63 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.waiting = undefined
     this.renamer = undefined
     this.tail = new AnswerTail()
+    this.rescue?.startOver()
+  }
+
+  /** The pod gave up in mid-stream without saying so in HTTP. */
+  private brokeOff(why: string, blame: PodFault["blame"]): void {
+    if (this.settled) return
+    this.call?.abort()
+    const error = new PodUnreachable({ message: `the pod broke off: ${why}` })
+    this.tryFailed({ reason: "truncated", mayHaveRun: true, blame, why }, error)
+  }
+
+  /** Another pod goes on with a stream that lost its own, where that is sound. */
+  private saveOrLose(stream: ClientStream, decision: Decision, features: PromptFeatures, error: GatewayError): void {
+    const { rescue, deps: { metrics, scheduler } } = this
+    if (rescue === undefined || !this.isEventStream) return this.lostMidAnswer(stream, error)
+    const closing = rescue.closing()
+    if (closing !== undefined) {
+      metrics.rescued("whole")
+      this.settle("finished", this.status, rescue.usage)
+      this.passOn(closing)
+      return stream.end()
+    }
+    const denial = rescue.denial()
+    if (denial !== undefined) {
+      metrics.rescueDenied(denial)
+      return this.lostMidAnswer(stream, error)
+    }
+    scheduler.end(decision.reservation, failed)
+    this.logDecision(decision, "failed", undefined, undefined)
+    this.decision = undefined
+    this.call = undefined
+    metrics.rescued("begun")
+    this.goOn(stream, features, rescue, error).catch((cause: unknown) => {
+      this.lostMidAnswer(stream, toGatewayError(cause, this.deps.log))
+    })
+  }
+
+  private async goOn(stream: ClientStream, features: PromptFeatures, rescue: StreamRescue, lost: GatewayError) {
+    const { metrics, pool, scheduler } = this.deps
+    const decision = await scheduler.pick(features, this.attempts?.failedPods).catch(() => undefined)
+    if (this.settled) return decision === undefined ? undefined : scheduler.end(decision.reservation, aborted)
+    this.decision = decision
+    this.pickedMs = performance.now()
+    const body = decision && rescue.goOn(maxModelLenOf(pool, decision.address, features.model))
+    if (decision === undefined || body === undefined) {
+      metrics.rescueDenied(decision === undefined ? "no-pod" : "length")
+      return this.lostMidAnswer(stream, lost)
+    }
+    this.firstTokenSeen = false
+    this.call = this.send(decision, "/v1/completions", body)
+  }
+
+  /** Another pod answers the request to go on. */
+  private continues(head: ResponseHead, rescue: StreamRescue): void {
+    if (head.status === 200 && isEventStream(head)) return
+    rescue.refused = !isFaultStatus(head.status)
+    this.brokeOff(`it answered ${head.status} when asked to go on with a stream`, "none")
   }
 
   /** No further try: a pod's own answer goes to the client untouched, else what went wrong last. */
@@ -299,7 +374,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.settle("failed", this.status, undefined)
     if (!this.isEventStream) return stream.break()
     this.passOnRest()
-    stream.write(errorEvent(error, this.route.prompt, this.tail.endsEvent))
+    stream.write(this.rescue?.surrender ?? errorEvent(error, this.route.prompt, this.tail.endsEvent))
     stream.end()
   }
 
@@ -328,7 +403,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     // Thousands of streams may be open for minutes, so what only another try would need goes now.
     this.body = undefined
     this.held.release()
-    this.headerLines = ""
+    if (this.rescue === undefined) this.headerLines = ""
     this.features?.release()
     const pod = this.deps.options.exposePodHeader ? answeredBy : undefined
     // Another name makes for another length, which Bun then finds out by itself.
@@ -354,6 +429,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.firstTokenSeen = true
     const { scheduler, metrics } = this.deps
     this.attempts?.served(scheduler)
+    if (this.rescue?.continues === true && this.decision) return scheduler.firstToken(this.decision.reservation)
     const nowMs = performance.now()
     metrics.firstByte(this.route.path, (nowMs - this.startedMs) / 1000)
     const { decision } = this
@@ -386,6 +462,8 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
     this.lease?.end(outcome, status, usage, outputTokens)
     features?.release()
     this.held.release()
+    if (this.rescue?.continues === true) metrics.rescued(outcome === "finished" ? "whole" : "broken")
+    this.rescue?.release()
     this.server.timeout?.(this.request, options.clientIdleTimeoutS)
     metrics.requestEnded(this.route.path, status, outcome, (performance.now() - this.startedMs) / 1000)
     this.front.left()
@@ -414,13 +492,6 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
 const aborted: RequestEnd = { outcome: "aborted" }
 const failed: RequestEnd = { outcome: "failed" }
 const bareEnds = { aborted, failed, finished: { outcome: "finished" } } as const
-
-const bodyTimedOut = () => new BodyTimedOut({ message: "the request's body did not come in time" })
-
-const urlTooLong = (charsMax: number) =>
-  new UrlTooLong({ message: `the request's URL is longer than ${charsMax} characters, the limit of this gateway` })
-
-const podBroke = new PodUnreachable({ message: "the pod failed" })
 
 /** Query of a URL with its question mark; empty when there is none. */
 const queryOf = (url: string): string => {

@@ -1,5 +1,6 @@
 import type { Counter, Histogram } from "./instruments.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
+import { rescueMetrics } from "./rescueMetrics.ts"
 import { makeTtftMetrics } from "./ttftMetrics.ts"
 
 const latencyBoundsS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600]
@@ -132,6 +133,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     picked: (_route: string, waitS: number): void => pickWait.observe(waitS),
     retried: (reason: string): void => retriesFor(reason).add(),
     retryDenied: (why: string): void => denialsFor(why).add(),
+    ...rescueMetrics(registry),
     timedOut: (phase: string): void => timeoutsFor(phase).add(),
     tokens: (
       model: string,

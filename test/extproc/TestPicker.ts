@@ -91,6 +91,8 @@ const metricsInto = (booked: Array<string>): FrontMetrics => ({
   picked: () => {},
   retried: () => {},
   retryDenied: () => {},
+  rescued: () => {},
+  rescueDenied: () => {},
   timedOut: () => {},
   tokens: () => {}
 })

@@ -81,6 +81,8 @@ export class TestFront implements AsyncDisposable {
       picked: () => {},
       retried: book("retried"),
       retryDenied: book("denied"),
+      rescued: book("rescued"),
+      rescueDenied: book("rescue denied"),
       timedOut: book("timed out"),
       tokens: book("tokens")
     }

@@ -58,7 +58,10 @@ export const completions = async (pod: PodState, request: Request): Promise<Resp
     echo: booleanOf(body, "echo"),
     topLogprobs: integerOf(body, "logprobs")
   }
-  const byPrompt = prompts.map((tokens) => startAnswers(pod, promptOf(model, tokens, body), sampling, request.signal))
+  const isTokenIds = Array.isArray(body["prompt"]) && typeof body["prompt"].flat()[0] === "number"
+  const byPrompt = prompts.map((tokens) =>
+    startAnswers(pod, { ...promptOf(model, tokens, body), isTokenIds }, sampling, request.signal)
+  )
   const generations = byPrompt.flat()
   if (sampling.stream) {
     return streamAnswer(tokenStream(pod.driver, generations, completionStreamShape(pod, call, byPrompt), false))

@@ -5,6 +5,7 @@ import type { ProxyRoute } from "../routes.ts"
 import { nestsDeeper } from "../doors/jsonDepth.ts"
 import { canonicalPrompt, type JsonObject, promptTokenIds } from "./canonicalPrompt.ts"
 import { withModel } from "./jsonModel.ts"
+import { type StreamTerms, termsOf } from "../rescue/StreamTerms.ts"
 import { boundaryOf, formFields, withField } from "./multipart.ts"
 import { type FeatureWorkshop, type Prompt, PromptFeatures } from "./PromptFeatures.ts"
 
@@ -20,6 +21,8 @@ export interface ReadRequest {
   readonly asked: string
   /** Names to exchange in the answer, where a rewrite of the cluster changed the model. */
   readonly renamed: { readonly from: string; readonly to: string } | undefined
+  /** Undefined: no other pod could go on with its stream, or there is none, or rescues are off. */
+  readonly terms?: StreamTerms | undefined
 }
 
 /** Whisper-like models see 30 s of audio, about 480 kB compressed, as 1,500 positions. */
@@ -83,7 +86,11 @@ const readJson = (
     },
     workshop
   )
-  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model), asked, renamed }
+  const mayContinue = features.streams && options.rescue.enabled
+  const terms = mayContinue && (route.prompt === "chat" || route.prompt === "completions")
+    ? termsOf(route.prompt, body, model)
+    : undefined
+  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model), asked, renamed, terms }
 }
 
 const readForm = (
