@@ -68,7 +68,7 @@ export const issueAt = (
   sources: ReadonlyArray<ConfigSource>,
   path: SettingPath,
   problem: string,
-  fix?: string
+  fix?: string | undefined
 ): ConfigIssue => {
   let source: ConfigSource | undefined
   let deepest = -1

@@ -94,8 +94,7 @@ const start = Effect.gen(function*() {
   const { followTls, keys, tls } = doors
   if (keys !== undefined) watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
-  watchWaiting(telemetry.registry, room, telemetry.waits.label)
-  if (config.metrics.llmdAliases) watchLlmdNames(config, telemetry, view, room)
+  watchRoom(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
@@ -216,19 +215,22 @@ const watchPool = (
   watchSketches(registry, scheduler)
 }
 
-/** The same pool under llm-d's names. */
-const watchLlmdNames = (
-  { discovery }: GatewayConfig,
-  { registry }: Telemetry["Type"],
+/** Who waits; and the pool under llm-d's names, where those are asked for. */
+const watchRoom = (
+  { discovery, metrics }: GatewayConfig,
+  { registry, waits }: Telemetry["Type"],
   scheduler: Scheduler,
-  room: { readonly count: number } | undefined
-): void =>
+  room: Scheduling["Type"]["room"]
+): void => {
+  watchWaiting(registry, room, waits.label)
+  if (!metrics.llmdAliases) return
   watchLlmdPool(registry, {
     table: scheduler.table,
     name: discovery.kubernetes?.pool ?? "warmroute",
     sketchBlocks: () => scheduler.sketchBlocks,
     waitingRequests: () => room?.count ?? 0
   })
+}
 
 /** The store with its saves counted. */
 const counted = (store: SnapshotStore["Type"], { snapshots }: Telemetry["Type"]): SnapshotStore["Type"] => ({

@@ -5,6 +5,7 @@ import { ConfigError, type ConfigIssue } from "./ConfigError.ts"
 import { type ConfigSource, issueAt, isTree } from "./ConfigSource.ts"
 import { decodeConfig } from "./decodeConfig.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
+import type { LlmdReport } from "./llmd/LlmdReport.ts"
 import type { Flags } from "./shortForms.ts"
 import { CONFIG_VARIABLE, type Environment, environmentSources, flagSources } from "./textSources.ts"
 
@@ -21,6 +22,8 @@ export interface LoadedConfig {
   /** The file that was read. */
   readonly configPath: string | undefined
   readonly warnings: ReadonlyArray<string>
+  /** How the file was read, where it is llm-d's; undefined for one of our own. */
+  readonly llmd?: LlmdReport | undefined
 }
 
 /** A configuration that is longer is something else. */
@@ -31,7 +34,8 @@ export const loadConfig = (given: ConfigSources): Effect.Effect<LoadedConfig, Co
     const variable = given.environment[CONFIG_VARIABLE]
     const configPath = given.configPath ?? (variable === "" ? undefined : variable)
     const named = given.configPath === undefined ? CONFIG_VARIABLE : "--config"
-    const file = configPath === undefined ? [] : [yield* readSource(configPath, named)]
+    const read = configPath === undefined ? undefined : yield* readSource(configPath, named)
+    const file = read === undefined ? [] : [read.source]
     const flags = flagSources(given.flags)
     const environment = environmentSources(given.environment)
     const sources = [...flags.sources, ...environment.sources, ...file]
@@ -43,18 +47,37 @@ export const loadConfig = (given: ConfigSources): Effect.Effect<LoadedConfig, Co
     }
     const unreachable = yield* unreachableFiles(decoded.right, sources)
     if (unreachable.length > 0) return yield* new ConfigError({ issues: unreachable })
-    return { config: decoded.right, configPath, warnings: [...flags.warnings, ...environment.warnings] }
+    const llmd = read?.llmd
+    const warnings = [...flags.warnings, ...environment.warnings, ...llmd?.warnings ?? []]
+    return { config: decoded.right, configPath, warnings, llmd }
   })
 
-const readSource = (path: string, namedBy: string): Effect.Effect<ConfigSource, ConfigError> =>
+interface ReadFile {
+  readonly source: ConfigSource
+  readonly llmd?: LlmdReport | undefined
+}
+
+const readSource = (path: string, namedBy: string): Effect.Effect<ReadFile, ConfigError> =>
   Effect.gen(function*() {
     const refuse = (problem: string, fix?: string) =>
       new ConfigError({ issues: [{ source: namedBy, key: undefined, problem: `${path} ${problem}`, fix }] })
     const text = yield* Effect.tryPromise({ try: () => readText(path), catch: (cause) => refuse(...whyUnread(cause)) })
     // The parser is of use only here, and a gateway without a file starts faster for not loading it.
     const { yamlSource } = yield* Effect.promise(() => import("./yamlSource.ts"))
-    const source = yield* yamlSource(path, text)
-    return { ...source, values: fromDirectory(source.values, dirname(path)) }
+    const { llmd, source } = yield* ownSource(yield* yamlSource(path, text))
+    return { source: { ...source, values: fromDirectory(source.values, dirname(path)) }, llmd }
+  })
+
+/** llm-d's file in our own words, any other as it is. */
+const ownSource = (source: ConfigSource): Effect.Effect<ReadFile, ConfigError> =>
+  Effect.gen(function*() {
+    const { apiVersion, kind } = source.values
+    if (apiVersion === undefined && kind === undefined) return { source }
+    const { isLlmdConfig } = yield* Effect.promise(() => import("./llmd/EndpointPickerConfig.ts"))
+    if (!isLlmdConfig(source.values)) return { source }
+    const { translateLlmd } = yield* Effect.promise(() => import("./llmd/translate.ts"))
+    const translated = yield* translateLlmd(source)
+    return { source: translated.source, llmd: translated.report }
   })
 
 const readText = async (path: string): Promise<string> => {

@@ -29,7 +29,7 @@ const Written = Schema.Struct({
   parameters,
   /** Only for `weighted`: narrow the pods, in order. Default none. */
   filters: perhaps(Schema.Array(Plugin)),
-  /** Only for `weighted`: rate the pods that are left. At least one. */
+  /** Only for `weighted`: rate the pods that are left. At least one, or an empty list behind filters. */
   scorers: perhaps(Schema.Array(WeightedScorer)),
   /** Only for `weighted`: takes one by the weighted sums. Default `max-score-picker`. */
   picker: perhaps(Plugin)
@@ -44,7 +44,7 @@ const describe = (written: typeof Written.Type): Either.Either<PolicyDescription
       : Either.left(`has "${profileKey}", which only the policy "weighted" takes; remove it or write type: weighted`)
   }
   if (parameters !== undefined) return Either.left(`"weighted" has no parameters; they go below a scorer or a filter`)
-  if (scorers === undefined || scorers.length === 0) {
+  if (scorers === undefined || (scorers.length === 0 && (filters ?? []).length === 0)) {
     return Either.left(
       `"weighted" needs at least one scorer; write scorers: [{ type: prefix-cache-scorer, weight: 3 }]`
     )

@@ -8,6 +8,7 @@ import type { PodAccess } from "../core/PodAccess.ts"
 import { PodCredentials } from "../http/doors/PodCredentials.ts"
 import { makePodProbe } from "../vllm/PodProbe.ts"
 import { CommandFailure } from "./failure.ts"
+import { llmdText } from "./llmdText.ts"
 
 /** Pods asked at once. */
 const ASKED_AT_ONCE = 32
@@ -15,10 +16,12 @@ const ASKED_AT_ONCE = 32
 /** Decodes the file as `serve` would and says what it would do. Fails only when the file is wrong, not for silent pods. */
 export const check = (path: string, offline: boolean): Effect.Effect<void, CommandFailure> =>
   Effect.gen(function*() {
-    const { config, warnings } = yield* loadConfig({ flags: {}, environment: process.env, configPath: path }).pipe(
-      Effect.mapError((error) => new CommandFailure({ message: error.render() }))
-    )
-    yield* Console.log([`${path} is right.`, "", ...summary(config)].join("\n"))
+    const { config, llmd, warnings } = yield* loadConfig({ flags: {}, environment: process.env, configPath: path })
+      .pipe(
+        Effect.mapError((error) => new CommandFailure({ message: error.render() }))
+      )
+    const translation = llmd === undefined ? [] : [llmdText(llmd), "", "As settings of the gateway:", ""]
+    yield* Console.log([`${path} is right.`, "", ...translation, ...summary(config)].join("\n"))
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })
     if (offline) return
     const access = yield* podAccess(config)
@@ -50,11 +53,14 @@ const askPod =
     )
 
 const summary = (config: GatewayConfig): ReadonlyArray<string> => {
-  const { admin, discovery, hardware, limits, listen, models, policy, scrape, snapshot } = config
+  const { admin, discovery, extproc, hardware, limits, listen, models, policy, scrape, snapshot, waiting } = config
   const aliases = Object.entries(models.aliases).map(([alias, model]) => `${alias} = ${model}`)
   return [
     `  listen     ${listen.hostname}:${listen.port}`,
     `  operators  ${admin.enabled ? `${admin.hostname}:${admin.port}` : "off"}`,
+    ...(extproc.listen === undefined
+      ? []
+      : [`  picker     ${extproc.listen.hostname}:${extproc.listen.port}, tls ${extproc.tls}`]),
     ...podText(config),
     ...(discovery.file === undefined ? [] : [`  pods       from the file ${discovery.file.path}`]),
     ...(discovery.dns === undefined ? [] : [`  pods       from the DNS name ${discovery.dns.name}`]),
@@ -64,6 +70,11 @@ const summary = (config: GatewayConfig): ReadonlyArray<string> => {
     `  scrape     every ${
       Duration.format(scrape.interval)
     }, unhealthy after ${scrape.failuresBeforeUnhealthy} failures`,
+    `  waiting    ${
+      waiting.enabled
+        ? `${waiting.requestsMax} requests, ${Duration.format(waiting.timeout)} at most, while every pod is busy`
+        : "off: requests go to a pod at once"
+    }`,
     ...(aliases.length === 0 ? [] : [`  aliases    ${aliases.join(", ")}`]),
     `  limits     ${limits.openRequestsMax} open requests, bodies of ${limits.bodyBytesMax} bytes, ${limits.podsMax} pods, ${limits.retriesMax} retries`,
     `  snapshot   ${snapshot.enabled ? `${snapshot.path}, every ${Duration.format(snapshot.interval)}` : "off"}`

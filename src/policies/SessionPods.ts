@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import type { PickContext } from "../core/Policy.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
-import { endpointName, endpointOfToken, isEndpoint } from "../core/sessionToken.ts"
+import { nameInToken, nameOfToken, isNamed } from "../core/sessionToken.ts"
 
 const Source = Schema.Struct({
   /** Header with the session's name. One of this and cookie. */
@@ -69,7 +69,7 @@ export class SessionPods {
     const address = context.table.addresses[row]
     if (session === "" || address === undefined) return
     const bound = this.boundPod(session, context.nowS)
-    const pod = endpointName(address)
+    const pod = nameInToken(address)
     if (bound !== "" && bound !== pod && rowNamed(context, bound) >= 0) return
     this.bindings.delete(session)
     this.bindings.set(session, { pod, seenS: context.nowS })
@@ -81,7 +81,7 @@ export class SessionPods {
     const { header, sources, strategy } = this.config
     if (strategy === "session_id") return this.boundPod(sessionOf(request, sources), nowS)
     const token = request.headers?.get(header) ?? ""
-    return token === "" || token.length > TOKEN_CHARS_MAX ? "" : endpointOfToken(token)
+    return token === "" || token.length > TOKEN_CHARS_MAX ? "" : nameOfToken(token)
   }
 
   private boundPod(session: string, nowS: number): string {
@@ -98,7 +98,7 @@ const rowNamed = ({ candidateCount, candidates, table }: PickContext, pod: strin
   for (let i = 0; i < candidateCount; i++) {
     const row = candidates[i] ?? 0
     const address = table.addresses[row]
-    if (address !== undefined && isEndpoint(address, pod)) return row
+    if (address !== undefined && isNamed(address, pod)) return row
   }
   return -1
 }

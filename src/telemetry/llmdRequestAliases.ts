@@ -158,6 +158,7 @@ export const waitsWithLlmdNames = (
     ["outcome"]
   )
   return {
+    ...waits,
     onWaited: (priority, waitedS, outcome) => {
       seconds.child(flowOutcomes.get(outcome) ?? "EvictedOther").observe(waitedS)
       waits.onWaited(priority, waitedS, outcome)
