@@ -27,7 +27,7 @@ describe("help", () => {
     for (const command of ["serve", "emulate", "check"]) expect(stdout).toContain(`- ${command} `)
   })
 
-  test.each(["serve", "emulate", "check", "explain", "calibrate", "key"])(
+  test.each(["serve", "emulate", "check", "explain", "calibrate", "simulate", "plan", "key"])(
     "the flags that %s --help lists are those that it takes",
     async (command) => {
       const { code, stdout } = await warmroute([command, "--help"])

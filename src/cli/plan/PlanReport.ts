@@ -89,11 +89,12 @@ export const remarks = (report: PlanReport): ReadonlyArray<string> =>
     ...(plan.pods === undefined ? [outOfReach(report, plan)] : [])
   ])
 
-const outOfReach = ({ constants, podsMax }: PlanReport, plan: PolicyPlan): string => {
+const outOfReach = ({ constants, podsMax, policies }: PlanReport, plan: PolicyPlan): string => {
   const { pods, summary } = bestOf(plan)
   const largest = plan.points.at(-1)!
   const half = plan.points.findLast((point) => point.pods <= podsMax / 2)
   const isFlat = half !== undefined && largest.summary.sloShare - half.summary.sloShare < GAIN_SHARE
+  const isBeaten = policies.some((other) => bestOf(other).summary.sloShare > summary.sloShare + GAIN_SHARE)
   return [
     `${plan.policy}: no fleet of up to ${counted(podsMax, "pod")} holds it. The best, ${counted(pods, "pod")}, has ${
       shownShare(summary.sloShare)
@@ -108,7 +109,11 @@ const outOfReach = ({ constants, podsMax }: PlanReport, plan: PolicyPlan): strin
         } fit no pod: it has ${shownCount(constants.kvCapacityTokens)} tokens of KV.`
       ]),
     isFlat
-      ? "Twice the pods gained nothing: some prompts may be too long for the TTFT even on an idle pod. Try a lower --share."
+      ? `Twice the pods gained nothing: ${
+        isBeaten
+          ? "the policy does not spread such a load, another does better."
+          : "some prompts may be too long for the TTFT even on an idle pod. Try a lower --share."
+      }`
       : "Try more with --pods-max, or a lower --share."
   ].join(" ")
 }

@@ -29,9 +29,9 @@ ul { list-style: none; margin: 0; padding: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 24px; margin-bottom: 12px; }
 .legend svg { width: 34px; height: 12px; margin-right: 8px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 16px; }
-figure { margin: 0; padding: 14px 16px 8px; background: var(--card); border-radius: 6px; }
+figure { margin: 0; padding: 14px 16px 8px; overflow-x: auto; background: var(--card); border-radius: 6px; }
 figcaption { font-weight: 600; margin-bottom: 6px; }
-figure svg { display: block; width: 100%; height: auto; }
+figure svg { display: block; width: 100%; min-width: 440px; height: auto; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg text.label { font-size: 13px; }
 svg text.level { fill: var(--level); }
