@@ -1,0 +1,138 @@
+import { describe, expect, test } from "bun:test"
+import type { Socket } from "bun"
+import { RawPod } from "../RawPod.ts"
+import { TestFront } from "../TestFront.ts"
+
+const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+const end = "0\r\n\r\n"
+
+const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
+const event = (data: string): string => chunk(`data: ${data}\n\n`)
+
+const words = (text: string, ids: ReadonlyArray<number>, more = "", prompt = "null", reason = "null"): string =>
+  event(
+    `{"id":"cmpl-1","object":"text_completion","created":7,"model":"tiny","choices":[{"index":0,"text":"${text}",` +
+      `"logprobs":null,"finish_reason":${reason},"stop_reason":null,"prompt_token_ids":${prompt},` +
+      `"token_ids":[${ids.join(",")}]}]${more}}`
+  )
+
+const usage = (prompt: number, output: number): string =>
+  event(
+    `{"id":"cmpl-9","object":"text_completion","created":9,"model":"tiny","choices":[],"usage":{"prompt_tokens":${prompt},` +
+      `"total_tokens":${prompt + output},"completion_tokens":${output},"prompt_tokens_details":{"cached_tokens":3}}}`
+  )
+
+const begun = head + words("Once", [5], "", "[1,2,3]") + words(" upon", [6])
+const done = event("[DONE]")
+const rest = head + words(" a", [7], "", "[1,2,3,5,6]") + words(" time", [8], "", "null", "\"stop\"") + usage(5, 2) +
+  done +
+  end
+
+const asked = { model: "tiny", prompt: "Hi", stream: true, max_tokens: 20, stream_options: { include_usage: true } }
+
+const textOf = (stream: string): string => [...stream.matchAll(/"text":"([^"]*)"/g)].map(([, text]) => text).join("")
+
+type Answer = (socket: Socket<{ text: string }>) => void
+
+/** The first pod does what `first` does, the second what `second` does. */
+const play = async (first: Answer, second: Answer, options: object = {}, upstream: object = {}) => {
+  using one = new RawPod((socket) => first(socket))
+  using two = new RawPod((socket) => second(socket))
+  await using front = new TestFront([one.address, two.address], { options, upstream })
+  const response = await front.post("/v1/completions", asked)
+  const text = await response.text()
+  await front.quiet()
+  return { text, request: two.received[0] ?? "", front, outcomes: front.scheduler.outcomes(), status: response.status }
+}
+
+const dies: Answer = (socket) => {
+  socket.write(begun)
+  setTimeout(() => socket.terminate(), 5)
+}
+
+const goesOn: Answer = (socket) => void socket.write(rest)
+
+const whole =
+  "data: {\"id\":\"cmpl-1\",\"object\":\"text_completion\",\"created\":7,\"model\":\"tiny\",\"choices\":[]," +
+  "\"usage\":{\"prompt_tokens\":3,\"total_tokens\":7,\"completion_tokens\":4," +
+  "\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\ndata: [DONE]\n\n"
+
+describe("a stream goes on at another pod", () => {
+  test.each<readonly [string, Answer]>([
+    ["its pod died", dies],
+    ["its pod died within an event", (socket) => {
+      socket.write(begun + "30\r\ndata: {\"id\":\"cmpl-1\",\"obj")
+      setTimeout(() => socket.terminate(), 5)
+    }],
+    ["its pod went silent", (socket) => void socket.write(begun)],
+    ["its pod's engine died", (socket) => void socket.write(begun + event("{\"error\":{\"code\":500}}") + done + end)],
+    ["its pod aborted it", (socket) => void socket.write(begun + words("", [9], "", "null", "\"abort\"") + done + end)],
+    ["its pod ended it early", (socket) => void socket.write(begun + end)]
+  ])("when %s", async (_why, first) => {
+    const { front, outcomes, request, text } = await play(first, goesOn, {}, { silenceTimeoutMs: 60 })
+    expect(textOf(text)).toBe("Once upon a time")
+    expect(text).toEndWith(whole)
+    expect(text).not.toContain("error")
+    expect(outcomes).toEqual(["failed", "finished"])
+    expect(JSON.parse(request.slice(request.indexOf("\r\n\r\n")))).toMatchObject({
+      prompt: [1, 2, 3, 5, 6],
+      max_tokens: 18
+    })
+    expect(front.booked.filter((line) => line.startsWith("rescued"))).toEqual(["rescued begun", "rescued whole"])
+  })
+
+  test("which is told apart from the first token's time", async () => {
+    const { front } = await play(dies, goesOn)
+    expect(front.booked.filter((line) => line.startsWith("first byte"))).toHaveLength(1)
+    expect(front.scheduler.firstTokens).toEqual([0, 1])
+    expect(front.booked).toContain("tokens tiny 3 3 4")
+  })
+})
+
+test("a pod that dies behind the last word costs nothing", async () => {
+  const { outcomes, text } = await play((socket) => {
+    socket.write(begun + words(" a", [7], "", "null", "\"stop\""))
+    setTimeout(() => socket.terminate(), 5)
+  }, goesOn)
+  expect(textOf(text)).toBe("Once upon a")
+  expect(text).toContain("\"usage\":{\"prompt_tokens\":3,\"total_tokens\":6,\"completion_tokens\":3}")
+  expect(text).toEndWith("data: [DONE]\n\n")
+  expect(outcomes).toEqual(["finished"])
+})
+
+describe("a stream that can't go on ends with an error event", () => {
+  const refuses: Answer = (socket) =>
+    void socket.write("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+
+  test.each<readonly [string, Answer, Answer, object, string, ReadonlyArray<string>]>([
+    ["the other pod refuses", dies, refuses, {}, "rescue denied refused", ["failed", "failed"]],
+    ["the other pod dies too", dies, (socket) => void socket.terminate(), {}, "rescue denied no-pod", [
+      "failed",
+      "failed"
+    ]],
+    ["no rescue is left", dies, goesOn, rescue({ attemptsMax: 0 }), "rescue denied limit", ["failed"]],
+    ["there is no memory for its tokens", dies, goesOn, rescue({ bytesMax: 10 }), "rescue denied no-tokens", [
+      "failed"
+    ]],
+    ["it is too long", dies, goesOn, rescue({ streamBytesMax: 10 }), "rescue denied no-tokens", ["failed"]]
+  ])("when %s", async (_why, first, second, options, booked, outcomes) => {
+    const played = await play(first, second, options)
+    expect(textOf(played.text)).toBe("Once upon")
+    expect(played.text).toMatch(/\n\ndata: \{"error":\{.*\}\n\n$/)
+    expect(played.front.booked).toContain(booked)
+    expect(played.outcomes).toEqual([...outcomes])
+  })
+
+  test("in the pod's own words when it said some", async () => {
+    const { text } = await play(
+      (socket) => void socket.write(begun + event("{\"error\":{\"code\":500,\"message\":\"engine\"}}") + done + end),
+      goesOn,
+      rescue({ attemptsMax: 0 })
+    )
+    expect(text).toEndWith("data: {\"error\":{\"code\":500,\"message\":\"engine\"}}\n\n")
+  })
+})
+
+function rescue(more: object): object {
+  return { rescue: { enabled: true, attemptsMax: 2, streamBytesMax: 1e6, bytesMax: 1e6, ...more } }
+}
