@@ -67,8 +67,8 @@ const continuesSegment = ({ ageS, parent }: SketchBlocks, i: number): boolean =>
 /** Checks everything; the text says why the bytes are refused. More than `blocksMax` blocks are refused. */
 export const decodeSketch = (bytes: Uint8Array, blocksMax: number): SketchBlocks | string => {
   if (bytes.length < headerWords * 4) return `the sketch is cut off: ${bytes.length} bytes`
-  // Copied, since a blob out of a database may lie at any offset.
-  const words = new Uint32Array(bytes.slice(0, bytes.length & ~3).buffer)
+  // Copied, since a blob out of a database may lie at any offset; `slice` of a Buffer would copy nothing.
+  const words = new Uint32Array(new Uint8Array(bytes.subarray(0, bytes.length & ~3)).buffer)
   if (words[0] !== magic) return "the bytes are not a sketch"
   if (words[1] !== version) return `the sketch has format version ${words[1]}, this gateway reads version ${version}`
   if (bytes.length % 4 !== 0 || checksum(words) !== words[4]) return "the sketch is damaged (checksum)"

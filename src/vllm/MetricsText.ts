@@ -94,6 +94,8 @@ const labelCount = (labels: ReadonlyMap<string, string>, name: string, max: numb
 }
 
 const blockSizeTokensMax = 1_048_576
+/** Sums of such numbers over all ranks stay finite; no counter of vLLM comes near. */
+const valueMax = Number.MAX_SAFE_INTEGER
 const gpuBlocksMax = 2_147_483_647
 
 const rankOf = (page: Page, labels: ReadonlyMap<string, string>, ranksMax: number): RankNumbers | undefined => {
@@ -115,7 +117,7 @@ const readCacheConfig = (rank: RankNumbers, labels: ReadonlyMap<string, string>)
 
 const visit = (page: Page, sample: Sample, limits: MetricsTextLimits): void => {
   const { labels, name, value } = sample
-  if (value < 0) return
+  if (value < 0 || value > valueMax) return
   if (name === processStart) {
     page.processStartS = value
     return

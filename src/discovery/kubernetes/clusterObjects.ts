@@ -75,7 +75,7 @@ export const clusterPool = (object: Fields): ClusterPool | string => {
   if (new Set(known).size < known.length) return "spec.targetPorts has a port twice"
   const appProtocol = spec["appProtocol"] ?? "http"
   if (appProtocol !== "http" && appProtocol !== "kubernetes.io/h2c") {
-    return `spec.appProtocol is ${String(appProtocol).slice(0, 80)}, neither http nor kubernetes.io/h2c`
+    return `spec.appProtocol is ${textOf(appProtocol)?.slice(0, 80) ?? "no text"}, neither http nor kubernetes.io/h2c`
   }
   return {
     labelSelector: names.map((name) => `${name}=${labels[name]}`).join(","),
