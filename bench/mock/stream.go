@@ -134,6 +134,9 @@ func streamAnswer(conn *net.TCPConn, pod *pod, wheel *wheel, req request) bool {
 	if req.path == "/v1/completions" {
 		words = textDialect
 	}
+	if bytes.Contains(req.body, []byte(`"return_token_ids":true`)) {
+		words = words.withIDs(promptTokens)
+	}
 	ending := event(fmt.Sprintf(words.last, id))
 	if bytes.Contains(req.body, []byte(`"include_usage":true`)) || bytes.Contains(req.body, []byte(`"include_usage": true`)) {
 		ending += event(fmt.Sprintf(words.usage, id, promptTokens, promptTokens+tokens, tokens, cachedTokens))

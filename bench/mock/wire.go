@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The texts below have the fields and order of recorded answers of vLLM 0.32.0.
 
@@ -67,6 +70,15 @@ var textDialect = dialect{
 	usage: `{"id":"cmpl-%s","object":"text_completion","created":1795346846,"model":"` + modelName + `",` +
 		`"choices":[],"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":` +
 		`{"cached_tokens":%d}},"system_fingerprint":"vllm-0.32.0-292c18f2"}`,
+}
+
+// withIDs has token ids where vLLM tells them when asked, five digits each; the prompt's are in the first event.
+func (d dialect) withIDs(promptTokens int) dialect {
+	prompt := `"prompt_token_ids":[` + strings.Repeat("12345,", promptTokens) + `1]`
+	d.first = strings.Replace(d.first, `"prompt_token_ids":null`, prompt, 1)
+	d.token = strings.Replace(d.token, `"token_ids":null`, `"token_ids":[10042]`, 1)
+	d.last = strings.Replace(d.last, `"token_ids":null`, `"token_ids":[10043]`, 1)
+	return d
 }
 
 // event wraps one SSE event into one HTTP chunk, as uvicorn sends it.
