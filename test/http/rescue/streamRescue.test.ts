@@ -123,6 +123,27 @@ describe("a stream that can't go on ends with an error event", () => {
     expect(played.outcomes).toEqual([...outcomes])
   })
 
+  test("when the pod was lost while it reasoned", async () => {
+    const chat = (delta: string, ids: string): string =>
+      event(
+        `{"id":"c","object":"o","created":1,"model":"tiny","choices":[{"index":0,"delta":${delta},"logprobs":null,` +
+          `"finish_reason":null${ids}`
+      )
+    using pod = new RawPod((socket) => {
+      socket.write(
+        head + chat("{\"role\":\"assistant\",\"content\":\"\"}", "}],\"prompt_token_ids\":[1],\"prompt_text\":null}") +
+          chat("{\"reasoning\":\"Hm\"}", ",\"token_ids\":[5]}]}")
+      )
+      setTimeout(() => socket.terminate(), 5)
+    })
+    using other = new RawPod(goesOn)
+    await using front = new TestFront([pod.address, other.address])
+    const messages = [{ role: "user", content: "Hi" }]
+    const response = await front.post("/v1/chat/completions", { model: "tiny", stream: true, messages })
+    expect(await response.text()).toMatch(/"reasoning":"Hm".*\n\ndata: \{"error":/)
+    expect(front.booked).toContain("rescue denied not-text")
+  })
+
   test("in the pod's own words when it said some", async () => {
     const { text } = await play(
       (socket) => void socket.write(begun + event("{\"error\":{\"code\":500,\"message\":\"engine\"}}") + done + end),
