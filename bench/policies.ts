@@ -2,7 +2,7 @@ import type { RunSummary } from "../src/simulator/Measurements.ts"
 import type { BenchOptions } from "./Bench.ts"
 import type { Job } from "./policies/Job.ts"
 import type { PointResult, PolicyResult } from "./policies/PointResult.ts"
-import { keyOf } from "./policies/points.ts"
+import { keyOf, type Point } from "./policies/points.ts"
 import { type PolicyReport, reportOn, type Skipped } from "./policies/PolicyReport.ts"
 import { reportMarkdown, writeReadme } from "./policies/report.ts"
 import { RunLog } from "./policies/RunLog.ts"
@@ -68,11 +68,26 @@ const jobsOf = async (
       file = found.path
     }
     for (const seed of seeds) {
-      for (const policy of policies) jobs.push({ point, policy, seed, pods: PODS, traceFile: file })
+      for (const policy of policies) {
+        if (isWorthTrying(policy, point)) jobs.push({ point, policy, seed, pods: PODS, traceFile: file })
+      }
     }
   }
   return { jobs, skipped }
 }
+
+/** Far behind on every even fleet, or all but equal to one that is run; they are left out where it is about fleets. */
+const leftOutOnFleets: ReadonlyArray<string> = [
+  "random",
+  "least-requests",
+  "power-of-two",
+  "smg-least-load",
+  "dynamo-kv",
+  "llm-d-blend"
+]
+
+const isWorthTrying = (policy: string, { group }: Point): boolean =>
+  group === "main" || group === "kv-edge" || !leftOutOnFleets.includes(policy)
 
 const readEarlier = async (path: string): Promise<ReadonlyArray<PointResult>> => {
   const { points } = await Bun.file(path).json() as { readonly points: ReadonlyArray<PointResult> }
