@@ -178,7 +178,10 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       admission?.settle(nowS)
       return desk
     case "ExplainPick":
-      message.reply.succeed(scheduler.explain(message.request, nowS))
+      message.reply.succeed({
+        ...scheduler.explain(message.request, nowS),
+        waits: admission?.whyWait(message.request, termsOf(message.request, options, nowS), nowS)
+      })
       return desk
     case "FirstTokenSeen":
       scheduler.firstToken(message.reservation, nowS)

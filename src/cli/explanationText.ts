@@ -24,6 +24,8 @@ export interface Explained {
   readonly expectedOutputTokens: number
   readonly picked: string | null
   readonly predictedTtftS: number | null
+  /** Why it would wait at the gateway first. */
+  readonly waits?: string | null
   readonly why: string
   readonly columns: ReadonlyArray<Column>
   readonly pods: ReadonlyArray<ExplainedPod>
@@ -50,6 +52,7 @@ export const explanationText = (explained: Explained): string => {
       whole(expectedOutputTokens)
     } output tokens expected`,
     picked === null ? `pick    none: ${why}` : `pick    ${picked}: ${why}`,
+    ...(explained.waits == null ? [] : [`waits   ${explained.waits}`]),
     ...(predictedTtftS === null ? [] : [`TTFT    ${seconds(predictedTtftS)} predicted`]),
     ...(candidates.length === 0 ? [] : ["", ...table(candidates, columns, picked)]),
     ...(excluded.length === 0 ? [] : ["", "not considered", ...reasonLines(excluded)])

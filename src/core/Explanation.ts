@@ -50,6 +50,8 @@ export interface PickExplanation {
   /** Undefined: it would be refused, or the policy can't tell without deciding. */
   readonly picked: PodId | undefined
   readonly predictedTtftS: number | undefined
+  /** Why the request would wait at the gateway before it goes there. Undefined: it would not. */
+  readonly waits?: string | undefined
   readonly why: string
   readonly columns: ReadonlyArray<ReasonColumn>
   readonly pods: ReadonlyArray<PodExplanation>

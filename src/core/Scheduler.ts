@@ -264,6 +264,14 @@ export class Scheduler {
     return this.fleetRoom.mayHaveTurn(this.table, nowS, queueMaxS)
   }
 
+  /** Whether no pod that could take the request has room for it now. Reserves nothing. */
+  isBusyFor(request: RequestFeatures, nowS: number, queueMaxS: number | undefined): boolean {
+    const { context, fleetRoom } = this
+    if (this.prepare(request, [], nowS, false) !== undefined) return false
+    if (queueMaxS !== undefined) fleetRoom.keepShort(context, queueMaxS)
+    return !fleetRoom.has(context, "room")
+  }
+
   /** Prefill seconds of the request on the pod where it would need least. Reserves nothing. */
   leastPrefillS(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): number | Refusal {
     const refusal = this.prepare(request, excluded, nowS, false)

@@ -85,6 +85,7 @@ const explain = async (request: Request, deps: AdminDeps): Promise<unknown> => {
     expectedOutputTokens: told.expectedOutputTokens,
     picked: told.picked ?? null,
     predictedTtftS: told.predictedTtftS ?? null,
+    waits: told.waits ?? null,
     why: told.why,
     columns: told.columns,
     pods: told.pods.map((pod) => podText(pod, told.model, reasons.get(pod.id)))

@@ -171,5 +171,6 @@ const flowOutcomes: ReadonlyMap<string, string> = new Map([
   ["placed", "Dispatched"],
   ["queue-full", "RejectedCapacity"],
   ["waited-too-long", "EvictedTTL"],
+  ["client-left", "EvictedContextCancelled"],
   ["no-pod", "EvictedNoEndpoints"]
 ])

@@ -2,30 +2,72 @@ import type { MetricRegistry } from "./MetricRegistry.ts"
 
 const waitBoundsS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
 
+/** Bands that have numbers of their own; those that come later count together. */
+const BANDS_MAX = 16
+const OTHER_BANDS = "other"
+
+/** The label of a band, by its priority. */
+export type BandLabel = (priority: number) => string
+
+export const makeBandLabel = (): BandLabel => {
+  const known = new Map<number, string>()
+  return (priority) => {
+    const label = known.get(priority)
+    if (label !== undefined || known.size >= BANDS_MAX) return label ?? OTHER_BANDS
+    known.set(priority, `${priority}`)
+    return `${priority}`
+  }
+}
+
 /** How long requests wait at the gateway for room on a pod, and how that ends. */
 export const makeWaitMetrics = (registry: MetricRegistry) => {
+  const label = makeBandLabel()
   const seconds = registry.histogram(
     "warmroute_waited_seconds",
     "Time that requests waited at the gateway because every pod was busy; those placed at once are not counted.",
-    waitBoundsS
-  ).child()
-  const ends = registry.counter("warmroute_waits_total", "Waits at the gateway by how they ended.", ["outcome"])
+    waitBoundsS,
+    ["band"]
+  )
+  const ends = registry.counter("warmroute_waits_total", "Waits at the gateway by how they ended.", ["band", "outcome"])
   return {
+    label,
     /** `outcome` is one of a few words of the scheduler's. */
-    onWaited: (_priority: number, waitedS: number, outcome: string): void => {
-      seconds.observe(waitedS)
-      ends.child(outcome).add()
+    onWaited: (priority: number, waitedS: number, outcome: string): void => {
+      const band = label(priority)
+      seconds.child(band).observe(waitedS)
+      ends.child(band, outcome).add()
     }
   }
 }
 
-/** Who waits now. */
-export const watchWaiting = (
-  registry: MetricRegistry,
-  room: { readonly count: number; readonly bytes: number } | undefined
-): void => {
-  const gauge = (name: string, help: string, value: () => number): void =>
-    registry.collected(name, help, "gauge", [], (emit) => emit([], value()))
-  gauge("warmroute_waiting_requests", "Requests that wait at the gateway for room on a pod.", () => room?.count ?? 0)
-  gauge("warmroute_waiting_bytes", "Memory of the requests that wait at the gateway.", () => room?.bytes ?? 0)
+/** Who waits now. Undefined: nobody ever does. */
+interface WatchedRoom {
+  readonly bytes: number
+  /** Bands with somebody waiting. */
+  readonly bandCounts: () => ReadonlyArray<{ readonly priority: number; readonly count: number }>
+}
+
+export const watchWaiting = (registry: MetricRegistry, room: WatchedRoom | undefined, label: BandLabel): void => {
+  registry.collected(
+    "warmroute_waiting_requests",
+    "Requests that wait at the gateway for room on a pod, by band (its priority).",
+    "gauge",
+    ["band"],
+    (emit) => {
+      // The band of requests without a wish is always there, so that an alert finds a number.
+      const counts = new Map([[label(0), 0]])
+      for (const { count, priority } of room?.bandCounts() ?? []) {
+        const band = label(priority)
+        counts.set(band, (counts.get(band) ?? 0) + count)
+      }
+      for (const [band, count] of counts) emit([band], count)
+    }
+  )
+  registry.collected(
+    "warmroute_waiting_bytes",
+    "Memory of the requests that wait at the gateway.",
+    "gauge",
+    [],
+    (emit) => emit([], room?.bytes ?? 0)
+  )
 }

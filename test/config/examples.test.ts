@@ -83,7 +83,7 @@ describe("gateway.yaml", () => {
     expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
     expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
     expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)
-    expect({ ...waiting, bands: [], objectives: {} }).toEqual(plainWaiting)
+    expect<object>({ ...waiting, bands: [], objectives: {} }).toEqual(plainWaiting)
     expect(policy.type).toBe("marginal-cost")
   })
 

@@ -116,6 +116,14 @@ export class Admission<Ticket> {
     return "waiting"
   }
 
+  /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
+  whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
+    const isBusy = this.scheduler.isBusyFor(request, nowS, this.queueMaxS(terms))
+    const { count } = this.room
+    if (count === 0) return isBusy ? "every pod is busy" : undefined
+    return `${isBusy ? "every pod is busy" : "its turn comes after those that wait already"}; ${count} wait`
+  }
+
   /** The client left. False: the request does not wait (any more). */
   cancel(request: RequestFeatures): boolean {
     const entry = this.entries.get(request)

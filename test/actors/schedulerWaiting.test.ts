@@ -1,0 +1,168 @@
+import { expect, test } from "bun:test"
+import { Effect } from "effect"
+import { makeSchedulerActor, type SchedulerHandle, type WaitingOptions } from "../../actors/SchedulerActor.ts"
+import { emptyChain } from "../../src/core/BlockChain.ts"
+import { podAddress } from "../../src/core/Pod.ts"
+import type { Policy } from "../../src/core/Policy.ts"
+import type { RequestFeatures, WaitingWish } from "../../src/core/RequestFeatures.ts"
+import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
+import { admissionDefaults } from "../../src/core/waiting/Admission.ts"
+import { QueueRefused } from "../../src/errors.ts"
+import { rejectionOf } from "../lib/rejectionOf.ts"
+import { runScoped, until } from "./actorTools.ts"
+import { constants } from "./schedulerInbox.ts"
+
+const pod = podAddress("10.0.0.1", 8000, false)
+
+const first: Policy = { type: "first", isRevocable: true, pick: ({ candidates }) => candidates[0] ?? -1 }
+
+/** Half a second of prefill each, so a pod with one has no room for another where no queue is allowed. */
+const request = (wish: Partial<WaitingWish> = {}): RequestFeatures => ({
+  model: "m",
+  promptTokens: 8000,
+  outputTokensMax: 10,
+  generates: true,
+  streams: true,
+  chain: () => emptyChain,
+  tokensPerBlock: () => 16,
+  sessionHash: 0,
+  wish: { priority: 0, flow: "", bytes: 0, waitMaxS: undefined, ...wish }
+})
+
+interface Started {
+  readonly scheduler: SchedulerHandle
+  readonly ends: Array<string>
+  /** Picks a pod and lets no other request have it. */
+  readonly occupied: Effect.Effect<number>
+}
+
+const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
+  Effect.gen(function*() {
+    const ends: Array<string> = []
+    const scheduler = yield* makeSchedulerActor({
+      scheduler: {
+        policy: first,
+        podsMax: 4,
+        openRequestsMax: 64,
+        modelsMax: 4,
+        prefixEntriesMax: 1024,
+        initialOutputTokens: 10,
+        random: () => 0.5,
+        room: { ...fleetRoomDefaults, queueMaxS: 0 }
+      },
+      mailboxCapacity: 64,
+      askDeadlineMs,
+      nowS: () => performance.now() / 1000,
+      outputTokensByModel: {},
+      onPick: () => {},
+      onRefusal: () => {},
+      waiting: {
+        ...admissionDefaults,
+        waitMaxS: 60,
+        bandWaitMaxS: new Map(),
+        onWaited: (priority, _, outcome) => void ends.push(`${priority} ${outcome}`),
+        ...waiting
+      },
+      noticeWithinS: 1
+    })
+    yield* Effect.orDie(scheduler.ref.tell({ _tag: "PodJoined", address: pod, constants, restored: undefined }))
+    yield* Effect.orDie(scheduler.ref.tell({
+      _tag: "PodDescribed",
+      id: pod.id,
+      blockSizeTokens: 16,
+      kvCapacityTokens: 1e6,
+      models: ["m"]
+    }))
+    yield* Effect.orDie(
+      scheduler.ref.tell({ _tag: "PodObserved", id: pod.id, accepting: true, running: 0, waiting: 0, kvUsage: 0 })
+    )
+    const occupied = Effect.map(Effect.promise(() => scheduler.pick(request())), ({ reservation }) => reservation)
+    return { scheduler, ends, occupied } satisfies Started
+  })
+
+const waitingCount = ({ room }: SchedulerHandle): number => room?.count ?? 0
+
+test("a pick waits while every pod is busy and resolves when a first token makes room", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, occupied, scheduler } = yield* started()
+    const reservation = yield* occupied
+    const waiting = scheduler.pick(request({ priority: 3 }))
+    yield* until("one waits", () => waitingCount(scheduler) === 1)
+    scheduler.firstToken(reservation)
+    const decision = yield* Effect.promise(() => waiting)
+    expect(decision.address.id).toBe(pod.id)
+    expect(ends).toEqual(["3 placed"])
+    expect(scheduler.view.openRequests).toBe(2)
+  })))
+
+test("a cancelled pick is over at once and takes no reservation", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, occupied, scheduler } = yield* started()
+    const reservation = yield* occupied
+    const features = request()
+    const waiting = scheduler.pick(features)
+    // In the mailbox behind the pick, which has not been looked at yet.
+    scheduler.cancel(features)
+    expect(yield* Effect.promise(() => rejectionOf(waiting))).toMatchObject({ code: "queue_left" })
+    expect(ends).toEqual(["0 client-left"])
+    expect(waitingCount(scheduler)).toBe(0)
+    scheduler.end(reservation, { outcome: "finished" })
+    yield* until("nothing open", () => scheduler.view.openRequests === 0)
+  })))
+
+test("a pick whose ask has timed out leaves no reservation behind", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, scheduler } = yield* started({ waitMaxS: 0.05 }, 1)
+    const reservation = yield* occupied
+    const waiting = scheduler.pick(request({ waitMaxS: 0.05 }))
+    yield* Effect.promise(() => rejectionOf(waiting))
+    scheduler.firstToken(reservation)
+    scheduler.end(reservation, { outcome: "finished" })
+    yield* until("nothing open", () => scheduler.view.openRequests === 0 && waitingCount(scheduler) === 0)
+  })))
+
+test("a full queue is refused with 429, its reason and when to come back", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, scheduler } = yield* started({ requestsMax: 1 })
+    yield* occupied
+    void scheduler.pick(request()).catch(() => {})
+    const refused = yield* Effect.promise(() => rejectionOf(scheduler.pick(request())))
+    if (!(refused instanceof QueueRefused)) throw new Error("it was not refused")
+    expect([refused.status, refused.code]).toEqual([429, "queue_full"])
+    expect(refused.retryAfterS).toBeGreaterThanOrEqual(1)
+  })))
+
+test("a wait ends at the least of the request's, the band's and the general bound", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, occupied, scheduler } = yield* started({ waitMaxS: 60, bandWaitMaxS: new Map([[-1, 0.02]]) })
+    yield* occupied
+    const refused = yield* Effect.promise(() =>
+      Promise.all([
+        rejectionOf(scheduler.pick(request({ waitMaxS: 0.02 }))),
+        rejectionOf(scheduler.pick(request({ priority: -1, waitMaxS: 50 })))
+      ])
+    )
+    expect(refused).toMatchObject([{ code: "queue_timeout" }, { code: "queue_timeout" }])
+    expect(ends.toSorted()).toEqual(["-1 waited-too-long", "0 waited-too-long"])
+  })))
+
+test("those that wait hear of a stop", async () => {
+  let waiting: Promise<unknown> = Promise.resolve()
+  await runScoped(Effect.gen(function*() {
+    const { occupied, scheduler } = yield* started()
+    yield* occupied
+    waiting = rejectionOf(scheduler.pick(request()))
+    yield* until("one waits", () => waitingCount(scheduler) === 1)
+  }))
+  expect(await waiting).toMatchObject({ status: 503 })
+})
+
+test("an explanation says that a request would wait, and behind how many", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, scheduler } = yield* started()
+    expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toBeUndefined()
+    yield* occupied
+    expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toBe("every pod is busy")
+    void scheduler.pick(request()).catch(() => {})
+    expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toBe("every pod is busy; 1 wait")
+  })))
