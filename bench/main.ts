@@ -3,13 +3,16 @@ import { type Bench, type BenchOptions, WrongOption } from "./Bench.ts"
 
 /** Imported only when asked for, so that a bench that needs Go or Python does not stand in the way of the others. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  chaos: () => import("./chaos.ts"),
   extproc: () => import("./extproc.ts"),
   headline: () => import("./headline.ts"),
   kubernetes: () => import("./kubernetes.ts"),
+  overload: () => import("./overload.ts"),
   policies: () => import("./policies.ts"),
   pick: () => import("./pick.ts"),
   proxy: () => import("./proxy.ts"),
-  restart: () => import("./restart.ts")
+  restart: () => import("./restart.ts"),
+  soak: () => import("./soak.ts")
 }
 
 const list = async (): Promise<string> => {

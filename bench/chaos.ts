@@ -1,0 +1,143 @@
+import { parseArgs } from "node:util"
+import { type BenchOptions, WrongOption } from "./Bench.ts"
+import { ChaosClient } from "./chaos/ChaosClient.ts"
+import { ChaosFleet } from "./chaos/ChaosFleet.ts"
+import { type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
+import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
+import { GatewayProcess } from "./chaos/GatewayProcess.ts"
+import { sendLoad } from "./chaos/load.ts"
+import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
+import { type DownWindow, tally } from "./chaos/tally.ts"
+import { canPin, output } from "./Process.ts"
+import { type Gateway, gateways } from "./proxy/gateways.ts"
+import { GATEWAY_CORE, LOAD_CORE } from "./proxy/load.ts"
+
+export const name = "chaos"
+export const claim =
+  "pods are killed, hang, reset, slow down, send garbage and flap, all at once too, and the gateway is killed: " +
+  "no unclean end, nothing left in hand, memory at most 20 % up, no healthy stream stalls for 100 ms"
+
+const HARDWARE = "qwen3-32b-2xh100"
+/** As they ship: both rivals take cache_aware when nobody says otherwise. */
+const BENCHED = ["warmroute", "vllm-router-cache", "smg-cache"]
+
+interface Settings {
+  readonly ratePerS: number
+  readonly warmS: number
+  readonly chaosS: number
+  readonly killS: number
+  readonly only: ReadonlyArray<string>
+}
+
+const settingsOf = ({ args, quick }: BenchOptions): Settings => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { only: { type: "string" }, rate: { type: "string" }, seconds: { type: "string" } }
+  })
+  const only = values.only?.split(",") ?? (quick ? ["warmroute"] : BENCHED)
+  const unknown = only.filter((one) => !BENCHED.includes(one))
+  if (unknown.length > 0) throw new WrongOption(`--only ${unknown.join(",")}: there are ${BENCHED.join(", ")}`)
+  const seconds = Number(values.seconds ?? (quick ? 16 : 120))
+  const ratePerS = Number(values.rate ?? (quick ? 100 : 200))
+  if (!(seconds >= 10)) throw new WrongOption("--seconds must be a number of at least 10")
+  if (!(ratePerS >= 1)) throw new WrongOption("--rate must be a number of at least 1")
+  return { only, ratePerS, warmS: quick ? 3 : 15, chaosS: seconds, killS: quick ? 4 : 15 }
+}
+
+/** `--only NAME,NAME` (of the gateways), `--rate N` requests a second, `--seconds N` of chaos. */
+export const run = async (options: BenchOptions): Promise<{ readonly runs: ReadonlyArray<ChaosRun> }> => {
+  const settings = settingsOf(options)
+  if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
+  const runs: Array<ChaosRun> = []
+  for (const gateway of gateways) {
+    if (!settings.only.includes(gateway.name)) continue
+    try {
+      await gateway.install()
+      runs.push(await oneRun(gateway, settings, options))
+    } catch (error) {
+      options.progress(`${gateway.name} skipped: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return { runs }
+}
+
+export const show = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }): string => chaosTable(runs)
+
+/** Every gateway has a fleet of its own, so that none meets the caches or the wounds of another. */
+const oneRun = async (gateway: Gateway, settings: Settings, options: BenchOptions): Promise<ChaosRun> => {
+  const fleet = new ChaosFleet({ count: POD_COUNT, hardware: HARDWARE, model: MODEL, core: LOAD_CORE })
+  let running: GatewayProcess | undefined
+  try {
+    await fleet.start()
+    const questions = await withAnswers(fleet.urls[0]!)
+    running = new GatewayProcess(gateway, fleet.ports, GATEWAY_CORE)
+    await running.start()
+    const result = await underChaos(gateway, settings, fleet, running, questions)
+    options.progress(JSON.stringify(result))
+    return result
+  } finally {
+    await running?.stop()
+    await fleet.stop()
+  }
+}
+
+const underChaos = async (
+  { name: gateway, version }: Gateway,
+  settings: Settings,
+  fleet: ChaosFleet,
+  running: GatewayProcess,
+  questions: ReadonlyArray<KnownQuestion>
+): Promise<ChaosRun> => {
+  const client = new ChaosClient(running.port)
+  const load = (phase: string, durationS: number) =>
+    sendLoad({ client, questions, ratePerS: settings.ratePerS, durationS, name: `chaos-${phase}`, leaveEvery: 0 })
+  // What happens while code is compiled and caches fill is nobody's fault.
+  await load("warm", settings.warmS)
+  const rssStartMb = running.rssMb
+  fleet.lagMs = 0
+  const [chaos] = await Promise.all([load("main", settings.chaosS), fleet.play(faultsOf(settings.chaosS))])
+  const before = await running.drained()
+  const rssEndMb = running.rssMb
+  const down: Array<DownWindow> = []
+  const [killed] = await Promise.all([load("kill", settings.killS), killAndRestart(running, settings.killS / 3, down)])
+  const after = await running.drained()
+  client.close()
+  const { lostWithGateway, ...counts } = tally(
+    [...chaos.records, ...killed.records],
+    fleet.seen,
+    fleet.windows,
+    down,
+    POD_COUNT
+  )
+  return {
+    gateway,
+    requests: counts.requests,
+    ok: counts.ok,
+    retried: before.retried + after.retried,
+    rescued: before.rescued + after.rescued,
+    cleanErrors: counts.cleanErrors,
+    cleanErrorsWithPodsLeft: counts.cleanErrorsWithPodsLeft,
+    uncleanErrors: counts.uncleanErrors,
+    inflightAfter: before.inflight + after.inflight,
+    rssStartMb,
+    rssEndMb,
+    longestStallMs: counts.longestStallMs,
+    lostWithGateway,
+    gatewayDownMs: Math.round(down.reduce((sum, { endMs, startMs }) => sum + endMs - startMs, 0)),
+    healthyStreams: counts.healthyStreams,
+    longestRequestMs: counts.longestRequestMs,
+    benchLagMs: Math.round(Math.max(chaos.ownLagMs, killed.ownLagMs, fleet.lagMs)),
+    reasons: counts.reasons,
+    version
+  }
+}
+
+/** kill -9, and a new process at once. */
+const killAndRestart = async (running: GatewayProcess, afterS: number, down: Array<DownWindow>): Promise<void> => {
+  await Bun.sleep(afterS * 1000)
+  const window: DownWindow = { startMs: performance.now(), endMs: Infinity }
+  down.push(window)
+  await running.kill()
+  await running.start()
+  window.endMs = performance.now()
+}

@@ -1,0 +1,40 @@
+/** One gateway under chaos. */
+export interface ChaosRun {
+  readonly gateway: string
+  readonly requests: number
+  readonly ok: number
+  /** Sent to another pod before the answer began, as the gateway counts it. */
+  readonly retried: number
+  /** Streams that went on at another pod to their end. */
+  readonly rescued: number
+  readonly cleanErrors: number
+  /** Clean errors while at least one pod was well. */
+  readonly cleanErrorsWithPodsLeft: number
+  readonly uncleanErrors: number
+  readonly inflightAfter: number
+  readonly rssStartMb: number
+  readonly rssEndMb: number
+  readonly longestStallMs: number
+  /** Broken because the gateway itself was killed. */
+  readonly lostWithGateway: number
+  readonly gatewayDownMs: number
+  readonly healthyStreams: number
+  readonly longestRequestMs: number
+  /** How late the bench's own timers were at worst, in the client and in the pods. */
+  readonly benchLagMs: number
+  readonly reasons: Readonly<Record<string, number>>
+  readonly version: string
+}
+
+/** A Markdown table with one line a gateway. */
+export const chaosTable = (runs: ReadonlyArray<ChaosRun>): string =>
+  [
+    "| gateway | requests | ok | retried | rescued | clean errors | unclean errors | lost with the gateway " +
+    "| in hand after | RSS before / after, MB | longest stall, ms |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
+    ...runs.map((run) =>
+      `| ${run.gateway} | ${run.requests} | ${run.ok} | ${run.retried} | ${run.rescued} | ${run.cleanErrors} ` +
+      `| ${run.uncleanErrors} | ${run.lostWithGateway} | ${run.inflightAfter} ` +
+      `| ${run.rssStartMb} / ${run.rssEndMb} | ${run.longestStallMs} |`
+    )
+  ].join("\n")
