@@ -19,7 +19,7 @@ const Name = Schema.NonEmptyString
 const nameOf = <const Names extends ReadonlyArray<string>>(kind: string, names: Names): Schema.Schema<Names[number]> =>
   Schema.String.pipe(
     Schema.filter((name): name is Names[number] => names.includes(name), {
-      message: ({ actual }) => unknownName(kind, String(actual), names)
+      message: ({ actual }) => unknownName(kind, actual, names)
     })
   )
 

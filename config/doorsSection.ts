@@ -10,7 +10,7 @@ const Name = Schema.NonEmptyString
 /** A name that is fit for a metric's label and a line of a log. */
 const KeyName = Schema.String.pipe(
   Schema.pattern(/^[\w.@-]{1,64}$/, {
-    message: ({ actual }) => `"${actual}" is no name for a key; take up to 64 letters, digits and . _ @ -`
+    message: ({ actual }) => `${JSON.stringify(actual)} is no name for a key; take up to 64 letters, digits and . _ @ -`
   })
 )
 

@@ -26,7 +26,7 @@ export const ExtProc = Schema.Struct({
   tls: setting(
     Schema.String.pipe(
       Schema.filter((name): name is (typeof tlsChoices)[number] => tlsChoices.some((choice) => choice === name), {
-        message: ({ actual }) => unknownName("choice", String(actual), tlsChoices)
+        message: ({ actual }) => unknownName("choice", actual, tlsChoices)
       })
     ),
     "off"

@@ -31,7 +31,8 @@ const orReason = <A>(made: Either.Either<A, string>, ast: SchemaAST.AST, actual:
   ParseResult.mapError(made, (why) => new ParseResult.Type(ast, actual, why))
 
 /** What to say of a name that is not among those there are. */
-export const unknownName = (kind: string, name: string, names: ReadonlyArray<string>): string => {
+export const unknownName = (kind: string, given: unknown, names: ReadonlyArray<string>): string => {
+  const name = typeof given === "string" ? given : JSON.stringify(given)
   const near = didYouMean(name, names)
   return `there is no ${kind} "${name}"${near === undefined ? "" : `, did you mean "${near}"?`} (there are: ${
     names.join(", ")

@@ -1,5 +1,5 @@
 import { Either } from "effect"
-import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
+import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
 import { ConfigError } from "./ConfigError.ts"
 import { type ConfigSource, isTree, type SettingPath } from "./ConfigSource.ts"
 
@@ -25,19 +25,18 @@ export const yamlSource = (name: string, text: string): Either.Either<ConfigSour
       syntaxFix(fault.code)
     )
   }
+  const misfit = misfitIn(document.contents, LEVELS_MAX)
+  if (misfit === "deep") return wrong(name, ...tooDeep)
+  if (misfit !== undefined) {
+    return wrong(`${name}:${textAt(misfit.offset)}`, "has a list or a map as the name of a setting", "Names are text.")
+  }
   let values: unknown
   try {
     values = document.toJS() ?? {}
   } catch (cause) {
     return wrong(name, `is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
-  if (isDeeperThan(LEVELS_MAX, values)) {
-    return wrong(
-      name,
-      `nests deeper than ${LEVELS_MAX} levels`,
-      "An alias (*name) must not lie inside the value that it stands for."
-    )
-  }
+  if (isDeeperThan(LEVELS_MAX, values)) return wrong(name, ...tooDeep)
   if (!isTree(values)) {
     return wrong(`${name}:1:1`, "does not hold settings by name", `Write for instance "listen: { port: 8080 }".`)
   }
@@ -49,6 +48,26 @@ export const yamlSource = (name: string, text: string): Either.Either<ConfigSour
       return offset === undefined ? undefined : textAt(offset)
     }
   })
+}
+
+const tooDeep = [
+  `nests deeper than ${LEVELS_MAX} levels`,
+  "An alias (*name) must not lie inside the value that it stands for."
+] as const
+
+/**
+ * Looked for before the values are made: a name that is a map of such names takes the parser time without end. Aliases
+ * are not followed.
+ */
+const misfitIn = (node: unknown, levels: number): "deep" | { readonly offset: number } | undefined => {
+  if (!isMap(node) && !isSeq(node)) return undefined
+  if (levels === 0) return "deep"
+  for (const item of node.items) {
+    if (isPair(item) && isNode(item.key) && !isScalar(item.key)) return { offset: item.key.range?.[0] ?? 0 }
+    const misfit = misfitIn(isPair(item) ? item.value : item, levels - 1)
+    if (misfit !== undefined) return misfit
+  }
+  return undefined
 }
 
 const isDeeperThan = (levels: number, value: unknown): boolean =>

@@ -34,7 +34,7 @@ export class AnswerRenamer {
         parts.push(bytes.subarray(sent, at), this.to)
         sent = end
       }
-      at = bytes.indexOf(key, at + key.length)
+      at = bytes.indexOf(key, Math.max(sent, at + key.length))
     }
     const safe = at >= 0 ? at : bytes.length - beginningAtEnd(bytes)
     // A copy, since the piece's memory may be the socket's.

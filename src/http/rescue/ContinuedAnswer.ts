@@ -136,11 +136,37 @@ export class ContinuedAnswer {
   }
 }
 
+/** Undefined: no event of a completion. */
 const parsed = (data: string): Continuation | undefined => {
   try {
     const value: unknown = JSON.parse(data)
-    return typeof value === "object" && value !== null ? value : undefined
+    return isContinuation(value) ? value : undefined
   } catch {
     return undefined
   }
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+const isMembers = (value: unknown): value is Members =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+const isUnset = (value: unknown): boolean => value === undefined || value === null
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0
+
+const isContinuation = (value: unknown): value is Continuation =>
+  isMembers(value) && isUsage(value["usage"]) &&
+  (value["choices"] === undefined ||
+    (Array.isArray(value["choices"]) && (value["choices"].length === 0 || isChoice(value["choices"][0]))))
+
+/** Its ids go into the request to yet another pod. */
+const isChoice = (choice: unknown): boolean =>
+  isMembers(choice) && (choice["text"] === undefined || typeof choice["text"] === "string") &&
+  (isUnset(choice["token_ids"]) || (Array.isArray(choice["token_ids"]) && choice["token_ids"].every(isCount)))
+
+const isUsage = (usage: unknown): boolean => {
+  if (isUnset(usage)) return true
+  if (!isMembers(usage) || !(isUnset(usage["completion_tokens"]) || isCount(usage["completion_tokens"]))) return false
+  const details = usage["prompt_tokens_details"]
+  return isUnset(details) ||
+    (isMembers(details) && (isUnset(details["cached_tokens"]) || isCount(details["cached_tokens"])))
 }

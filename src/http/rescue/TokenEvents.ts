@@ -10,6 +10,7 @@ const closeBrace = 0x7d
 const openBracket = 0x5b
 const closeBracket = 0x5d
 const nullBytes = Buffer.from("null")
+const contentKey = Buffer.from("\"delta\":{\"content\":\"")
 const eventStart = Buffer.from("data: ")
 const idsKey = Buffer.from("\"token_ids\":")
 const promptKey = Buffer.from("\"prompt_token_ids\":[")
@@ -38,6 +39,8 @@ export class TokenEvents {
   first = ""
   /** The answer has said why it ended. */
   finished = false
+  /** It began with something else than the text of the answer. */
+  reasons = false
   /** An event by which the pod gives up in mid-answer, held back. */
   surrender: Uint8Array | undefined
   /** The last event with ids, as the client got it. */
@@ -133,6 +136,11 @@ export class TokenEvents {
     const at = event.lastIndexOf(idsKey) + idsKey.length
     const close = event.indexOf(closeBracket, at)
     if (at < idsKey.length || event[at] !== openBracket || close <= at + 1) return event
+    if (!event.subarray(at + 1, close).every(isIdByte)) {
+      // What is not known to be ids must not reach another pod as such.
+      this.trail.release()
+      return event
+    }
     this.finished ||= !event.includes("\"finish_reason\":null")
     if (this.finished && event.includes("\"finish_reason\":\"abort\"")) {
       this.finished = false
@@ -151,6 +159,7 @@ export class TokenEvents {
   private tokens(bytes: Uint8Array, open: number, end: number, isEmpty: boolean, hasNoDelta: boolean): Uint8Array {
     this.trail.append(bytes, open + 1, end - 1)
     if (!isEmpty && !hasNoDelta) this.trail.commit()
+    if (this.last === undefined && this.isChat) this.reasons ||= hasNoDelta || !hasContent(bytes)
     const event = this.without(bytes, open, end)
     // Without ids in it vLLM would not have sent this one.
     if (hasNoDelta) return this.shows ? event : nothing
@@ -194,6 +203,9 @@ const endsWith = (bytes: Uint8Array, at: number, key: Uint8Array): boolean => {
   for (let i = 1; i <= key.length; i++) if (bytes[at - i] !== key[key.length - i]) return false
   return true
 }
+
+export const hasContent = (bytes: Uint8Array): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(contentKey)
 
 const startsWith = (bytes: Buffer, text: string): boolean => bytes.toString("latin1", 0, text.length) === text
 
