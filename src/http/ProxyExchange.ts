@@ -21,7 +21,7 @@ import { podRequestHeaders } from "./requestHeaders.ts"
 import { clientHeaders } from "./responseHeaders.ts"
 import { Attempts, type PodAnswer } from "./retry/Attempts.ts"
 import { faultOfError, faultOfStatus, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
-import { maxModelLenOf } from "./rescue/maxModelLen.ts"
+import { maxModelLenOf, tellsEveryToken } from "./rescue/podFacts.ts"
 import { isRescueWanted, StreamRescue } from "./rescue/StreamRescue.ts"
 import { withTokenIds } from "./rescue/continuedBody.ts"
 import type { ProxyRoute } from "./routes.ts"
@@ -311,7 +311,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
 
   /** Another pod goes on with a stream that lost its own, where that is sound. */
   private saveOrLose(stream: ClientStream, decision: Decision, features: PromptFeatures, error: GatewayError): void {
-    const { rescue, deps: { metrics, scheduler } } = this
+    const { rescue, deps: { metrics, pool, scheduler } } = this
     if (rescue === undefined || !this.isEventStream) return this.lostMidAnswer(stream, error)
     const closing = rescue.closing()
     if (closing !== undefined) {
@@ -320,7 +320,7 @@ export class ProxyExchange implements UpstreamHandler, StreamFeeder, EventListen
       this.passOn(closing)
       return stream.end()
     }
-    const denial = rescue.denial()
+    const denial = rescue.denial(tellsEveryToken(pool, decision.address))
     if (denial !== undefined) {
       metrics.rescueDenied(denial)
       return this.lostMidAnswer(stream, error)

@@ -3,7 +3,7 @@ import { ContinuedAnswer } from "./ContinuedAnswer.ts"
 import { continuedBody } from "./continuedBody.ts"
 import type { RescueBytes } from "./RescueBytes.ts"
 import type { StreamTerms } from "./StreamTerms.ts"
-import { TokenEvents } from "./TokenEvents.ts"
+import { hasContent, TokenEvents } from "./TokenEvents.ts"
 import { TokenTrail } from "./TokenTrail.ts"
 
 export interface RescueOptions {
@@ -83,11 +83,12 @@ export class StreamRescue {
     return new ContinuedAnswer(this.terms, this.trail, this.events.first).closing()
   }
 
-  denial(): RescueDenial | undefined {
+  /** `toldAll`: the pod that was lost tells tokens too that have no word in the answer. */
+  denial(toldAll: boolean): RescueDenial | undefined {
     if (this.refused) return "refused"
     if (!this.trail.kept) return "no-tokens"
     if (this.attempts >= this.attemptsMax) return "limit"
-    return this.isText() ? undefined : "not-text"
+    return this.isText(toldAll) ? undefined : "not-text"
   }
 
   /** From here on another pod speaks; the request for it. Undefined: there is nothing left to ask for. */
@@ -113,14 +114,13 @@ export class StreamRescue {
   }
 
   /** Ids go on as plain text; what parsers of the pod's make of reasoning and calls could not be kept up. */
-  private isText(): boolean {
+  private isText(toldAll: boolean): boolean {
     if (this.terms.kind === "completions" || this.answer !== undefined) return true
+    if (this.events.reasons && !toldAll) return false
     const { last } = this.events
-    return last !== undefined && Buffer.from(last.buffer, last.byteOffset, last.byteLength).includes(contentKey)
+    return last !== undefined && hasContent(last)
   }
 }
-
-const contentKey = "\"delta\":{\"content\":\""
 
 /** A client may refuse; what it says otherwise means yes. */
 export const isRescueWanted = (headers: Pick<Headers, "get">): boolean =>

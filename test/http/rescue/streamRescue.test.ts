@@ -123,25 +123,40 @@ describe("a stream that can't go on ends with an error event", () => {
     expect(played.outcomes).toEqual([...outcomes])
   })
 
-  test("when the pod was lost while it reasoned", async () => {
-    const chat = (delta: string, ids: string): string =>
+  test.each([
+    ["while it reasoned", [{ reasoning: "Hm" }], "0.32.0", false],
+    ["after it reasoned, and may not have told all tokens", [{ reasoning: "Hm" }, { content: "Yes" }], "0.31.2", false],
+    ["after it reasoned, unless it told all tokens", [{ reasoning: "Hm" }, {}, { content: "Yes" }], "0.32.0", true]
+  ])("when the pod was lost %s", async (_when, deltas, version, goes) => {
+    const chat = (delta: object, ids: string): string =>
       event(
-        `{"id":"c","object":"o","created":1,"model":"tiny","choices":[{"index":0,"delta":${delta},"logprobs":null,` +
-          `"finish_reason":null${ids}`
+        `{"id":"c","object":"o","created":1,"model":"tiny","choices":[{"index":0,"delta":${JSON.stringify(delta)},` +
+          `"logprobs":null,"finish_reason":null${ids}`
       )
+    const first = chat({ role: "assistant", content: "" }, "}],\"prompt_token_ids\":[1],\"prompt_text\":null}")
     using pod = new RawPod((socket) => {
-      socket.write(
-        head + chat("{\"role\":\"assistant\",\"content\":\"\"}", "}],\"prompt_token_ids\":[1],\"prompt_text\":null}") +
-          chat("{\"reasoning\":\"Hm\"}", ",\"token_ids\":[5]}]}")
-      )
+      socket.write(head + first + deltas.map((delta, i) => chat(delta, `,"token_ids":[${10 + i}]}]}`)).join(""))
       setTimeout(() => socket.terminate(), 5)
     })
     using other = new RawPod(goesOn)
-    await using front = new TestFront([pod.address, other.address])
-    const messages = [{ role: "user", content: "Hi" }]
-    const response = await front.post("/v1/chat/completions", { model: "tiny", stream: true, messages })
-    expect(await response.text()).toMatch(/"reasoning":"Hm".*\n\ndata: \{"error":/)
-    expect(front.booked).toContain("rescue denied not-text")
+    const models = [{ id: "tiny", max_model_len: 100 }]
+    const statuses = [pod, other].map(({ address }) => ({
+      address,
+      health: "healthy" as const,
+      models,
+      version,
+      reason: ""
+    }))
+    await using front = new TestFront([pod.address, other.address], { statuses })
+    const response = await front.post("/v1/chat/completions", {
+      model: "tiny",
+      stream: true,
+      messages: [{ role: "user", content: "Hi" }]
+    })
+    const text = await response.text()
+    expect(text.includes("data: {\"error\":")).toBe(!goes)
+    expect(front.booked.includes("rescue denied not-text")).toBe(!goes)
+    if (goes) expect(other.received[0]).toContain("\"prompt\":[1,10,11,12]")
   })
 
   test("in the pod's own words when it said some", async () => {
