@@ -113,6 +113,13 @@ describe("an answer whose body passes by", () => {
     await using silent = await TestPicker.start({ front: { exposePodHeader: false } })
     expect((await tellAnswer(await routed(silent), json)).headers.size).toBe(0)
   })
+
+  test("brings the client a token of its pod when that is wanted", async () => {
+    await using picker = await TestPicker.start({ front: { sessionHeader: "x-session-token" } })
+    const { headers } = await tellAnswer(await routed(picker), json)
+    expect(atob(headers.get("x-session-token") ?? "")).toBe(`${pods[0]?.id}`)
+    expect(headers.get("x-warmroute-pod")).toBe(pods[0]?.id)
+  })
 })
 
 describe("an answer whose body stays with Envoy", () => {
