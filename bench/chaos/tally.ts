@@ -91,9 +91,12 @@ export const tally = (
 /** Times at which no pod was without a fault; they begin where the last pod's fault does. */
 const allGone = (faults: ReadonlyArray<FaultWindow>, podCount: number): ReadonlyArray<DownWindow> =>
   faults.flatMap(({ startMs }) => {
-    const open = faults.filter((fault) => fault.startMs <= startMs && fault.endMs > startMs)
-    const pods = new Set(open.map(({ pod }) => pod))
-    return pods.size < podCount ? [] : [{ startMs, endMs: Math.min(...open.map(({ endMs }) => endMs)) }]
+    const endByPod = new Map<number, number>()
+    for (const fault of faults) {
+      if (fault.startMs > startMs || fault.endMs <= startMs) continue
+      endByPod.set(fault.pod, Math.max(fault.endMs, endByPod.get(fault.pod) ?? 0))
+    }
+    return endByPod.size < podCount ? [] : [{ startMs, endMs: Math.min(...endByPod.values()) }]
   })
 
 const isHealthy = (

@@ -150,7 +150,11 @@ describe("the tally of a chaos run", () => {
   })
 
   test("tells errors that a healthy pod could have spared from those of a fleet that was gone", () => {
-    const faults = [{ pod: 0, startMs: 0, endMs: 40 }, { pod: 1, startMs: 20, endMs: 60 }]
+    const faults = [{ pod: 0, startMs: 0, endMs: 21 }, { pod: 0, startMs: 2, endMs: 40 }, {
+      pod: 1,
+      startMs: 20,
+      endMs: 60
+    }]
     const refused = { outcome: "clean", reason: "status 503" } as const
     const records = [
       record("gone", { ...refused, sentMs: 25, endMs: 30 }),
