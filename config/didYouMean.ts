@@ -19,8 +19,12 @@ export const editDistance = (from: string, to: string): number => {
   return last[b.length] ?? 0
 }
 
+/** A longer name is none that somebody mistyped, and to compare it would take long. */
+const NAME_CHARS_MAX = 200
+
 /** The known name that was probably meant: at most a third of it mistyped, or only its beginning written. */
 export const didYouMean = (name: string, known: ReadonlyArray<string>): string | undefined => {
+  if (name.length > NAME_CHARS_MAX) return undefined
   let best: string | undefined
   let fewest = Number.POSITIVE_INFINITY
   for (const candidate of known) {

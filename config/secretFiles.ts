@@ -65,6 +65,9 @@ const readKeyFile = async (path: string): Promise<ReadonlyArray<ClientKey>> => {
   const decoded = decodeKeys(value)
   if (Either.isRight(decoded)) return decoded.right.map(clientKey)
   const issue = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)[0]
+  if (issue?._tag === "Unexpected") {
+    throw new Error(`auth.keysPath: ${path}: [${String(issue.path[0])}] has a setting that keys don't have`)
+  }
   const place = issue?.path.length === 0 ? "the list" : `[${issue?.path.join("].")}`
   // What is expected may be said, what is there not: it may be a key.
   const why = /^Expected (.*), actual /s.exec(issue?.message ?? "")?.[1]

@@ -62,7 +62,7 @@ const commands: Readonly<Record<string, KnownFlags>> = {
 /** What is wrong with a flag, in words; the parser itself knows no near names and takes a flag without value for unknown. */
 export const argumentFault = (args: ReadonlyArray<string>): string | undefined => {
   const name = args.find((arg) => !arg.startsWith("-"))
-  const command = name === undefined ? undefined : commands[name]
+  const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined
   if (name !== undefined && command === undefined && args[0] === name) {
     return `there is no command "${name}".${suggest(name, Object.keys(commands), "The commands are")}`
   }
