@@ -3,7 +3,7 @@ import { coldTokens, isCold, ownPrefillS } from "./cost.ts"
 import { DueHeap } from "./DueHeap.ts"
 import type { PodTable } from "./PodTable.ts"
 import type { PickContext } from "./Policy.ts"
-import { DECODING, PREFILLING, Reservations } from "./Reservations.ts"
+import { DECODING, DUE, PREFILLING, Reservations } from "./Reservations.ts"
 import type { ShadowKv } from "./ShadowKv.ts"
 
 /** Blocks beyond the hashed ones that a running request holds: the partial one at its end. */
@@ -52,18 +52,13 @@ export class Charges {
 
   /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
   firstToken(reservation: number, nowS: number): void {
-    const { reservations, table } = this
+    const { reservations } = this
     const slot = reservations.slotOf(reservation)
-    if (slot < 0 || reservations.state[slot] !== PREFILLING) return
-    reservations.state[slot] = DECODING
+    if (slot < 0 || reservations.state[slot] === DECODING) return
     const row = this.rowOfSlot(slot)
+    if (reservations.state[slot] === PREFILLING) this.startDecoding(slot, row, nowS)
+    reservations.state[slot] = DECODING
     if (row < 0) return
-    this.releasePrefill(slot, row)
-    table.prefillSinceS[row] = nowS
-    reservations.firstTokenS[slot] = nowS
-    table.decoding[row] = (table.decoding[row] ?? 0) + 1
-    table.decodingSinceS[row] = (table.decodingSinceS[row] ?? 0) + nowS
-    table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
     this.shadows[row]?.prefilled(reservations.lease[slot] ?? -1, reservations.chain[slot] ?? emptyChain, nowS)
     reservations.chain[slot] = emptyChain
   }
@@ -94,7 +89,11 @@ export class Charges {
     for (;;) {
       const reservation = this.unseenFirstTokens.popDue(nowS)
       if (reservation < 0) return
-      this.firstToken(reservation, nowS)
+      const slot = this.reservations.slotOf(reservation)
+      if (slot < 0 || this.reservations.state[slot] !== PREFILLING) continue
+      this.startDecoding(slot, this.rowOfSlot(slot), nowS)
+      // A pod that hangs or was never reached computed nothing, however long ago that was due.
+      this.reservations.state[slot] = DUE
     }
   }
 
@@ -104,15 +103,26 @@ export class Charges {
     this.table.clearReservations(row)
   }
 
+  private startDecoding(slot: number, row: number, nowS: number): void {
+    if (row < 0) return
+    const { reservations, table } = this
+    this.releasePrefill(slot, row)
+    table.prefillSinceS[row] = nowS
+    reservations.firstTokenS[slot] = nowS
+    table.decoding[row] = (table.decoding[row] ?? 0) + 1
+    table.decodingSinceS[row] = (table.decodingSinceS[row] ?? 0) + nowS
+    table.decodingTokens[row] = (table.decodingTokens[row] ?? 0) + (reservations.contextTokens[slot] ?? 0)
+  }
+
   private release(slot: number, row: number, outputTokens: number, nowS: number): void {
     const { reservations, table } = this
     // Without a first token the prompt's KV may never have been computed, so none of it is believed cached.
     const computed = reservations.state[slot] === DECODING
-    if (computed) {
-      this.releaseDecode(slot, row)
-    } else {
+    if (reservations.state[slot] === PREFILLING) {
       this.releasePrefill(slot, row)
       table.prefillSinceS[row] = nowS
+    } else {
+      this.releaseDecode(slot, row)
     }
     this.releaseBlocks(slot, row, computed, outputTokens, nowS)
   }

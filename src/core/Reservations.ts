@@ -4,6 +4,8 @@ import { type BlockChain, emptyChain } from "./BlockChain.ts"
 const FREE = 0
 export const PREFILLING = 1
 export const DECODING = 2
+/** Its first token was due but not seen, so it counts as decoding and its prompt as not computed. */
+export const DUE = 3
 
 /**
  * Every open request's charge on its pod, as columns. A reservation number names a slot and its generation,

@@ -129,6 +129,27 @@ describe("a reservation", () => {
     expect(load(scheduler, 0)).toMatchObject({ prefilling: 2, decoding: 1 })
   })
 
+  test("of a plain answer that never came leaves no blocks behind, however long ago its first token was due", () => {
+    const scheduler = schedulerWith(1)
+    const { reservation } = placed(scheduler, request(1, { streams: false }), 0)
+    placed(scheduler, request(2), 1000)
+    const before = scheduler.sketchBlocks
+    scheduler.end(reservation, {}, 1001)
+    expect(scheduler.sketchBlocks).toBe(before - 10)
+    expect(load(scheduler, 0)).toMatchObject({ prefilling: 1, decoding: 0 })
+  })
+
+  test("of a plain answer that came after its first token was due leaves its blocks behind", () => {
+    const scheduler = schedulerWith(1)
+    const { reservation } = placed(scheduler, request(1, { streams: false }), 0)
+    placed(scheduler, request(2), 1000)
+    const before = scheduler.sketchBlocks
+    scheduler.firstToken(reservation, 1001)
+    scheduler.end(reservation, { outputTokens: 10 }, 1001)
+    expect(scheduler.sketchBlocks).toBe(before)
+    expect(placed(scheduler, request(1), 1002).hitTokens).toBe(159)
+  })
+
   test("is not taken for a pick whose policy names what is no pod", () => {
     const scheduler = schedulerWith(1, { policy: { type: "astray", pick: () => 5 }, openRequestsMax: 1 })
     for (let i = 0; i < 3; i++) expect(() => scheduler.pick(request(1), [], 0)).toThrow("which is no pod")

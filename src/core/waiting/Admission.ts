@@ -144,14 +144,18 @@ export class Admission<Ticket> {
     let dueS = Number.POSITIVE_INFINITY
     let tries = 0
     room.startScan()
-    for (let seen = 0; seen < seenMax; seen++) {
+    for (let seen = 0; seen < seenMax;) {
       if (tries >= TRIES_MAX || this.triesLeft < 1) {
         dueS = nowS
         break
       }
       const entry = room.next()
       if (entry === undefined) break
-      if ((seen < HEAD_TRIES || entry.nextTryS <= nowS) && !this.tryToPlace(entry, nowS)) tries++
+      const isTried = seen < HEAD_TRIES || entry.nextTryS <= nowS
+      // Who goes leaves the head to the next in order, or a newcomer would go before it.
+      if (isTried && this.tryToPlace(entry, nowS)) continue
+      if (isTried) tries++
+      seen++
       dueS = Math.min(dueS, entry.nextTryS)
     }
     if (looksAtAll) this.restDueS = room.count === 0 ? Number.POSITIVE_INFINITY : Math.min(dueS, nowS + RETRY_AFTER_S)

@@ -63,6 +63,18 @@ describe("a request", () => {
     expect(desk.admission.room.count).toBe(0)
   })
 
+  test("does not pass those that wait when more pods than it has a look at have room at once", () => {
+    const pods = 6
+    const desk = new Desk({}, fleetOf(pods))
+    for (let ticket = 0; ticket < 2 * pods; ticket++) desk.submit(ticket, 0)
+    desk.admission.settle(0.06)
+    for (let ticket = 0; ticket < pods; ticket++) {
+      desk.scheduler.firstToken(desk.placements.get(ticket)!.reservation, 0.07)
+    }
+    expect(desk.submit(2 * pods, 0.07)).toBe("waiting")
+    expect(desk.order).toEqual(Array.from({ length: 2 * pods }, (_, ticket) => ticket))
+  })
+
   test("does not pass those that wait although a pod has room for it now", () => {
     const desk = new Desk({}, fleetOf(1))
     desk.submit(1, 0)
