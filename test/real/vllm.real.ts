@@ -225,7 +225,7 @@ const openStream = async (subject: string): Promise<{ readonly pod: string; read
       model: "tiny",
       stream: true,
       ignore_eos: true,
-      max_tokens: 2_500,
+      max_tokens: 1_500,
       messages: [{ role: "user", content: promptAbout(subject, 20) }]
     })
   })
