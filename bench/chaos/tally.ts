@@ -62,12 +62,13 @@ export const tally = (
   for (const record of records) {
     const isLost = record.outcome === "unclean" && down.some((window) => overlaps(record, window))
     const outcome = isLost ? "lost" : record.outcome
+    const isSpare = outcome === "clean" && !gone.some((window) => overlaps(record, window))
+    if (isSpare) cleanErrorsWithPodsLeft++
     count[outcome]++
     if (outcome !== "ok") {
-      const reason = `${outcome}: ${record.reason}`
+      const reason = `${outcome}${isSpare ? " with pods left" : ""}: ${record.reason}`
       reasons[reason] = (reasons[reason] ?? 0) + 1
     }
-    if (outcome === "clean" && !gone.some((window) => overlaps(record, window))) cleanErrorsWithPodsLeft++
     longestRequestMs = Math.max(longestRequestMs, record.endMs - record.sentMs)
     if (record.isStream && record.outcome === "ok" && isHealthy(record, seen.get(record.user), faults)) {
       healthyStreams++

@@ -134,7 +134,7 @@ describe("the tally of a chaos run", () => {
       2
     )
     expect(counts).toMatchObject({ requests: 4, ok: 1, cleanErrors: 1, uncleanErrors: 1, lostWithGateway: 1 })
-    expect(counts.reasons).toEqual({ "clean: status 503": 1, "unclean: truncated": 1, "lost: reset": 1 })
+    expect(counts.reasons).toEqual({ "clean with pods left: status 503": 1, "unclean: truncated": 1, "lost: reset": 1 })
   })
 
   test("takes stalls from streams whose pods had no fault while they lasted", () => {
