@@ -10,9 +10,10 @@ export interface ParsedHead extends ResponseHead {
 }
 
 const nameChars = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-// oxlint-disable-next-line no-control-regex -- these three are what a header value must not carry
-const valueBreakers = /[\0\r\n]/
-const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([^\0\r\n]*))?$/
+// oxlint-disable-next-line no-control-regex -- a tab is the only one of these that a header value may carry
+const valueBreakers = /[\x00-\x08\x0a-\x1f\x7f]/
+// oxlint-disable-next-line no-control-regex -- nor may the words behind a status
+const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?$/
 const digits = /^\d{1,15}$/
 
 /**
