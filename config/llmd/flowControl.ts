@@ -22,6 +22,12 @@ export const hasFlowControl = ({ featureGates }: EndpointPickerConfig): boolean 
   return gate !== undefined && !/=false$/i.test(gate)
 }
 
+/** With the gate shut, the detector decides when negative priorities are refused; that by count has no equivalent. */
+export const shedsByUtilization = ({ flowControl, plugins, saturationDetector }: EndpointPickerConfig): boolean => {
+  const name = flowControl?.saturationDetector?.pluginRef ?? saturationDetector?.pluginRef ?? "utilization-detector"
+  return (plugins.find((plugin) => (plugin.name ?? plugin.type) === name)?.type ?? name) === "utilization-detector"
+}
+
 /** llm-d's queue as the gateway's waiting room. With the gate shut, requests go to a pod at once. */
 export const flowControlUse = (config: EndpointPickerConfig): FlowControlUse => {
   const { flowControl } = config
@@ -35,7 +41,9 @@ export const flowControlUse = (config: EndpointPickerConfig): FlowControlUse => 
       row(
         "featureGates",
         "supported",
-        "flowControl is off: no request waits here, and one of a negative priority is refused while the pods are saturated"
+        shedsByUtilization(config)
+          ? "flowControl is off: nothing waits here, and a negative priority is refused while the pods are saturated"
+          : "flowControl is off: nothing waits here; no priority is refused by the count of requests in flight"
       ),
       ...(written ? [row("flowControl", "not needed", "not read, as in llm-d while its gate is off")] : [])
     ]

@@ -2,7 +2,7 @@ import type { PluginDescription } from "../../src/policies/registry.ts"
 import type { SettingPath } from "../ConfigSource.ts"
 import { didYouMean } from "../didYouMean.ts"
 import type { EndpointPickerConfig } from "./EndpointPickerConfig.ts"
-import { hasFlowControl } from "./flowControl.ts"
+import { hasFlowControl, shedsByUtilization } from "./flowControl.ts"
 import type { ListedPlugin, LlmdPlugin, PluginUse } from "./LlmdPlugin.ts"
 
 /** A plug-in of the list with what it becomes. */
@@ -88,11 +88,10 @@ const admitters = (
   plugins: ReadonlyArray<ReadPlugin>
 ): ReadonlyArray<PluginDescription> => {
   const listed = plugins.flatMap(({ type, use }) => type === ADMITTER ? use.filter ?? [] : [])
-  if (hasFlowControl(config)) return listed
+  if (hasFlowControl(config) || !shedsByUtilization(config)) return listed
   const name = config.flowControl?.saturationDetector?.pluginRef ?? config.saturationDetector?.pluginRef ??
     "utilization-detector"
   const detector = plugins.find((plugin) => plugin.name === name)
-  if ((detector?.type ?? name) !== "utilization-detector") return listed
   const { kvCacheUtilThreshold, queueDepthThreshold } = (detector?.parameters ?? {}) as Readonly<
     Record<string, unknown>
   >

@@ -148,6 +148,15 @@ schedulingProfiles: [{ name: p, plugins: [{ pluginRef: short, weight: 0.5 }, { p
     expect("filters" in off ? off.filters : []).toEqual([shedding])
   })
 
+  test("sheds nothing by a count of requests", () => {
+    const { config } = accepted(`
+plugins: [{ type: concurrency-detector }, { type: queue-scorer }]
+schedulingProfiles: [{ name: p, plugins: [{ pluginRef: queue-scorer }] }]
+flowControl: { saturationDetector: { pluginRef: concurrency-detector } }
+`)
+    expect("filters" in config.policy ? config.policy.filters : undefined).toEqual([])
+  })
+
   test("takes the thresholds of the saturation detector for shedding", () => {
     const { config } = accepted(`
 plugins: [{ name: mine, type: utilization-detector, parameters: { queueDepthThreshold: 9 } }, { type: queue-scorer }]
