@@ -58,6 +58,14 @@ export class SimulatedPod<Owner> {
     return true
   }
 
+  /** Whoever asked has gone. A request that has ended already stays so. */
+  abort(owner: Owner, nowS: number): void {
+    const { engine } = this
+    if (this.stretchFromS >= 0) this.plan(engine.stepMany(this.stretchFromS, nowS))
+    const request = [...engine.running, ...engine.waiting].find((other) => other.owner === owner)
+    if (request !== undefined) engine.abort(request)
+  }
+
   /** The step or stretch under way ends now: what it brought. Valid until the next call. */
   wake(): Outcome<Owner> {
     const outcome = this.due ?? this.engine.stepMany(this.stretchFromS, Number.POSITIVE_INFINITY)

@@ -1,0 +1,63 @@
+import type { PodId } from "../../src/core/Pod.ts"
+import { type PodProbe, PodProbeError } from "../../src/vllm/PodProbe.ts"
+import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+import type { Call, Caller, FaultyPod } from "./FaultyPod.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+import type { WorldRequest } from "./WorldRequest.ts"
+
+/** The pods there are, whether or not discovery knows of them. */
+export class FaultyFleet {
+  readonly pods: ReadonlyArray<FaultyPod>
+  private readonly byId: ReadonlyMap<PodId, FaultyPod>
+  private readonly time: VirtualTime
+  private readonly random: SeededRandom
+
+  constructor(pods: ReadonlyArray<FaultyPod>, time: VirtualTime, random: SeededRandom) {
+    this.pods = pods
+    this.byId = new Map(pods.map((pod) => [pod.address.id, pod]))
+    this.time = time
+    this.random = random
+  }
+
+  podOf(id: PodId): FaultyPod {
+    const pod = this.byId.get(id)
+    if (pod === undefined) throw new Error(`there is no pod ${id}`)
+    return pod
+  }
+
+  send(id: PodId, request: WorldRequest, caller: Caller): Call {
+    const pod = this.podOf(id)
+    const call: Call = { pod, caller, request, isOpen: true, hasToken: false, held: [] }
+    pod.take(call)
+    return call
+  }
+
+  /** Answers what pod actors ask, as the pods are when the question reaches them. */
+  readonly probe: PodProbe = {
+    metrics: (address, timeoutMs) =>
+      this.ask(address.id, "/metrics", timeoutMs, (pod) => {
+        if (pod.trouble === "garbage-metrics") {
+          throw new PodProbeError({ what: "/metrics", why: "the page is not vLLM's" })
+        }
+        return pod.metrics()
+      }),
+    models: (address, timeoutMs) =>
+      this.ask(address.id, "/v1/models", timeoutMs, (pod) => pod.models.map((id) => ({ id }))),
+    health: (address, timeoutMs) => this.ask(address.id, "/health", timeoutMs, (pod) => pod.trouble !== "engine-dead"),
+    version: (address, timeoutMs) => this.ask(address.id, "/version", timeoutMs, () => "0.24.0")
+  }
+
+  private async ask<A>(id: PodId, what: string, timeoutMs: number, read: (pod: FaultyPod) => A): Promise<A> {
+    const pod = this.podOf(id)
+    const isSlow = what === "/metrics" && pod.trouble === "slow-scrapes"
+    const delayMs = this.random.between(0.5, 3) + (isSlow ? this.random.between(0, 2 * timeoutMs) : 0)
+    await this.time.sleep(Math.min(delayMs, timeoutMs))
+    if (!pod.alive) throw new PodProbeError({ what, why: "could not be asked: connection refused" })
+    const isDeaf = pod.deafSinceMs !== undefined
+    if (isDeaf) await this.time.sleep(timeoutMs - delayMs)
+    if (isDeaf || delayMs > timeoutMs) throw new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` })
+    const answer = read(pod)
+    await this.time.sleep(1)
+    return answer
+  }
+}

@@ -1,0 +1,251 @@
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import type { PodAddress } from "../../src/core/Pod.ts"
+import type { UpstreamErrorKind } from "../../src/http/upstream/UpstreamRequest.ts"
+import { SimulatedPod } from "../../src/simulator/SimulatedPod.ts"
+import type { PodMetrics } from "../../src/vllm/MetricsText.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+import type { WorldRequest } from "./WorldRequest.ts"
+
+/**
+ * hung: accepts connections and does nothing. partitioned: works, but nothing passes between it and the gateway.
+ * answers-503 and answers-500: to every request, while its health is good. engine-dead: 500, and /health says 503.
+ * slow-scrapes: metrics take longer than anybody waits, now and then. garbage-metrics: the page is not vLLM's.
+ */
+export const troubles = [
+  "hung",
+  "partitioned",
+  "answers-503",
+  "answers-500",
+  "engine-dead",
+  "slow-scrapes",
+  "garbage-metrics"
+] as const
+export type Trouble = (typeof troubles)[number] | "none"
+
+/** Who sent a request and hears what becomes of it. */
+export interface Caller {
+  readonly firstToken: () => void
+  readonly end: (
+    usage: { readonly promptTokens: number; readonly cachedTokens: number; readonly outputTokens: number }
+  ) => void
+  /** The pod's own answer: it can't, or it won't have the request. */
+  readonly answer: (status: 400 | 500 | 503) => void
+  readonly broke: (kind: UpstreamErrorKind) => void
+  /** Nothing comes any more, or again. */
+  readonly stalled: (isStalled: boolean) => void
+}
+
+/** A request at a pod. */
+export interface Call {
+  readonly pod: FaultyPod
+  readonly caller: Caller
+  readonly request: WorldRequest
+  isOpen: boolean
+  hasToken: boolean
+  /** What could not pass a partition. */
+  readonly held: Array<() => void>
+}
+
+/** One way of the network. */
+const HOP_MS = 1
+
+const keyOf = (low: number, high: number): number => high * 4_294_967_296 + low
+
+/** One process of a pod, and what it has really computed: the truth that sketches are held against. */
+export interface PodLife {
+  readonly processStartS: number
+  /** Blocks of prompts whose first token it gave; of plain answers, which do not show it, of all that it took on. */
+  readonly blocks: Set<number>
+}
+
+/** A vLLM pod in virtual time that can be broken in many ways. Its engine is the simulator's. */
+export class FaultyPod {
+  readonly address: PodAddress
+  readonly models: ReadonlyArray<string>
+  readonly blockSizeTokens: number
+  trouble: Trouble = "none"
+  /** Since when nothing can come back from it; undefined while something can. */
+  deafSinceMs: number | undefined = undefined
+  life: PodLife
+  readonly lives: Array<PodLife> = []
+  readonly calls = new Set<Call>()
+  private readonly time: VirtualTime
+  private readonly epochMs: number
+  private readonly sim: SimulatedPod<Call>
+  private wokeWhileHung = false
+
+  constructor(
+    address: PodAddress,
+    models: ReadonlyArray<string>,
+    constants: EngineConstants,
+    blockSizeTokens: number,
+    maxNumSeqs: number,
+    time: VirtualTime
+  ) {
+    this.address = address
+    this.models = models
+    this.blockSizeTokens = blockSizeTokens
+    this.time = time
+    this.epochMs = time.nowMs
+    this.sim = new SimulatedPod(address, constants, blockSizeTokens, maxNumSeqs)
+    this.life = this.newLife()
+  }
+
+  get alive(): boolean {
+    return this.sim.alive
+  }
+
+  get kvCapacityTokens(): number {
+    return this.sim.kvCapacityTokens
+  }
+
+  /** A request arrives there; the caller hears of it, if at all, no sooner than after two hops. */
+  take(call: Call): void {
+    this.calls.add(call)
+    this.time.after(HOP_MS, () => this.takeNow(call))
+  }
+
+  /** The caller closed its connection. */
+  drop(call: Call): void {
+    call.isOpen = false
+    this.calls.delete(call)
+    if (this.alive && this.trouble !== "partitioned") this.sim.abort(call, this.nowS)
+    else if (this.alive) call.held.push(() => this.sim.abort(call, this.nowS))
+    this.schedule()
+  }
+
+  kill(): void {
+    this.sim.crash()
+    this.deafSinceMs ??= this.time.nowMs
+    // Word of it does not pass a partition either.
+    for (const call of this.trouble === "partitioned" ? [] : this.calls) {
+      this.endWith(call, () => call.caller.broke(call.hasToken ? "truncated" : "broken"))
+    }
+    this.calls.clear()
+  }
+
+  /** A new process with an empty cache, on the same address. */
+  restart(): void {
+    if (this.alive) return
+    this.trouble = "none"
+    this.deafSinceMs = undefined
+    this.sim.restart()
+    this.life = this.newLife()
+    this.wokeWhileHung = false
+  }
+
+  setTrouble(trouble: Trouble): void {
+    if (!this.alive) return
+    const wasStill = isStill(this.trouble)
+    this.trouble = trouble
+    const still = isStill(trouble)
+    this.deafSinceMs = still ? this.deafSinceMs ?? this.time.nowMs : undefined
+    if (still !== wasStill) { for (const call of this.calls) call.caller.stalled(still) }
+    if (trouble !== "partitioned") {
+      for (const call of this.calls) for (const send of call.held.splice(0)) this.send(call, send, true)
+    }
+    if (trouble !== "hung" && this.wokeWhileHung) {
+      this.wokeWhileHung = false
+      this.wake(this.sim.version)
+    }
+  }
+
+  metrics(): PodMetrics {
+    const { running, waiting, kvUsage } = this.sim.read(this.nowS)
+    const { counters, pool } = this.sim.engine
+    return {
+      running,
+      waiting,
+      kvUsage,
+      blockSizeTokens: this.blockSizeTokens,
+      gpuBlocks: pool.usableBlocks + 1,
+      processStartS: this.life.processStartS,
+      promptTokensTotal: counters.promptTokens,
+      generationTokensTotal: counters.generationTokens,
+      awake: true
+    }
+  }
+
+  /** Blocks of a prompt at the front that a life has, at most. */
+  static blocksHeld(life: PodLife, request: WorldRequest, blockSizeTokens: number): number {
+    const { high, length, low } = request.features.chain(blockSizeTokens)
+    let held = 0
+    while (held < length && life.blocks.has(keyOf(low[held]!, high[held]!))) held++
+    return held
+  }
+
+  private takeNow(call: Call): void {
+    const { trouble } = this
+    if (!call.isOpen || trouble === "hung") return
+    if (!this.alive) return this.endWith(call, () => call.caller.broke("refused"))
+    if (trouble === "answers-503") return this.endWith(call, () => call.caller.answer(503))
+    if (trouble === "answers-500" || trouble === "engine-dead") return this.endWith(call, () => call.caller.answer(500))
+    const { features, outputTokens, promptTokens } = call.request
+    if (promptTokens + outputTokens > this.kvCapacityTokens) return this.endWith(call, () => call.caller.answer(400))
+    const chain = features.chain(this.blockSizeTokens)
+    if (!features.streams) note(this.life.blocks, call.request, this.blockSizeTokens)
+    this.sim.submit({ owner: call, promptTokens, outputTokens, chain }, this.nowS)
+    this.schedule()
+  }
+
+  private schedule(): void {
+    const { version, wakeS } = this.sim
+    if (wakeS === Number.POSITIVE_INFINITY) return
+    this.time.after(this.epochMs + wakeS * 1000 - this.time.nowMs, () => this.wake(version))
+  }
+
+  private wake(version: number): void {
+    if (!this.alive || version !== this.sim.version) return
+    if (this.trouble === "hung") {
+      this.wokeWhileHung = true
+      return
+    }
+    const outcome = this.sim.wake()
+    for (const { owner: call } of outcome.firstTokens) {
+      call.hasToken = true
+      note(this.life.blocks, call.request, this.blockSizeTokens)
+      this.send(call, () => call.caller.firstToken())
+    }
+    for (const { cachedTokens, outputDone, owner: call, promptTokens } of outcome.finished) {
+      this.endWith(call, () => call.caller.end({ promptTokens, cachedTokens, outputTokens: outputDone }))
+    }
+    this.sim.begin(this.nowS)
+    this.schedule()
+  }
+
+  /** The last that the caller hears. */
+  private endWith(call: Call, tell: () => void): void {
+    this.send(call, () => {
+      call.isOpen = false
+      this.calls.delete(call)
+      tell()
+    })
+  }
+
+  private send(call: Call, tell: () => void, atOnce = false): void {
+    if (this.trouble === "partitioned" && !atOnce) {
+      call.held.push(tell)
+      return
+    }
+    this.time.after(HOP_MS, () => {
+      if (call.isOpen) tell()
+    })
+  }
+
+  private newLife(): PodLife {
+    const life = { processStartS: this.time.nowMs / 1000, blocks: new Set<number>() }
+    this.lives.push(life)
+    return life
+  }
+
+  private get nowS(): number {
+    return (this.time.nowMs - this.epochMs) / 1000
+  }
+}
+
+const isStill = (trouble: Trouble): boolean => trouble === "hung" || trouble === "partitioned"
+
+const note = (blocks: Set<number>, { features }: WorldRequest, blockSizeTokens: number): void => {
+  const { high, length, low } = features.chain(blockSizeTokens)
+  for (let at = 0; at < length; at++) blocks.add(keyOf(low[at]!, high[at]!))
+}

@@ -1,0 +1,79 @@
+import type { WorldExchange } from "./WorldExchange.ts"
+
+/** Start-time fair queueing keeps two backlogged flows of equal requests within two requests of each other. */
+const LEAD_MAX = 2
+
+/**
+ * Who goes next, while all that wait are alike and could go to the same pods: then no request may go before one of a
+ * higher band, flows of a band take turns, and a flow is first in, first out.
+ */
+export class TurnOrder {
+  /** Only then are those that wait alike. */
+  isOn = false
+  placedInTurn = 0
+  private readonly violation: (what: string) => void
+  private readonly waiting = new Set<WorldExchange>()
+  /** By band, flow and other flow: requests of the one more than of the other, while both had some waiting. */
+  private readonly leads = new Map<string, number>()
+
+  constructor(violation: (what: string) => void) {
+    this.violation = violation
+  }
+
+  clear(): void {
+    this.waiting.clear()
+    this.leads.clear()
+  }
+
+  waits(exchange: WorldExchange): void {
+    if (this.isOn) this.waiting.add(exchange)
+  }
+
+  left(exchange: WorldExchange): void {
+    if (this.waiting.delete(exchange)) this.forgetIdle()
+  }
+
+  placed(exchange: WorldExchange): void {
+    if (!this.waiting.delete(exchange)) return
+    this.placedInTurn++
+    const { flow, number, priority } = placeOf(exchange)
+    const seen = new Set<string>()
+    for (const other of this.waiting) {
+      const its = placeOf(other)
+      if (its.priority > priority) this.violation(`band ${priority} went before band ${its.priority}`)
+      if (its.priority !== priority) continue
+      if (its.flow === flow && its.number < number) this.violation(`request ${number} went before ${its.number}`)
+      if (its.flow === flow || seen.has(its.flow)) continue
+      seen.add(its.flow)
+      const lead = this.lead(priority, flow, its.flow, 1)
+      this.lead(priority, its.flow, flow, -1)
+      if (lead > LEAD_MAX) this.violation(`flow ${flow} of band ${priority} leads ${its.flow} by ${lead} requests`)
+    }
+    this.forgetIdle()
+  }
+
+  private lead(priority: number, flow: string, other: string, more: number): number {
+    const key = `${priority} ${flow} ${other}`
+    const lead = (this.leads.get(key) ?? 0) + more
+    this.leads.set(key, lead)
+    return lead
+  }
+
+  private forgetIdle(): void {
+    const busy = new Set<string>()
+    for (const exchange of this.waiting) {
+      const { flow, priority } = placeOf(exchange)
+      busy.add(`${priority} ${flow}`)
+    }
+    for (const key of this.leads.keys()) {
+      const [priority, flow, other] = key.split(" ")
+      if (!busy.has(`${priority} ${flow}`) || !busy.has(`${priority} ${other}`)) this.leads.delete(key)
+    }
+  }
+}
+
+const placeOf = ({ request: { features: { wish }, number } }: WorldExchange) => ({
+  number,
+  priority: wish?.priority ?? 0,
+  flow: wish?.flow ?? ""
+})

@@ -1,0 +1,279 @@
+import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
+import type { Decision } from "../../actors/SchedulerPort.ts"
+import type { PodId } from "../../src/core/Pod.ts"
+import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
+import { ShadowKv } from "../../src/core/ShadowKv.ts"
+import type { PodRecord } from "../../src/storage/SnapshotStore.ts"
+import type { FaultyFleet } from "./FaultyFleet.ts"
+import { FaultyPod } from "./FaultyPod.ts"
+import { TurnOrder } from "./TurnOrder.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+import type { WorldExchange } from "./WorldExchange.ts"
+import { breakerOptions, type WorldGateway } from "./WorldGateway.ts"
+import { constants, type WorldPlan } from "./WorldPlan.ts"
+import type { WorldRequest } from "./WorldRequest.ts"
+
+/**
+ * A pod that nothing comes back from is known to be dead after this: three scrapes a second apart that last a second
+ * each, a look at its health, and as much again for one that was under way with a good answer.
+ */
+const KNOWN_DEAD_AFTER_MS = 12_000
+/** Discovery, supervisor and pod actor hand on what a source says within this. */
+const REMOVED_WITHIN_MS = 3000
+/** How late the end of a wait may be noticed. */
+const WAIT_SLACK_S = 0.25
+const PROMPTS_KEPT = 150
+
+interface Told {
+  accepting: boolean
+  atMs: number
+}
+
+/** Failures of a pod in a row since it was last known to be well. */
+interface Streak {
+  failures: number
+  openUntilMs: number
+}
+
+/** Looks at a world all the time and says what must not be. What it knows comes from its own books, not the gateway's. */
+export class Watch {
+  readonly violations: Array<string> = []
+  readonly turns: TurnOrder
+  readonly outcomes = new Map<string, number>()
+  /** What pods are listed by sources that can be read, and since when others are not. */
+  readonly unlistedSinceMs = new Map<PodId, number>()
+  settled = 0
+  picks = 0
+  recordsSeen = 0
+  private readonly plan: WorldPlan
+  private readonly time: VirtualTime
+  private readonly fleet: FaultyFleet
+  private readonly outcomeOf = new Map<WorldExchange, string>()
+  private readonly picking = new Map<WorldExchange, number>()
+  private readonly placed = new Map<WorldExchange, Decision>()
+  private readonly prompts: Array<WorldRequest> = []
+  private told = new Map<PodId, Told>()
+  private streaks = new Map<PodId, Streak>()
+
+  constructor(plan: WorldPlan, time: VirtualTime, fleet: FaultyFleet) {
+    this.plan = plan
+    this.time = time
+    this.fleet = fleet
+    this.turns = new TurnOrder((what) => this.violation(what))
+  }
+
+  violation(what: string): void {
+    this.violations.push(`at ${(this.time.nowMs / 1000).toFixed(3)} s: ${what}`)
+  }
+
+  /** A new process of the gateway knows nothing. */
+  gatewayStarts(): void {
+    this.told = new Map()
+    this.streaks = new Map()
+  }
+
+  gatewayLost(): void {
+    this.picking.clear()
+    this.placed.clear()
+    this.turns.clear()
+  }
+
+  overheard(message: SchedulerMessage): void {
+    const nowMs = this.time.nowMs
+    if (message._tag === "PodJoined") {
+      this.told.set(message.address.id, { accepting: false, atMs: nowMs })
+      this.streaks.delete(message.address.id)
+    } else if (message._tag === "PodObserved") {
+      const before = this.told.get(message.id)
+      if (before?.accepting !== message.accepting) {
+        this.told.set(message.id, { accepting: message.accepting, atMs: nowMs })
+      }
+    } else if (message._tag === "PodLeft") {
+      this.told.set(message.id, { accepting: false, atMs: nowMs })
+    } else if (message._tag === "PodRestarted") this.streaks.delete(message.id)
+  }
+
+  /** Told before the scheduler hears of it. */
+  podFailed({ scheduler: { view } }: WorldGateway, id: string, sure: boolean): void {
+    if (!sure) return
+    const streak = this.streaks.get(id as PodId) ?? { failures: 0, openUntilMs: 0 }
+    this.streaks.set(id as PodId, streak)
+    if (++streak.failures !== breakerOptions.failuresInRow) return
+    // Of a breaker that is open or half-open already, only the request that tries the pod counts.
+    if (view.guard.stateOf(view.table.rowOf(id as PodId)) !== "closed") return
+    streak.openUntilMs = this.time.nowMs + 1000 * breakerOptions.openMinS
+  }
+
+  podServed(id: string): void {
+    // What a request got that was sent before changes nothing about an open breaker.
+    const streak = this.streaks.get(id as PodId)
+    if (streak !== undefined) streak.failures = 0
+  }
+
+  /** Called inside the scheduler's pick, so the fleet is as the gateway knew it then. */
+  picked(gateway: WorldGateway, { address: { id } }: Decision): void {
+    if (gateway.isGone) return
+    this.picks++
+    const nowMs = this.time.nowMs
+    const told = this.told.get(id)
+    if (told === undefined || (!told.accepting && told.atMs < nowMs)) {
+      this.violation(`${id} was picked, which was told not to take requests since ${told?.atMs ?? "ever"}`)
+    }
+    const { deafSinceMs } = this.fleet.podOf(id)
+    const deafSince = Math.max(deafSinceMs ?? Number.POSITIVE_INFINITY, gateway.startedMs)
+    if (nowMs - deafSince > KNOWN_DEAD_AFTER_MS) this.violation(`${id} was picked, deaf for ${nowMs - deafSince} ms`)
+    const unlistedMs = Math.max(this.unlistedSinceMs.get(id) ?? Number.POSITIVE_INFINITY, gateway.startedMs)
+    if (nowMs - unlistedMs > REMOVED_WITHIN_MS) this.violation(`${id} was picked, removed ${nowMs - unlistedMs} ms ago`)
+    const streak = this.streaks.get(id)
+    if (streak !== undefined && streak.failures >= breakerOptions.failuresInRow && nowMs < streak.openUntilMs) {
+      const openedMs = streak.openUntilMs - 1000 * breakerOptions.openMinS
+      if (nowMs > openedMs) this.violation(`${id} was picked while its breaker must be open`)
+    }
+  }
+
+  exchangePicks(exchange: WorldExchange): void {
+    this.picking.set(exchange, this.time.nowMs)
+    this.turns.waits(exchange)
+  }
+
+  exchangePicked(exchange: WorldExchange, decision: Decision): void {
+    this.picking.delete(exchange)
+    this.turns.placed(exchange)
+    this.placed.set(exchange, decision)
+    const { features } = exchange.request
+    if (!this.fleet.podOf(decision.address.id).models.includes(features.model)) {
+      this.violation(`request ${exchange.request.number} for ${features.model} went to ${decision.address.id}`)
+    }
+    this.prompts[exchange.request.number % PROMPTS_KEPT] = exchange.request
+  }
+
+  exchangeEnded(exchange: WorldExchange, outcome: string): void {
+    const before = this.outcomeOf.get(exchange)
+    if (before !== undefined) {
+      this.violation(`request ${exchange.request.number} ended twice: ${before}, ${outcome}`)
+      return
+    }
+    this.outcomeOf.set(exchange, outcome)
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1)
+    this.settled++
+    this.picking.delete(exchange)
+    this.placed.delete(exchange)
+    this.turns.left(exchange)
+  }
+
+  waited(priority: number, waitedS: number, outcome: string): void {
+    const mostS = (priority === 5 ? this.plan.waitMaxS / 2 : this.plan.waitMaxS) + WAIT_SLACK_S
+    if (waitedS > mostS) this.violation(`a request of band ${priority} waited ${waitedS} s, ${outcome}`)
+    if (outcome === "queue-full" && priority >= 0) this.violation(`a request of band ${priority} was shed`)
+    if (outcome === "broken") this.violation("a waiting request broke the scheduler")
+  }
+
+  /** All is quiet, before time goes on. */
+  look(gateway: WorldGateway | undefined): void {
+    if (gateway === undefined || !gateway.isOpen || gateway.isGone) return
+    const { plan, time } = this
+    const { ref, room, view } = gateway.scheduler
+    if (ref.depth() > 0) return this.violation(`${ref.depth()} messages wait while all is quiet`)
+    if (ref.reservedOverflows() > 0) this.violation("the scheduler's reserved room overflowed")
+    if (gateway.pool.ref.reservedOverflows() > 0) this.violation("the pool's reserved room overflowed")
+    if (gateway.pool.ref.depth() > 64) this.violation(`${gateway.pool.ref.depth()} messages wait for the pool`)
+    // Exchanges and scheduler count the same requests, each in its own way.
+    let placed = 0
+    for (const exchange of this.placed.keys()) if (exchange.decision !== undefined) placed++
+    if (view.openRequests !== placed) this.violation(`${view.openRequests} reservations for ${placed} requests at pods`)
+    if (view.openRequests > plan.openRequestsMax) this.violation(`${view.openRequests} reservations are too many`)
+    let waiting = 0
+    let bytes = 0
+    for (const [exchange, sinceMs] of this.picking) {
+      if (!exchange.isPicking) continue
+      waiting++
+      bytes += exchange.request.features.wish?.bytes ?? 0
+      const longestMs = plan.waits ? 1000 * (plan.waitMaxS + WAIT_SLACK_S) : 0
+      if (time.nowMs - sinceMs > longestMs) {
+        this.violation(`request ${exchange.request.number} waits for its pick too long`)
+      }
+    }
+    if ((room?.count ?? 0) !== waiting) this.violation(`${room?.count ?? 0} wait in the room, ${waiting} for a pick`)
+    if ((room?.bytes ?? 0) !== bytes) this.violation(`the room counts ${room?.bytes ?? 0} bytes of ${bytes}`)
+    if (waiting > plan.waitingMax) this.violation(`${waiting} requests wait, ${plan.waitingMax} may`)
+    if (bytes > plan.waitingBytesMax) this.violation(`${bytes} bytes wait, ${plan.waitingBytesMax} may`)
+    this.lookAtRows(gateway)
+  }
+
+  /** Nothing is under way. */
+  lookIdle(gateway: WorldGateway): void {
+    const { table } = gateway.scheduler.view
+    this.look(gateway)
+    if (gateway.openExchanges > 0) this.violation(`${gateway.openExchanges} requests have no outcome`)
+    for (let row = 0; row < table.rowCount; row++) {
+      const charged = [
+        table.prefilling[row],
+        table.decoding[row],
+        table.prefillAheadS[row],
+        table.prefillAheadTokens[row],
+        table.prefillingTokens[row],
+        table.decodingTokens[row],
+        table.decodingSinceS[row],
+        table.usedTokens[row]
+      ]
+      if (charged.some((value) => value !== 0)) {
+        this.violation(`row ${row} (${table.addresses[row]?.id}) is charged ${charged.join(" ")} while idle`)
+      }
+    }
+    for (const { address: { id }, calls, alive } of this.fleet.pods) {
+      if (alive && calls.size > 0) this.violation(`${id} still has ${calls.size} requests while idle`)
+    }
+  }
+
+  /** A pod's record was written: it must not claim what the process that it names can't have. */
+  recordSaved({ id, lastState, sketch }: PodRecord): void {
+    this.recordsSeen++
+    const pod = this.fleet.podOf(id as PodId)
+    const { blockSizeTokens, blocks, kvCapacityTokens } = sketch
+    const capacityBlocks = Math.floor(pod.kvCapacityTokens / pod.blockSizeTokens)
+    // Of a pod whose metrics could not be read yet, only what the operator said is known.
+    if (kvCapacityTokens === constants.kvCapacityTokens) return
+    if (blockSizeTokens !== pod.blockSizeTokens || kvCapacityTokens !== pod.kvCapacityTokens) {
+      this.violation(`the record of ${id} has ${kvCapacityTokens} tokens in blocks of ${blockSizeTokens}`)
+    }
+    const shadow = new ShadowKv(0, new PrefixIndex({ rowsMax: 1, entriesMax: 65_536 }), 65_536)
+    const refused = shadow.importBlocks(blocks)
+    if (refused !== undefined) this.violation(`the record of ${id} can't be read: ${refused}`)
+    if (shadow.cachedBlocks > capacityBlocks) {
+      this.violation(`the record of ${id} claims ${shadow.cachedBlocks} blocks, it has ${capacityBlocks}`)
+    }
+    const life = pod.lives.find(({ processStartS }) => processStartS === lastState.processStartS)
+    // Nobody believes a record of a process that is gone, or that never told its start.
+    if (life === undefined || life !== pod.life) return
+    for (const request of this.prompts) {
+      if (request === undefined) continue
+      const claimed = shadow.matchBlocks(request.features.chain(blockSizeTokens))
+      const held = FaultyPod.blocksHeld(life, request, blockSizeTokens)
+      if (claimed > held) {
+        this.violation(
+          `the record of ${id} claims ${claimed} blocks of request ${request.number}, at most ${held} were there`
+        )
+      }
+    }
+  }
+
+  private lookAtRows(gateway: WorldGateway): void {
+    const { table } = gateway.scheduler.view
+    let live = 0
+    let charged = 0
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.live[row] === 0) continue
+      live++
+      const open = (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
+      charged += open
+      const id = table.addresses[row]?.id
+      let sent = 0
+      for (const [exchange, decision] of this.placed) {
+        if (exchange.decision !== undefined && decision.address.id === id) sent++
+      }
+      if (open > sent) this.violation(`${id} is charged ${open} requests, ${sent} are there`)
+    }
+    if (live > this.plan.podsMax) this.violation(`${live} pods are in a table for ${this.plan.podsMax}`)
+    if (charged > gateway.scheduler.view.openRequests) this.violation(`${charged} requests are charged to rows`)
+  }
+}

@@ -1,0 +1,456 @@
+import { podAddress } from "../../src/core/Pod.ts"
+import { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+import { FaultyFleet } from "./FaultyFleet.ts"
+import { FaultyPod, troubles } from "./FaultyPod.ts"
+import { History } from "./History.ts"
+import { MemoryStore } from "./MemoryStore.ts"
+import { VirtualTime } from "./VirtualTime.ts"
+import { Watch } from "./Watch.ts"
+import { type ExchangeDeps, WorldExchange } from "./WorldExchange.ts"
+import { SLOW_START_S, WorldGateway } from "./WorldGateway.ts"
+import { constants, planOf, policies, type WorldPlan } from "./WorldPlan.ts"
+import { Clients, models, type WorldRequest } from "./WorldRequest.ts"
+import { WorldSource } from "./WorldSource.ts"
+
+export interface WorldReport {
+  readonly hash: string
+  readonly events: number
+  readonly requests: number
+  readonly outcomes: Readonly<Record<string, number>>
+  /** By kind: troubles of pods, and what happened to the gateway. */
+  readonly happenings: Readonly<Record<string, number>>
+  readonly picks: number
+  readonly placedInTurn: number
+  readonly recordsSaved: number
+  readonly virtualS: number
+  readonly violations: ReadonlyArray<string>
+  readonly lastLines: ReadonlyArray<string>
+}
+
+/** A Sunday in 2026; any moment will do. */
+const START_MS = 1_792_300_000_000
+/** Everything is over in a world within this, once its pods are well. */
+const SETTLE_MS = 240_000
+/** What a restarted fleet needs to be healthy and past its slow start. */
+const RECOVER_MS = 1000 * (SLOW_START_S + 25)
+const CALM_REQUESTS = 120
+
+/**
+ * One seeded run: live actors over a faulty fleet in virtual time. First everything goes wrong that can; then all is
+ * healed and must come to rest; then equal requests of several bands and flows come faster than they can be served and
+ * must take turns; at last the gateway stops in order.
+ */
+export class World {
+  private readonly plan: WorldPlan
+  private readonly time: VirtualTime
+  private readonly fleet: FaultyFleet
+  private readonly store: MemoryStore
+  private readonly watch: Watch
+  private readonly clients: Clients
+  private readonly history = new History()
+  private readonly random: SeededRandom
+  private readonly chance: {
+    readonly arrivals: SeededRandom
+    readonly pods: SeededRandom
+    readonly gateway: SeededRandom
+  }
+  private readonly happenings = new Map<string, number>()
+  private readonly open = new Set<WorldExchange>()
+  private sources: Array<WorldSource>
+  private sourcesMade = 0
+  private gateway: WorldGateway | undefined
+  private lives = 0
+  private arrived = 0
+  private isDisturbed = true
+  /** A restart is under way. */
+  private isDown = false
+  private policy: string
+
+  constructor(seed: number, requests: number) {
+    this.random = new SeededRandom(seed)
+    this.plan = planOf(this.random.fork(1), requests)
+    this.chance = { arrivals: this.random.fork(2), pods: this.random.fork(3), gateway: this.random.fork(4) }
+    this.time = new VirtualTime(START_MS, seed)
+    const { plan, time } = this
+    const pods = plan.kvCapacityTokens.map((kvCapacityTokens, index) =>
+      new FaultyPod(
+        podAddress(`pod-${index}`, 8000, false),
+        plan.servesRare[index] === true ? [models.common, models.rare] : [models.common],
+        { ...constants, kvCapacityTokens },
+        plan.blockSizeTokens[index] ?? 16,
+        plan.maxNumSeqs,
+        time
+      )
+    )
+    this.fleet = new FaultyFleet(pods, time, this.random.fork(5))
+    this.watch = new Watch(plan, time, this.fleet)
+    this.store = new MemoryStore(time, (record) => this.watch.recordSaved(record))
+    this.clients = new Clients(this.random.fork(6))
+    this.policy = plan.policy
+    const middle = Math.ceil(pods.length / 2)
+    const addresses = pods.map(({ address }) => address)
+    this.sources = [this.source(addresses.slice(0, middle)), this.source(addresses.slice(middle))]
+  }
+
+  async run(): Promise<WorldReport> {
+    const phases = [this.disturb, this.settle, this.overload, this.stopInOrder]
+    await this.startGateway()
+    for (const phase of phases) if (this.watch.violations.length === 0) await phase.call(this)
+    return this.report()
+  }
+
+  private disturb(): Promise<void> {
+    this.arriveNext()
+    this.troublePods()
+    this.troubleGateway()
+    return this.passWhile(() => this.arrived < this.plan.requests, 3_600_000)
+  }
+
+  private async settle(): Promise<void> {
+    this.heal()
+    await this.passWhile(() => this.isDown || this.open.size > 0, SETTLE_MS)
+    // A pod that was still to be killed or listed is well now too.
+    this.heal()
+    await this.pass(RECOVER_MS)
+    this.lookIdle()
+  }
+
+  private async startGateway(): Promise<void> {
+    const { fleet, plan, sources, store, time, watch } = this
+    watch.gatewayStarts()
+    const gateway = new WorldGateway({
+      plan,
+      time,
+      fleet,
+      store,
+      sources,
+      policy: this.policy,
+      random: this.random.fork(100 + this.lives++),
+      hooks: {
+        onPick: (from, decision) => {
+          this.note(`pick ${decision.address.id} ${decision.hitTokens} of ${decision.promptTokens}`)
+          watch.picked(from, decision)
+        },
+        onTold: (from, message) => {
+          if (from === this.gateway) watch.overheard(message)
+        },
+        onLog: (from, { level, text }) => {
+          if (from.isGone) return
+          this.note(`log ${level} ${text}`)
+          if (level === "ERROR" || level === "FATAL") watch.violation(`the gateway logged: ${text}`)
+        },
+        onWaited: (priority, waitedS, outcome) => watch.waited(priority, waitedS, outcome)
+      }
+    })
+    this.gateway = gateway
+    let isStarted = false
+    const starting = gateway.start().then(() => {
+      isStarted = true
+    })
+    if (this.isDown) return starting
+    await this.passWhile(() => !isStarted, 60_000)
+    await starting
+  }
+
+  private arriveNext(): void {
+    const { arrivals } = this.chance
+    this.time.after(1000 * arrivals.exponential(1 / this.plan.requestsPerS), () => {
+      if (!this.isDisturbed) return
+      const burst = arrivals.uniform() < 0.02 ? 10 : 1
+      for (let count = 0; count < burst; count++) this.arrive(this.clients.next(), arrivals)
+      this.arriveNext()
+    })
+  }
+
+  private arrive(request: WorldRequest, random?: SeededRandom): void {
+    this.arrived++
+    const { gateway } = this
+    this.note(`arrival ${request.number} ${request.features.model} ${request.promptTokens}`)
+    if (gateway === undefined || !gateway.isOpen) {
+      this.watch.settled++
+      return this.note(`outcome ${request.number} gateway-down`)
+    }
+    const exchange = new WorldExchange(request, this.exchangeDeps(gateway))
+    this.open.add(exchange)
+    exchange.begin()
+    if (random !== undefined && random.uniform() < 0.12) {
+      this.time.after(1000 * random.exponential(1.5), () => exchange.leave())
+    }
+  }
+
+  private exchangeDeps(gateway: WorldGateway): ExchangeDeps {
+    const { fleet, plan, time, watch } = this
+    return {
+      plan,
+      time,
+      fleet,
+      gateway,
+      onPicking: (exchange) => watch.exchangePicks(exchange),
+      onPicked: (exchange, decision) => watch.exchangePicked(exchange, decision),
+      onOutcome: (exchange, outcome) => {
+        this.open.delete(exchange)
+        this.note(`outcome ${exchange.request.number} ${outcome}`)
+        watch.exchangeEnded(exchange, outcome)
+      },
+      onViolation: (what) => watch.violation(what),
+      onPodFailed: (from, id, sure) => watch.podFailed(from, id, sure),
+      onPodServed: (id) => watch.podServed(id)
+    }
+  }
+
+  /** Something befalls a pod now and then, and passes. */
+  private troublePods(): void {
+    const { pods: random } = this.chance
+    this.time.after(1000 * random.exponential(this.plan.podFaultEveryS), () => {
+      if (!this.isDisturbed) return
+      const pod = this.fleet.pods[random.below(this.fleet.pods.length)]!
+      const lastsMs = 1000 * random.exponential(6)
+      if (random.uniform() < 0.4) this.killPod(pod, lastsMs)
+      else {
+        const trouble = troubles[random.below(troubles.length)]!
+        this.happened(trouble, pod.address.id)
+        pod.setTrouble(trouble)
+        this.time.after(lastsMs, () => {
+          if (this.isDisturbed && pod.trouble === trouble) pod.setTrouble("none")
+        })
+      }
+      this.troublePods()
+    })
+  }
+
+  private killPod(pod: FaultyPod, lastsMs: number): void {
+    if (!pod.alive) return
+    this.happened("kill", pod.address.id)
+    pod.kill()
+    this.time.after(500 + lastsMs, () => {
+      this.note(`restart ${pod.address.id}`)
+      pod.restart()
+    })
+  }
+
+  /** Something befalls the gateway, or its operator does something. */
+  private troubleGateway(): void {
+    const { gateway: random } = this.chance
+    this.time.after(1000 * random.exponential(this.plan.gatewayFaultEveryS), () => {
+      if (!this.isDisturbed) return
+      if (!this.isDown) this.befall(random)
+      this.troubleGateway()
+    })
+  }
+
+  private befall(random: SeededRandom): void {
+    const { gateway } = this
+    if (gateway === undefined || !gateway.isOpen) return
+    const chance = random.uniform()
+    if (chance < 0.1) void this.restart("kill -9", random.between(100, 5000))
+    else if (chance < 0.2) void this.restart("stop", random.between(100, 5000))
+    else if (chance < 0.4) {
+      this.policy = policies[random.below(policies.length)]!
+      this.happened("policy", this.policy)
+      gateway.replacePolicy(this.policy)
+    } else if (chance < 0.5) {
+      this.happened("settings", "")
+      gateway.replacePoolSettings(random.between(500, 20_000), random.between(200, 1000))
+    } else if (chance < 0.6) {
+      this.happened("sources", "")
+      this.sources[random.below(2)] = this.source(this.listOf(this.sources[random.below(2)]!, random))
+      gateway.replaceSources(this.sources)
+      this.relist()
+    } else if (chance < 0.8) {
+      const source = this.sources[random.below(2)]!
+      this.happened("list", source.name)
+      source.list(this.listOf(source, random))
+      this.relist()
+    } else if (chance < 0.9) {
+      const source = this.sources[random.below(2)]!
+      this.happened("source-fault", source.name)
+      source.setFault("it is gone")
+      this.relist()
+      this.time.after(random.between(500, 8000), () => {
+        source.setFault(undefined)
+        this.relist()
+      })
+    } else {
+      this.happened("snapshot-fault", "")
+      this.store.fault = random.uniform() < 0.5 ? "the disk is full" : undefined
+      this.store.slownessMs = random.between(0, 2000)
+      this.time.after(random.between(500, 8000), () => {
+        this.store.fault = undefined
+        this.store.slownessMs = 0
+      })
+    }
+  }
+
+  /** A pod more, or one less. */
+  private listOf(source: WorldSource, random: SeededRandom): WorldSource["pods"] {
+    const { address } = this.fleet.pods[random.below(this.fleet.pods.length)]!
+    const others = source.pods.filter(({ id }) => id !== address.id)
+    return others.length < source.pods.length ? others : [...source.pods, address]
+  }
+
+  private source(addresses: WorldSource["pods"]): WorldSource {
+    return new WorldSource(`source ${this.sourcesMade++}`, addresses)
+  }
+
+  /** Notes since when no source lists a pod; while one can't be read, what it listed holds. */
+  private relist(): void {
+    const listed = new Set(this.sources.flatMap(({ pods }) => pods.map(({ id }) => id)))
+    const areReadable = this.sources.every(({ isReadable }) => isReadable)
+    const { unlistedSinceMs } = this.watch
+    for (const { address: { id } } of this.fleet.pods) {
+      if (listed.has(id) || !areReadable) unlistedSinceMs.delete(id)
+      else if (!unlistedSinceMs.has(id)) unlistedSinceMs.set(id, this.time.nowMs)
+    }
+  }
+
+  private async restart(how: "kill -9" | "stop", downMs: number): Promise<void> {
+    const { gateway } = this
+    if (gateway === undefined) return
+    this.isDown = true
+    this.happened(how, "")
+    if (how === "kill -9") {
+      this.loseGateway(gateway)
+      void gateway.close()
+    } else {
+      await this.close(gateway)
+    }
+    await this.time.sleep(downMs)
+    await this.startGateway()
+    this.note("gateway started")
+    this.isDown = false
+  }
+
+  private loseGateway(gateway: WorldGateway): void {
+    gateway.isGone = true
+    gateway.isOpen = false
+    for (const exchange of this.open) exchange.gatewayLost()
+    this.watch.gatewayLost()
+    this.gateway = undefined
+  }
+
+  /** As on SIGTERM: nobody new, those inside have a grace, then the rest is cut off, and the last snapshot comes. */
+  private async close(gateway: WorldGateway): Promise<void> {
+    gateway.isOpen = false
+    for (let waitedMs = 0; waitedMs < 10_000 && gateway.openExchanges > 0; waitedMs += 100) await this.time.sleep(100)
+    for (const exchange of this.open) exchange.leave()
+    await this.time.sleep(100)
+    if (gateway.scheduler.view.openRequests !== 0) this.watch.violation("a stop left reservations behind")
+    if ((gateway.scheduler.room?.count ?? 0) !== 0) this.watch.violation("a stop left requests in the waiting room")
+    await gateway.close()
+    this.watch.gatewayLost()
+    this.gateway = undefined
+  }
+
+  private heal(): void {
+    this.isDisturbed = false
+    this.store.fault = undefined
+    this.store.slownessMs = 0
+    for (const pod of this.fleet.pods) {
+      pod.restart()
+      pod.setTrouble("none")
+    }
+    const addresses = this.fleet.pods.map(({ address }) => address)
+    this.sources.forEach((source, index) => {
+      source.setFault(undefined)
+      source.list(addresses.filter((_, at) => at % 2 === index))
+    })
+    this.relist()
+  }
+
+  private lookIdle(): void {
+    const { gateway, plan, watch } = this
+    if (watch.violations.length > 0) return
+    if (this.open.size > 0) watch.violation(`${this.open.size} requests have no outcome`)
+    if (gateway === undefined || !gateway.isOpen) return watch.violation("there is no gateway in the end")
+    watch.lookIdle(gateway)
+    const healthy = gateway.pool.view.pods().filter(({ health }) => health === "healthy").length
+    const expected = Math.min(plan.podsMax, plan.podCount)
+    if (healthy !== expected) watch.violation(`${healthy} of ${expected} pods are healthy after all is well again`)
+  }
+
+  /** Equal requests faster than the fleet can serve them, one flow with ten times those of others. */
+  private async overload(): Promise<void> {
+    const { gateway, random, watch } = this
+    if (gateway === undefined || !this.plan.waits) return
+    this.note("overload")
+    gateway.replacePolicy("random")
+    const calm = random.fork(7)
+    const { guard, table } = gateway.scheduler.view
+    // A breaker closes with a request that goes well, and then its pod starts slowly.
+    for (let count = 0; count < 100; count++) {
+      const areClosed = table.addresses.every((_, row) => guard.stateOf(row) === "closed")
+      if (areClosed) break
+      this.arrive(this.clients.alike(0, "a"))
+      await this.pass(1000)
+    }
+    await this.passWhile(() => this.open.size > 0, SETTLE_MS)
+    await this.pass(1000 * (SLOW_START_S + 1))
+    watch.turns.isOn = true
+    const flows = ["a", "a", "a", "a", "a", "a", "a", "a", "a", "a", "b", "c"]
+    const everyMs = 1000 * prefillS / this.plan.podCount / 2.5
+    for (let count = 0; count < CALM_REQUESTS && watch.violations.length === 0; count++) {
+      this.arrive(this.clients.alike([0, 0, 5, -1][calm.below(4)]!, flows[calm.below(flows.length)]!))
+      await this.pass(calm.exponential(everyMs))
+    }
+    await this.passWhile(() => this.open.size > 0, SETTLE_MS)
+    watch.turns.isOn = false
+    this.lookIdle()
+  }
+
+  private async stopInOrder(): Promise<void> {
+    const { gateway } = this
+    if (gateway === undefined) return
+    this.store.records.clear()
+    const wanted = gateway.pool.podsSeen().map(({ id }) => id)
+    let isClosed = false
+    void this.close(gateway).then(() => {
+      isClosed = true
+    })
+    await this.passWhile(() => !isClosed, 60_000)
+    for (const id of wanted) if (!this.store.records.has(id)) this.watch.violation(`the last snapshot lacks ${id}`)
+  }
+
+  private async pass(forMs: number): Promise<void> {
+    const untilMs = this.time.nowMs + forMs
+    await this.time.quiet()
+    while (this.watch.violations.length === 0 && await this.time.step(untilMs)) this.watch.look(this.gateway)
+  }
+
+  private async passWhile(isOn: () => boolean, atMostMs: number): Promise<void> {
+    const untilMs = this.time.nowMs + atMostMs
+    await this.time.quiet()
+    while (this.watch.violations.length === 0 && isOn()) {
+      if (!await this.time.step(untilMs)) return this.watch.violation(`not over after ${atMostMs / 1000} s: ${isOn}`)
+      this.watch.look(this.gateway)
+    }
+  }
+
+  private happened(what: string, whom: string): void {
+    this.happenings.set(what, (this.happenings.get(what) ?? 0) + 1)
+    this.note(`${what} ${whom}`)
+  }
+
+  private note(line: string): void {
+    this.history.add(this.time.nowMs, line)
+  }
+
+  private report(): WorldReport {
+    const { history, time, watch } = this
+    return {
+      hash: history.hash,
+      events: history.length,
+      requests: this.arrived,
+      outcomes: Object.fromEntries(watch.outcomes),
+      happenings: Object.fromEntries(this.happenings),
+      picks: watch.picks,
+      placedInTurn: watch.turns.placedInTurn,
+      recordsSaved: watch.recordsSeen,
+      virtualS: (time.nowMs - START_MS) / 1000,
+      violations: watch.violations,
+      lastLines: history.lastLines
+    }
+  }
+}
+
+/** Of one of the equal requests. */
+const prefillS = 0.2

@@ -1,0 +1,199 @@
+import { Effect, Either, Exit, Scope } from "effect"
+import { type DiscoveryHandle, makeDiscoveryActor } from "../../actors/DiscoveryActor.ts"
+import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
+import type { ActorRef } from "../../actors/runtime/Actor.ts"
+import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
+import type { Decision } from "../../actors/SchedulerPort.ts"
+import { makeSnapshotActor, snapshotActorDefaults } from "../../actors/SnapshotActor.ts"
+import type { Policy } from "../../src/core/Policy.ts"
+import { admissionDefaults } from "../../src/core/waiting/Admission.ts"
+import { RetryBudget } from "../../src/http/retry/RetryBudget.ts"
+import { makePolicy } from "../../src/policies/registry.ts"
+import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+import type { FaultyFleet } from "./FaultyFleet.ts"
+import type { MemoryStore } from "./MemoryStore.ts"
+import type { VirtualTime, WorldLogLine } from "./VirtualTime.ts"
+import { constants, type WorldPlan } from "./WorldPlan.ts"
+import type { WorldSource } from "./WorldSource.ts"
+
+/** What is watched of a gateway while it runs. */
+export interface GatewayHooks {
+  readonly onPick: (gateway: WorldGateway, decision: Decision) => void
+  /** A message about the fleet was taken by the scheduler's mailbox. */
+  readonly onTold: (gateway: WorldGateway, message: SchedulerMessage) => void
+  readonly onLog: (gateway: WorldGateway, line: WorldLogLine) => void
+  readonly onWaited: (priority: number, waitedS: number, outcome: string) => void
+}
+
+export interface GatewayArgs {
+  readonly plan: WorldPlan
+  readonly time: VirtualTime
+  readonly fleet: FaultyFleet
+  readonly store: MemoryStore
+  readonly sources: ReadonlyArray<WorldSource>
+  readonly random: SeededRandom
+  readonly hooks: GatewayHooks
+  readonly policy: string
+}
+
+/** One process of the gateway: the live actors, wired as config/ does it, without the sockets. */
+export class WorldGateway {
+  readonly startedMs: number
+  /** Killed, or stopped for good: what still runs of it no longer counts. */
+  isGone = false
+  /** Takes requests. */
+  isOpen = false
+  openExchanges = 0
+  readonly retryBudget: RetryBudget
+  scheduler!: SchedulerHandle
+  pool!: PoolHandle
+  discovery!: DiscoveryHandle
+  private readonly args: GatewayArgs
+  private scope: Scope.CloseableScope | undefined
+
+  constructor(args: GatewayArgs) {
+    this.args = args
+    this.startedMs = args.time.nowMs
+    this.retryBudget = new RetryBudget(() => ({ retryShare: 0.2, retriesPerSecondMin: 10 }))
+  }
+
+  get nowS(): number {
+    return (this.args.time.nowMs - this.startedMs) / 1000
+  }
+
+  async start(): Promise<void> {
+    const exit = await this.run(Effect.gen(this, function*() {
+      const scope = yield* Scope.make()
+      this.scope = scope
+      yield* Scope.extend(this.startActors(), scope)
+    }))
+    if (Exit.isFailure(exit)) throw new Error(`the gateway did not start: ${exit.cause}`)
+    this.isOpen = !this.isGone
+  }
+
+  /** What the front does before: let nobody in, and wait for those inside. */
+  async close(): Promise<void> {
+    const { scope } = this
+    if (scope !== undefined) await this.run(Scope.close(scope, Exit.void))
+    this.isGone = true
+  }
+
+  replacePolicy(policy: string): void {
+    void this.run(Effect.ignore(this.scheduler.ref.tell({ _tag: "PolicyReplaced", policy: this.policyOf(policy) })))
+  }
+
+  replacePoolSettings(drainGraceMs: number, scrapeIntervalMs: number): void {
+    const pod = { ...this.args.plan.pod, scrapeIntervalMs }
+    const settings = { constantsFor: () => constants, drainGraceMs, pod }
+    void this.run(Effect.ignore(this.pool.ref.tell({ _tag: "PoolSettingsReplaced", settings })))
+  }
+
+  replaceSources(sources: ReadonlyArray<WorldSource>): void {
+    void this.run(this.discovery.replaceSources(sources))
+  }
+
+  private run(effect: Effect.Effect<void>): Promise<Exit.Exit<void>> {
+    return this.args.time.start(effect, (line) => this.args.hooks.onLog(this, line))
+  }
+
+  private policyOf(type: string): Policy {
+    return Either.getOrThrowWith(makePolicy({ type }, this.args.plan.podsMax), (why) => new Error(why))
+  }
+
+  private startActors(): Effect.Effect<void, never, Scope.Scope> {
+    const { fleet, plan, sources, store } = this.args
+    return Effect.gen(this, function*() {
+      const snapshots = store.forProcess(() => this.isGone)
+      const restored = yield* snapshots.load
+      this.scheduler = yield* makeSchedulerActor({
+        ...this.schedulerOptions(),
+        outputTokensByModel: restored.meta?.outputTokensByModel ?? {}
+      })
+      this.pool = yield* makePoolSupervisor({
+        probe: fleet.probe,
+        scheduler: this.overheard(this.scheduler.ref),
+        constantsFor: () => constants,
+        restored: restored.pods,
+        options: {
+          podsMax: plan.podsMax,
+          drainGraceMs: plan.drainGraceMs,
+          podRetryMs: 5000,
+          mailboxCapacity: 64,
+          pod: plan.pod
+        }
+      })
+      yield* makeSnapshotActor({
+        scheduler: this.scheduler.ref,
+        store: snapshots,
+        podsSeen: this.pool.podsSeen,
+        restoredIds: restored.pods.map(({ id }) => id),
+        options: { ...snapshotActorDefaults, intervalMs: plan.snapshotIntervalMs, podsPerTick: 2 }
+      })
+      const retry = { retryMinMs: 200, retryMaxMs: 2000 }
+      this.discovery = yield* makeDiscoveryActor({ sources, pool: this.pool.ref, options: retry })
+      yield* Effect.ignore(this.discovery.firstSets(1000))
+    })
+  }
+
+  private schedulerOptions() {
+    const { hooks, plan, policy, random } = this.args
+    return {
+      scheduler: {
+        policy: this.policyOf(policy),
+        podsMax: plan.podsMax,
+        openRequestsMax: plan.openRequestsMax,
+        modelsMax: 8,
+        prefixEntriesMax: plan.prefixEntriesMax,
+        initialOutputTokens: 100,
+        random: () => random.uniform(),
+        guard: {
+          breaker: breakerOptions,
+          slowStartS: SLOW_START_S,
+          stallAfterS: 10,
+          onChange: () => {}
+        }
+      },
+      waiting: plan.waits
+        ? {
+          ...admissionDefaults,
+          requestsMax: plan.waitingMax,
+          bytesMax: plan.waitingBytesMax,
+          waitMaxS: plan.waitMaxS,
+          bandWaitMaxS: new Map([[5, plan.waitMaxS / 2]]),
+          onWaited: hooks.onWaited
+        }
+        : undefined,
+      mailboxCapacity: plan.mailboxCapacity,
+      askDeadlineMs: 1000,
+      nowS: () => this.nowS,
+      onPick: (decision: Decision) => hooks.onPick(this, decision),
+      onRefusal: () => {},
+      noticeWithinS: 2
+    }
+  }
+
+  /** The scheduler as pod actors see it. */
+  private overheard(ref: ActorRef<SchedulerMessage>): ActorRef<SchedulerMessage> {
+    const heard = (message: SchedulerMessage, isTaken: boolean): boolean => {
+      if (isTaken) this.args.hooks.onTold(this, message)
+      return isTaken
+    }
+    return {
+      ...ref,
+      unsafeTell: (message) => heard(message, ref.unsafeTell(message)),
+      unsafeTellReserved: (message) => heard(message, ref.unsafeTellReserved(message))
+    }
+  }
+}
+
+export const SLOW_START_S = 5
+
+export const breakerOptions = {
+  failuresInRow: 5,
+  failureRatio: 0.5,
+  requestsMin: 20,
+  windowS: 10,
+  openMinS: 1,
+  openMaxS: 8
+}

@@ -1,0 +1,98 @@
+import type { PodActorOptions } from "../../actors/PodActor.ts"
+import { podActorDefaults } from "../../actors/PodActor.ts"
+import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+
+/** What a seed makes of the fleet, the gateway's settings and the traffic. */
+export interface WorldPlan {
+  readonly podCount: number
+  /** Of each pod; some differ. */
+  readonly kvCapacityTokens: ReadonlyArray<number>
+  readonly blockSizeTokens: ReadonlyArray<number>
+  readonly maxNumSeqs: number
+  readonly servesRare: ReadonlyArray<boolean>
+  readonly policy: string
+  readonly podsMax: number
+  readonly openRequestsMax: number
+  readonly prefixEntriesMax: number
+  readonly mailboxCapacity: number
+  readonly waits: boolean
+  readonly waitingMax: number
+  readonly waitingBytesMax: number
+  readonly waitMaxS: number
+  readonly pod: PodActorOptions
+  readonly drainGraceMs: number
+  readonly snapshotIntervalMs: number
+  readonly retriesMax: number
+  readonly connectTimeoutMs: number
+  readonly firstByteTimeoutMs: number
+  readonly silenceTimeoutMs: number
+  readonly requestsPerS: number
+  readonly requests: number
+  /** Between two faults of some pod, and between two things that happen to the gateway, on average. */
+  readonly podFaultEveryS: number
+  readonly gatewayFaultEveryS: number
+}
+
+export const policies = [
+  "marginal-cost",
+  "marginal-cost",
+  "least-ttft",
+  "kv-aware",
+  "power-of-two",
+  "round-robin",
+  "random",
+  "chwbl",
+  "sglang-cache-aware"
+] as const
+
+export const constants: EngineConstants = {
+  prefillTokenS: 60e-6,
+  attentionPairS: 0.886e-9,
+  weightReadS: 0.0105,
+  stepFixedS: 0.0022,
+  decodeRequestS: 35e-6,
+  contextTokenS: 33e-9,
+  batchedTokensMax: 8192,
+  kvCapacityTokens: 335_000
+}
+
+export const planOf = (random: SeededRandom, requests: number): WorldPlan => {
+  const podCount = 2 + random.below(6)
+  const each = <A>(draw: (index: number) => A): ReadonlyArray<A> => Array.from({ length: podCount }, (_, i) => draw(i))
+  const oneIn = (count: number): boolean => random.below(count) === 0
+  const kvCapacityTokens = 24_000 + 4000 * random.below(20)
+  const blockSizeTokens = oneIn(3) ? 32 : 16
+  return {
+    podCount,
+    kvCapacityTokens: each(() => oneIn(5) ? 24_000 : kvCapacityTokens),
+    blockSizeTokens: each(() => oneIn(6) ? 16 : blockSizeTokens),
+    maxNumSeqs: oneIn(3) ? 8 : 64,
+    servesRare: each((index) => index === 0 || oneIn(2)),
+    policy: policies[random.below(policies.length)]!,
+    podsMax: oneIn(8) ? Math.max(2, podCount - 1) : podCount + 3,
+    openRequestsMax: oneIn(4) ? 24 : 512,
+    prefixEntriesMax: oneIn(4) ? 2048 : 65_536,
+    mailboxCapacity: oneIn(4) ? 8 : 1024,
+    waits: !oneIn(6),
+    waitingMax: oneIn(3) ? 16 : 400,
+    waitingBytesMax: oneIn(4) ? 200_000 : 64 * 1024 * 1024,
+    waitMaxS: random.between(2, 30),
+    pod: {
+      ...podActorDefaults,
+      scrapeIntervalMs: random.between(200, 1000),
+      scrapeTimeoutMs: random.between(300, 1000),
+      modelsEveryScrapes: 5 + random.below(25)
+    },
+    drainGraceMs: random.between(500, 20_000),
+    snapshotIntervalMs: random.between(500, 8000),
+    retriesMax: random.below(4),
+    connectTimeoutMs: random.between(300, 3000),
+    firstByteTimeoutMs: random.between(4000, 30_000),
+    silenceTimeoutMs: random.between(2000, 15_000),
+    requestsPerS: podCount * random.between(0.4, 4),
+    requests,
+    podFaultEveryS: random.between(0.7, 6),
+    gatewayFaultEveryS: random.between(2, 10)
+  }
+}
