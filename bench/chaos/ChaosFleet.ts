@@ -2,6 +2,7 @@ import { join } from "node:path"
 import { flags, pinned } from "../Process.ts"
 import type { FrontMode } from "./FaultFront.ts"
 import type { Fault } from "./faults.ts"
+import { promoted, startedGently } from "./realtime.ts"
 import type { FaultWindow } from "./tally.ts"
 
 export interface ChaosFleetOptions {
@@ -60,7 +61,7 @@ export class ChaosFleet {
       join(import.meta.dir, "pod.ts"),
       ...flags({ port: this.ports[pod]!, hardware, model })
     ]
-    const child = Bun.spawn([...pinned(core, argv)], {
+    const child = Bun.spawn([...pinned(core, startedGently(argv))], {
       stdio: ["ignore", "ignore", "inherit"],
       ipc: (message: PodMessage) => {
         if (message.ready === true) settle()
@@ -72,6 +73,7 @@ export class ChaosFleet {
     const timer = setTimeout(() => settle(new Error(`pod ${pod} did not start`)), START_TIMEOUT_S * 1000)
     void child.exited.then((code) => settle(new Error(`pod ${pod} ended with ${code} while it started`)))
     await ready.finally(() => clearTimeout(timer))
+    await promoted(child.pid)
   }
 
   /** Applies the faults at their times; resolves when the last one is over and every pod is back. */
