@@ -29,12 +29,17 @@ export interface HeaderRules {
   readonly forwardCredentials: boolean
 }
 
-/** Names listed in a Connection header, lower case. */
+/** Names listed in a Connection header, lower case; what is no name is left out. */
 export const connectionNames = (value: string | undefined): ReadonlyArray<string> => {
   if (value === undefined) return none
   const lower = value.toLowerCase()
-  return lower === "keep-alive" || lower === "close" ? none : lower.split(",").map((name) => name.trim())
+  return lower === "keep-alive" || lower === "close"
+    ? none
+    : lower.split(",").map((name) => name.trim()).filter((name) => isName.test(name))
 }
+
+/** Of a header: what a `Headers` takes, which throws at others. */
+const isName = /^[\w!#$%&'*+.^`|~-]+$/
 
 const none: ReadonlyArray<string> = []
 const validTraceparent = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/
