@@ -63,12 +63,15 @@ const misfitIn = (node: unknown, levels: number): "deep" | { readonly offset: nu
   if (!isMap(node) && !isSeq(node)) return undefined
   if (levels === 0) return "deep"
   for (const item of node.items) {
-    if (isPair(item) && isNode(item.key) && !isScalar(item.key)) return { offset: item.key.range?.[0] ?? 0 }
+    if (isPair(item) && isNode(item.key) && !isName(item.key)) return { offset: item.key.range?.[0] ?? 0 }
     const misfit = misfitIn(isPair(item) ? item.value : item, levels - 1)
     if (misfit !== undefined) return misfit
   }
   return undefined
 }
+
+/** No list or map, and no bytes. */
+const isName = (key: Node): boolean => isScalar(key) && (typeof key.value !== "object" || key.value === null)
 
 const isDeeperThan = (levels: number, value: unknown): boolean =>
   typeof value === "object" && value !== null &&
