@@ -47,7 +47,8 @@ export const propertyTimeoutMs = 120_000 * factor
 export const inheritedNames = ["__proto__", "constructor", "toString", "valueOf", "hasOwnProperty", "toJSON"] as const
 
 type Edit =
-  | { readonly kind: "replace" | "insert"; readonly at: number; readonly bytes: Uint8Array }
+  | { readonly kind: "replace"; readonly at: number; readonly bytes: Uint8Array }
+  | { readonly kind: "insert"; readonly at: number; readonly bytes: Uint8Array }
   | { readonly kind: "delete" | "repeat"; readonly at: number; readonly length: number }
   | { readonly kind: "cut"; readonly at: number }
 
@@ -58,7 +59,12 @@ const editArb = (words: ReadonlyArray<string>): fc.Arbitrary<Edit> => {
     fc.constantFrom(...words).map((word) => new Uint8Array(Buffer.from(word)))
   )
   return fc.oneof(
-    { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom("replace" as const, "insert" as const), at, bytes }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constantFrom("replace" as const, "insert" as const), at, bytes }) as fc.Arbitrary<
+        Edit
+      >
+    },
     {
       weight: 2,
       arbitrary: fc.record({
