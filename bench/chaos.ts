@@ -26,6 +26,8 @@ interface Settings {
   readonly warmS: number
   readonly chaosS: number
   readonly killS: number
+  /** Quiet before memory is read, in which the collector gives back what it can. */
+  readonly quietS: number
   readonly only: ReadonlyArray<string>
 }
 
@@ -41,7 +43,7 @@ const settingsOf = ({ args, quick }: BenchOptions): Settings => {
   const ratePerS = Number(values.rate ?? (quick ? 100 : 200))
   if (!(seconds >= 10)) throw new WrongOption("--seconds must be a number of at least 10")
   if (!(ratePerS >= 1)) throw new WrongOption("--rate must be a number of at least 1")
-  return { only, ratePerS, warmS: quick ? 3 : 15, chaosS: seconds, killS: quick ? 4 : 15 }
+  return { only, ratePerS, warmS: quick ? 3 : 20, chaosS: seconds, killS: quick ? 4 : 15, quietS: quick ? 1 : 5 }
 }
 
 /** `--only NAME,NAME` (of the gateways), `--rate N` requests a second, `--seconds N` of chaos. */
@@ -93,10 +95,12 @@ const underChaos = async (
     sendLoad({ client, questions, ratePerS: settings.ratePerS, durationS, name: `chaos-${phase}`, leaveEvery: 0 })
   // What happens while code is compiled and caches fill is nobody's fault.
   await load("warm", settings.warmS)
+  await Bun.sleep(settings.quietS * 1000)
   const rssStartMb = running.rssMb
   fleet.lagMs = 0
   const [chaos] = await Promise.all([load("main", settings.chaosS), fleet.play(faultsOf(settings.chaosS))])
   const before = await running.drained()
+  await Bun.sleep(settings.quietS * 1000)
   const rssEndMb = running.rssMb
   const down: Array<DownWindow> = []
   const [killed] = await Promise.all([load("kill", settings.killS), killAndRestart(running, settings.killS / 3, down)])
