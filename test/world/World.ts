@@ -38,7 +38,7 @@ const CALM_REQUESTS = 120
 /**
  * One seeded run: live actors over a faulty fleet in virtual time. First everything goes wrong that can; then all is
  * healed and must come to rest; then equal requests of several bands and flows come faster than they can be served and
- * must take turns; at last the gateway stops in order.
+ * must take turns; at last the gateway stops in order. Long because every kind of fault is a few lines of it.
  */
 export class World {
   private readonly plan: WorldPlan
