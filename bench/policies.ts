@@ -77,22 +77,21 @@ const jobsOf = async (
 }
 
 /** Far behind on every even fleet, or all but equal to one that is run; they are left out where it is about fleets. */
-const leftOutOnFleets: ReadonlyArray<string> = [
+const leftOutOnFleets: ReadonlySet<string> = new Set([
   "random",
   "least-requests",
   "power-of-two",
   "smg-least-load",
   "dynamo-kv",
   "llm-d-blend"
-]
+])
 
 /** They are judged over several workloads together, and with three seeds would take longer than all the rest. */
 const FLEET_SEEDS = 1
 
 const isOfEvenFleets = ({ group }: Point): boolean => group === "main" || group === "kv-edge"
 
-const isWorthTrying = (policy: string, point: Point): boolean =>
-  isOfEvenFleets(point) || !leftOutOnFleets.includes(policy)
+const isWorthTrying = (policy: string, point: Point): boolean => isOfEvenFleets(point) || !leftOutOnFleets.has(policy)
 
 const readEarlier = async (path: string): Promise<ReadonlyArray<PointResult>> => {
   const { points } = await Bun.file(path).json() as { readonly points: ReadonlyArray<PointResult> }

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import type { PickContext } from "../core/Policy.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
-import { nameInToken, nameOfToken, isNamed } from "../core/sessionToken.ts"
+import { isNamed, nameInToken, nameOfToken } from "../core/sessionToken.ts"
 
 const Source = Schema.Struct({
   /** Header with the session's name. One of this and cookie. */
