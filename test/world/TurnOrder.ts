@@ -12,7 +12,9 @@ export class TurnOrder {
   isOn = false
   placedInTurn = 0
   private readonly violation: (what: string) => void
-  private readonly waiting = new Set<WorldExchange>()
+  /** Those that wait, and when in order they began to: a retry begins anew. */
+  private readonly waiting = new Map<WorldExchange, number>()
+  private begun = 0
   /** By band, flow and other flow: requests of the one more than of the other, while both had some waiting. */
   private readonly leads = new Map<string, number>()
 
@@ -26,7 +28,7 @@ export class TurnOrder {
   }
 
   waits(exchange: WorldExchange): void {
-    if (this.isOn) this.waiting.add(exchange)
+    if (this.isOn) this.waiting.set(exchange, this.begun++)
   }
 
   left(exchange: WorldExchange): void {
@@ -34,15 +36,17 @@ export class TurnOrder {
   }
 
   placed(exchange: WorldExchange): void {
-    if (!this.waiting.delete(exchange)) return
+    const began = this.waiting.get(exchange)
+    if (began === undefined) return
+    this.waiting.delete(exchange)
     this.placedInTurn++
     const { flow, number, priority } = placeOf(exchange)
     const seen = new Set<string>()
-    for (const other of this.waiting) {
+    for (const [other, otherBegan] of this.waiting) {
       const its = placeOf(other)
       if (its.priority > priority) this.violation(`band ${priority} went before band ${its.priority}`)
       if (its.priority !== priority) continue
-      if (its.flow === flow && its.number < number) this.violation(`request ${number} went before ${its.number}`)
+      if (its.flow === flow && otherBegan < began) this.violation(`request ${number} went before ${its.number}`)
       if (its.flow === flow || seen.has(its.flow)) continue
       seen.add(its.flow)
       const lead = this.lead(priority, flow, its.flow, 1)
@@ -61,7 +65,7 @@ export class TurnOrder {
 
   private forgetIdle(): void {
     const busy = new Set<string>()
-    for (const exchange of this.waiting) {
+    for (const exchange of this.waiting.keys()) {
       const { flow, priority } = placeOf(exchange)
       busy.add(`${priority} ${flow}`)
     }
