@@ -15,6 +15,8 @@ export class TurnOrder {
   /** Those that wait, and when in order they began to: a retry begins anew. */
   private readonly waiting = new Map<WorldExchange, number>()
   private begun = 0
+  /** Passed over, unless it turns out that they gave up at that very moment: a refusal is heard later than a pick. */
+  private passedOver: Array<{ readonly other: WorldExchange; readonly what: string }> = []
   /** By band, flow and other flow: requests of the one more than of the other, while both had some waiting. */
   private readonly leads = new Map<string, number>()
 
@@ -32,7 +34,13 @@ export class TurnOrder {
   }
 
   left(exchange: WorldExchange): void {
+    this.passedOver = this.passedOver.filter(({ other }) => other !== exchange)
     if (this.waiting.delete(exchange)) this.forgetIdle()
+  }
+
+  /** All is quiet. */
+  look(): void {
+    for (const { what } of this.passedOver.splice(0)) this.violation(what)
   }
 
   placed(exchange: WorldExchange): void {
@@ -44,9 +52,13 @@ export class TurnOrder {
     const seen = new Set<string>()
     for (const [other, otherBegan] of this.waiting) {
       const its = placeOf(other)
-      if (its.priority > priority) this.violation(`band ${priority} went before band ${its.priority}`)
+      if (its.priority > priority) {
+        this.passedOver.push({ other, what: `band ${priority} went before band ${its.priority}` })
+      }
       if (its.priority !== priority) continue
-      if (its.flow === flow && otherBegan < began) this.violation(`request ${number} went before ${its.number}`)
+      if (its.flow === flow && otherBegan < began) {
+        this.passedOver.push({ other, what: `request ${number} went before ${its.number}` })
+      }
       if (its.flow === flow || seen.has(its.flow)) continue
       seen.add(its.flow)
       const lead = this.lead(priority, flow, its.flow, 1)

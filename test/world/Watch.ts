@@ -198,6 +198,7 @@ export class Watch {
     if (waiting > plan.waitingMax) this.violation(`${waiting} requests wait, ${plan.waitingMax} may`)
     if (bytes > plan.waitingBytesMax) this.violation(`${bytes} bytes wait, ${plan.waitingBytesMax} may`)
     this.lookAtRows(gateway)
+    this.turns.look()
   }
 
   /** Nothing is under way. */
