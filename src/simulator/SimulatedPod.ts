@@ -90,7 +90,9 @@ export class SimulatedPod<Owner> {
 
   /** The process ends at once; returns whose requests it had. */
   crash(): ReadonlyArray<Owner> {
-    const lost = [...this.engine.running, ...this.engine.waiting].map(({ owner }) => owner)
+    // The engine is done with those that the step under way finishes, but nobody has their answer yet.
+    const finishing = this.due?.finished ?? []
+    const lost = [...this.engine.running, ...this.engine.waiting, ...finishing].map(({ owner }) => owner)
     this.engine = new EngineModel(this.engineOptions)
     this.alive = false
     this.due = undefined

@@ -107,3 +107,11 @@ describe("a simulated pod", () => {
     expect(pod.engine.hasWork).toBe(false)
   })
 })
+
+test("a crash takes the request along that the step under way would have finished", () => {
+  const address = podAddress("pod-0", 8000, false)
+  const pod = new SimulatedPod<number>(address, constants, 16, 8)
+  const only: Sent = { atS: 0, owner: 7, promptTokens: 100, outputTokens: 1 }
+  pod.submit(inputOf(only), 0)
+  expect(pod.crash()).toEqual([7])
+})
