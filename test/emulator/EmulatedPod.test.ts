@@ -101,7 +101,8 @@ describe("answers of an emulated pod", () => {
       )
       const text = events.map(({ delta, text }) => delta?.content ?? text ?? "").join("")
       expect(text).toBe(whole.choices[0].message?.content ?? whole.choices[0].text)
-      expect(events.length).toBeLessThanOrEqual(5)
+      // One token an event would be 40; an event may end early where a busy machine wakes the pod late.
+      expect(events.length).toBeLessThanOrEqual(8)
       expect(events.at(-1).finish_reason).toBe("length")
     }
   })

