@@ -1,5 +1,4 @@
-import { parseArgs } from "node:util"
-import { type BenchOptions, WrongOption } from "./Bench.ts"
+import type { BenchOptions } from "./Bench.ts"
 import { ChaosClient } from "./chaos/ChaosClient.ts"
 import { ChaosFleet } from "./chaos/ChaosFleet.ts"
 import { type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
@@ -8,6 +7,7 @@ import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { sendLoad } from "./chaos/load.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { type DownWindow, tally } from "./chaos/tally.ts"
+import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { canPin, output } from "./Process.ts"
 import { type Gateway, gateways } from "./proxy/gateways.ts"
 import { GATEWAY_CORE, LOAD_CORE } from "./proxy/load.ts"
@@ -31,23 +31,23 @@ interface Settings {
   readonly only: ReadonlyArray<string>
 }
 
-const settingsOf = ({ args, quick }: BenchOptions): Settings => {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { only: { type: "string" }, rate: { type: "string" }, seconds: { type: "string" } }
-  })
-  const only = values.only?.split(",") ?? (quick ? ["warmroute"] : BENCHED)
-  const unknown = only.filter((one) => !BENCHED.includes(one))
-  if (unknown.length > 0) throw new WrongOption(`--only ${unknown.join(",")}: there are ${BENCHED.join(", ")}`)
-  const seconds = Number(values.seconds ?? (quick ? 16 : 120))
-  const ratePerS = Number(values.rate ?? (quick ? 100 : 200))
-  if (!(seconds >= 10)) throw new WrongOption("--seconds must be a number of at least 10")
-  if (!(ratePerS >= 1)) throw new WrongOption("--rate must be a number of at least 1")
-  return { only, ratePerS, warmS: quick ? 3 : 20, chaosS: seconds, killS: quick ? 4 : 15, quietS: quick ? 1 : 5 }
-}
+export const flags = {
+  only: { takes: "NAMES", help: `gateways, of ${BENCHED.join(",")}` },
+  rate: { takes: "N", help: "requests a second" },
+  seconds: { takes: "N", help: "of chaos; 10 at least" }
+} satisfies Flags
+type Options = BenchOptions<typeof flags>
 
-/** `--only NAME,NAME` (of the gateways), `--rate N` requests a second, `--seconds N` of chaos. */
-export const run = async (options: BenchOptions): Promise<{ readonly runs: ReadonlyArray<ChaosRun> }> => {
+const settingsOf = ({ quick, values }: Options): Settings => ({
+  only: namesOf("only", values.only ?? (quick ? "warmroute" : BENCHED.join(",")), BENCHED),
+  ratePerS: numberOf("rate", values.rate ?? (quick ? "100" : "200"), 1),
+  warmS: quick ? 3 : 20,
+  chaosS: numberOf("seconds", values.seconds ?? (quick ? "16" : "120"), 10),
+  killS: quick ? 4 : 15,
+  quietS: quick ? 1 : 5
+})
+
+export const run = async (options: Options): Promise<{ readonly runs: ReadonlyArray<ChaosRun> }> => {
   const settings = settingsOf(options)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
   const runs: Array<ChaosRun> = []
@@ -66,7 +66,7 @@ export const run = async (options: BenchOptions): Promise<{ readonly runs: Reado
 export const show = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }): string => chaosTable(runs)
 
 /** Every gateway has a fleet of its own, so that none meets the caches or the wounds of another. */
-const oneRun = async (gateway: Gateway, settings: Settings, options: BenchOptions): Promise<ChaosRun> => {
+const oneRun = async (gateway: Gateway, settings: Settings, options: Options): Promise<ChaosRun> => {
   const fleet = new ChaosFleet({ count: POD_COUNT, hardware: HARDWARE, model: MODEL, core: LOAD_CORE })
   let running: GatewayProcess | undefined
   try {

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import { envoyConfig } from "../test/real/realEnvoy.ts"
 import type { BenchOptions } from "./Bench.ts"
+import { type Flags, wholeNumberOf } from "./flags.ts"
 import { canPin, freePort, output, pinned, Process, untilAnswers, workDirectory } from "./Process.ts"
 import { envoy, envoyArgv } from "./proxy/gateways.ts"
 import { buildTools, GATEWAY_CORE, type Load, LOAD_CORE, mockArgv, sendLoad, type Target } from "./proxy/load.ts"
@@ -27,10 +27,10 @@ interface Round {
   readonly otherCpuCores: number
 }
 
-/** `--rounds N`. */
-export const run = async (options: BenchOptions): Promise<object> => {
-  const { values } = parseArgs({ args: [...options.args], options: { rounds: { type: "string" } } })
-  const rounds = Math.max(1, Number(values.rounds ?? (options.quick ? 1 : 5)))
+export const flags = { rounds: { takes: "N", help: "measurements to take the median of" } } satisfies Flags
+
+export const run = async (options: BenchOptions<typeof flags>): Promise<object> => {
+  const rounds = wholeNumberOf("rounds", options.values.rounds ?? (options.quick ? "1" : "5"), 1)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
   else options.progress("cores can't be chosen here: picker, Envoy and load share all of them, so take it lightly")
   await buildTools()

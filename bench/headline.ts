@@ -1,6 +1,7 @@
 import { cpus } from "node:os"
-import { parseArgs } from "node:util"
-import { type BenchOptions, WrongOption } from "./Bench.ts"
+import { policyNames } from "../src/policies/registry.ts"
+import type { BenchOptions } from "./Bench.ts"
+import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { Arm, type LiveStage } from "./headline/Arm.ts"
 import { compare, type ComparedStage, type Comparison, tableOf } from "./headline/comparison.ts"
 import { predicted } from "./headline/predicted.ts"
@@ -39,8 +40,15 @@ interface LiveRun {
   readonly cpuShare: number
 }
 
-/** `--rates 20,40`, `--speed N`, `--policies A,B`, `--share 0.5` (of each stage's length). */
-export const run = async (options: BenchOptions): Promise<HeadlineResult> => {
+export const flags = {
+  rates: { takes: "20,40", help: "stages of the ladder, by their requests a second" },
+  speed: { takes: "N", help: "times as fast as the hardware; lower is nearer to the simulator and takes longer" },
+  policies: { takes: "NAMES", help: `one gateway each; default ${POLICIES}` },
+  share: { takes: "0.5", help: "of each stage's published length" }
+} satisfies Flags
+type Options = BenchOptions<typeof flags>
+
+export const run = async (options: Options): Promise<HeadlineResult> => {
   const { policies, rates, share, speed } = settingsOf(options)
   const stages = benchStages(rates, SEED, share)
   const startedMs = performance.now()
@@ -100,27 +108,14 @@ export const show = ({ pathMs, speed, stageShare, stages, wallSeconds }: Headlin
     tableOf(stages)
   ].join("\n")
 
-const settingsOf = ({ args, quick }: BenchOptions) => {
-  const text = { type: "string" } as const
-  const { values } = parseArgs({
-    args: [...args],
-    options: { rates: text, speed: text, policies: text, share: text }
-  })
-  const positive = (flag: string, value: string | undefined, fallback: number): number => {
-    const number = Number(value ?? fallback)
-    if (!(number > 0)) throw new WrongOption(`--${flag} must be a number above 0`)
-    return number
-  }
-  const rates = (values.rates ?? (quick ? "40" : "20,40,60")).split(",").map((rate) => positive("rates", rate, 0))
-  return {
-    rates,
-    speed: positive("speed", values.speed, quick ? 6 : 5),
-    share: Math.min(1, positive("share", values.share, quick ? 0.35 : 1)),
-    policies: (values.policies ?? POLICIES).split(",")
-  }
-}
+const settingsOf = ({ quick, values }: Options) => ({
+  rates: (values.rates ?? (quick ? "40" : "20,40,60")).split(",").map((rate) => numberOf("rates", rate)),
+  speed: numberOf("speed", values.speed ?? (quick ? "6" : "5")),
+  share: Math.min(1, numberOf("share", values.share ?? (quick ? "0.35" : "1"))),
+  policies: namesOf("policies", values.policies ?? POLICIES, policyNames)
+})
 
-const runStage = async (stage: BenchStage, arm: Arm, speed: number, options: BenchOptions): Promise<LiveRun> => {
+const runStage = async (stage: BenchStage, arm: Arm, speed: number, options: Options): Promise<LiveRun> => {
   await arm.resume()
   const before = busyAndAllMs()
   const live = await arm.run(stage)

@@ -1,8 +1,11 @@
 import { join } from "node:path"
 import type { BenchOptions } from "./Bench.ts"
+import type { Flags } from "./flags.ts"
 
 export const name = "kubernetes"
 export const claim = "following 1,000 pods of a cluster at 50 changes/s takes <= 5 % of a core and <= 150 MB"
+
+export const flags: Flags = {}
 
 /** What the follower's process used; `window` is the part that is measured, after the first list. */
 export interface FollowerUse {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
-import { type Bench, type BenchOptions, WrongOption } from "./Bench.ts"
+import type { Bench } from "./Bench.ts"
+import { commonFlags, flagLines, flagValues, WrongOption } from "./flags.ts"
 
 /** Imported only when asked for, so that a bench that needs Go or Python does not stand in the way of the others. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
@@ -16,32 +17,39 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
 }
 
 const list = async (): Promise<string> => {
-  const lines = ["Usage: bun run bench NAME [--quick] [--json] [options of the bench]", ""]
+  const lines = ["Usage: bun run bench NAME [--quick] [--json] [options of the bench; NAME --help lists them]", ""]
   for (const load of Object.values(benches)) {
     const bench = await load()
-    lines.push(`  ${bench.name.padEnd(10)}${bench.claim}`)
+    lines.push(`  ${bench.name.padEnd(12)}${bench.claim}`)
   }
   return lines.join("\n")
 }
 
+const helpOf = ({ claim, flags, name }: Bench): string =>
+  [`Usage: bun run bench ${name} [options]`, "", claim, "", ...flagLines({ ...flags, ...commonFlags })].join("\n")
+
 const main = async (argv: ReadonlyArray<string>): Promise<number> => {
-  const name = argv.find((argument) => !argument.startsWith("-"))
-  const load = name === undefined ? undefined : benches[name]
+  const [name, ...args] = argv
+  const load = name !== undefined && Object.hasOwn(benches, name) ? benches[name] : undefined
   if (load === undefined) {
-    if (name !== undefined) console.error(`There is no bench named "${name}".\n`)
+    const asksForList = name === undefined || name === "--help"
+    if (!asksForList) console.error(`There is no bench named "${name}".\n`)
     console.log(await list())
-    return name === undefined ? 0 : 2
-  }
-  const own = new Set([name, "--json", "--quick"])
-  const options: BenchOptions = {
-    quick: argv.includes("--quick"),
-    progress: (line) => console.error(line),
-    args: argv.filter((argument) => !own.has(argument))
+    return asksForList ? 0 : 2
   }
   const bench = await load()
-  options.progress(`${bench.name}: ${bench.claim}`)
-  const result = await bench.run(options)
-  const text = argv.includes("--json") ? JSON.stringify(result) : bench.show?.(result as never)
+  const { help, json, quick = false, ...values } = flagValues(args, {
+    ...bench.flags,
+    ...commonFlags
+  })
+  if (help === true) {
+    console.log(helpOf(bench))
+    return 0
+  }
+  const progress = (line: string): void => console.error(line)
+  progress(`${bench.name}: ${bench.claim}`)
+  const result = await bench.run({ quick, progress, values: values as never })
+  const text = json === true ? JSON.stringify(result) : bench.show?.(result as never)
   console.log(text ?? JSON.stringify(result, null, 2))
   return 0
 }

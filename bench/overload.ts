@@ -1,6 +1,6 @@
 import { join } from "node:path"
-import { parseArgs } from "node:util"
-import { type BenchOptions, WrongOption } from "./Bench.ts"
+import type { BenchOptions } from "./Bench.ts"
+import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { PODS, PRESET } from "./headline/scale.ts"
 import { type Arm, arms } from "./overload/arms.ts"
 import { ask } from "./overload/ask.ts"
@@ -50,14 +50,23 @@ interface OverloadResult {
   readonly skipped: ReadonlyArray<string>
 }
 
-/** `--loads 0.5,1,2`, `--speed N`, `--only A,B`, `--seconds N` (real ones, of each load). */
-export const run = async (options: BenchOptions): Promise<OverloadResult> => {
+const armNames = arms(1).map((arm) => arm.name)
+
+export const flags = {
+  loads: { takes: "0.5,1,2", help: "shares of the capacity" },
+  speed: { takes: "N", help: "times as fast as the hardware; default 2" },
+  only: { takes: "NAMES", help: `gateways, of ${armNames.join(",")}` },
+  seconds: { takes: "N", help: "real ones, of each load" }
+} satisfies Flags
+type Options = BenchOptions<typeof flags>
+
+export const run = async (options: Options): Promise<OverloadResult> => {
   const { loads, only, seconds, speed } = settingsOf(options)
   const startedMs = performance.now()
   const runs: Array<ArmResult> = []
   const skipped: Array<string> = []
   for (const arm of arms(speed)) {
-    if (only !== undefined && !only.includes(arm.name)) continue
+    if (!only.includes(arm.name)) continue
     try {
       await arm.install()
       runs.push(await measure(arm, loads, seconds, speed, options))
@@ -78,28 +87,19 @@ export const run = async (options: BenchOptions): Promise<OverloadResult> => {
   }
 }
 
-const settingsOf = ({ args, quick }: BenchOptions) => {
-  const text = { type: "string" } as const
-  const { values } = parseArgs({ args: [...args], options: { loads: text, speed: text, only: text, seconds: text } })
-  const positive = (flag: string, value: string): number => {
-    const number = Number(value)
-    if (!(number > 0)) throw new WrongOption(`--${flag} must be a number above 0`)
-    return number
-  }
-  return {
-    loads: (values.loads ?? (quick ? "0.8,2" : "0.5,0.8,1,1.3,2")).split(",").map((load) => positive("loads", load)),
-    speed: positive("speed", values.speed ?? "2"),
-    seconds: positive("seconds", values.seconds ?? (quick ? "6" : "9")),
-    only: values.only?.split(",")
-  }
-}
+const settingsOf = ({ quick, values }: Options) => ({
+  loads: (values.loads ?? (quick ? "0.8,2" : "0.5,0.8,1,1.3,2")).split(",").map((load) => numberOf("loads", load)),
+  speed: numberOf("speed", values.speed ?? "2"),
+  seconds: numberOf("seconds", values.seconds ?? (quick ? "6" : "9")),
+  only: namesOf("only", values.only ?? armNames.join(","), armNames)
+})
 
 const measure = async (
   arm: Arm,
   loads: ReadonlyArray<number>,
   seconds: number,
   speed: number,
-  { progress }: BenchOptions
+  { progress }: Options
 ): Promise<ArmResult> => {
   const podPort = 20_000 + Math.floor(Math.random() * 8000)
   const podPorts = Array.from({ length: PODS }, (_, index) => podPort + index)

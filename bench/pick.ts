@@ -6,10 +6,13 @@ import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { Scheduler } from "../src/core/Scheduler.ts"
 import { makePolicy } from "../src/policies/registry.ts"
 import type { BenchOptions } from "./Bench.ts"
+import type { Flags } from "./flags.ts"
 
 export const name = "pick"
 export const claim =
   "a decision takes p99 <= 50 us (8 pods x 500 blocks) and <= 300 us (1,000 x 500), reservation included"
+
+export const flags: Flags = {}
 
 const BLOCK_TOKENS = 16
 const PREFIX_GROUPS = 64

@@ -1,5 +1,4 @@
 import type { RunSummary } from "../src/simulator/Measurements.ts"
-import type { BenchOptions } from "./Bench.ts"
 import type { Job } from "./policies/Job.ts"
 import type { PointResult, PolicyResult } from "./policies/PointResult.ts"
 import { keyOf, type Point } from "./policies/points.ts"
@@ -8,7 +7,7 @@ import { reportMarkdown, writeReadme } from "./policies/report.ts"
 import { RunLog } from "./policies/RunLog.ts"
 import { runAll } from "./policies/Runners.ts"
 import { bestRival, ours } from "./policies/score.ts"
-import { type Settings, settingsOf } from "./policies/settings.ts"
+import { flags, type PolicyBenchOptions, type Settings, settingsOf } from "./policies/settings.ts"
 import { traceFile } from "./policies/traceFiles.ts"
 
 export const name = "policies"
@@ -18,13 +17,9 @@ export const claim =
 
 const PODS = 8
 
-/**
- * `--only POINTS` (keys, workloads, fleets or groups), `--policies LIST`, `--seeds LIST`, `--jobs N`, `--traces DIR`,
- * `--against FILE` (the JSON of an earlier run; its results stand in for policies that are not run now), `--resume FILE`
- * (goes on where a bench of the same code with the same FILE was stopped), `--readme` (writes the tables into
- * bench/README.md).
- */
-export const run = async (options: BenchOptions): Promise<PolicyReport> => {
+export { flags }
+
+export const run = async (options: PolicyBenchOptions): Promise<PolicyReport> => {
   const settings = settingsOf(options)
   const earlier = settings.against === undefined ? [] : await readEarlier(settings.against)
   const { jobs, skipped } = await jobsOf(settings)

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { arch, cpus, release } from "node:os"
-import { parseArgs } from "node:util"
 import type { BenchOptions } from "./Bench.ts"
+import { type Flags, namesOf, wholeNumberOf } from "./flags.ts"
 import { canPin, freePort, output, pinned, Process, untilAnswers } from "./Process.ts"
 import { HOLD_TOKEN_MS, holdLoad, type ProxyCase, proxyCases } from "./proxy/cases.ts"
 import { type Gateway, gateways } from "./proxy/gateways.ts"
@@ -24,27 +24,26 @@ interface Skipped {
 
 interface Settings {
   readonly rounds: number
-  readonly only: ReadonlyArray<string> | undefined
+  readonly only: ReadonlyArray<string>
   readonly render: boolean
 }
 
-const settingsOf = (options: BenchOptions): Settings => {
-  const { values } = parseArgs({
-    args: [...options.args],
-    options: { rounds: { type: "string" }, only: { type: "string" }, "without-render": { type: "boolean" } }
-  })
-  return {
-    rounds: Math.max(1, Number(values.rounds ?? (options.quick ? 1 : 3))),
-    only: values.only?.split(","),
-    render: values["without-render"] !== true
-  }
-}
+const gatewayNames = gateways.map((gateway) => gateway.name)
 
-/**
- * `--rounds N`, `--only NAME,NAME` (of the gateways), `--without-render` (pods answer 404 to `/render`, so that
- * vllm-router falls back to text).
- */
-export const run = async (options: BenchOptions): Promise<object> => {
+export const flags = {
+  rounds: { takes: "N", help: "measurements to take the median of" },
+  only: { takes: "NAMES", help: `gateways, of ${gatewayNames.join(",")}` },
+  "without-render": { help: "pods answer 404 to /render, so that vllm-router falls back to text" }
+} satisfies Flags
+type Options = BenchOptions<typeof flags>
+
+const settingsOf = ({ quick, values }: Options): Settings => ({
+  rounds: wholeNumberOf("rounds", values.rounds ?? (quick ? "1" : "3"), 1),
+  only: namesOf("only", values.only ?? gatewayNames.join(","), gatewayNames),
+  render: values["without-render"] !== true
+})
+
+export const run = async (options: Options): Promise<object> => {
   const settings = settingsOf(options)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
   else options.progress("cores can't be chosen here: gateways and load share all of them, so take the numbers lightly")
@@ -55,7 +54,7 @@ export const run = async (options: BenchOptions): Promise<object> => {
     const skipped: Array<Skipped> = []
     const running: Array<Running> = []
     for (const gateway of gateways) {
-      if (settings.only !== undefined && !settings.only.includes(gateway.name)) continue
+      if (!settings.only.includes(gateway.name)) continue
       const started = await startGateway(children, gateway, pods.ports, options)
       if ("reason" in started) skipped.push(started)
       else running.push(started)
@@ -63,9 +62,7 @@ export const run = async (options: BenchOptions): Promise<object> => {
     const measurements = await measure(options, settings, pods, running)
     const cases = summarise(measurements)
     options.progress(`\n${markdown(cases)}\n`)
-    const hold2000 = settings.only !== undefined && !settings.only.includes("warmroute")
-      ? null
-      : await hold(children, options)
+    const hold2000 = settings.only.includes("warmroute") ? await hold(children, options) : null
     return {
       cases: cases.filter((result) => result.gateway !== DIRECT),
       mock: cases.filter((result) => result.gateway === DIRECT),
@@ -105,7 +102,7 @@ const startGateway = async (
   children: Array<Process>,
   gateway: Gateway,
   podPorts: ReadonlyArray<number>,
-  options: BenchOptions
+  options: Options
 ): Promise<Running | Skipped> => {
   const skip = (reason: string): Skipped => {
     options.progress(`${gateway.name} skipped: ${reason}`)
@@ -130,7 +127,7 @@ const startGateway = async (
 
 /** Rounds of A B C D, A B C D …, so that a slow minute of the machine falls on every gateway alike. */
 const measure = async (
-  options: BenchOptions,
+  options: Options,
   settings: Settings,
   pods: Running,
   running: ReadonlyArray<Running>
@@ -176,7 +173,7 @@ const describe = ({ case: caseName, gateway, cost, latency }: Measurement): stri
 }
 
 /** 2,000 streams at once through a fresh warmroute; slower pods, so that the load generator is not the limit. */
-const hold = async (children: Array<Process>, options: BenchOptions): Promise<object> => {
+const hold = async (children: Array<Process>, options: Options): Promise<object> => {
   const warmroute = gateways.find((gateway) => gateway.name === "warmroute")
   if (warmroute === undefined) throw new Error("warmroute is not in the list of gateways")
   const pods = await startPods(children, "mock-hold", HOLD_TOKEN_MS, true)

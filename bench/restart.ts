@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import type { BenchOptions } from "./Bench.ts"
+import { type Flags, wholeNumberOf } from "./flags.ts"
 import { freePort, Process, untilAnswers, workDirectory } from "./Process.ts"
 import { hitRate, reachedAtMs, Traffic } from "./restart/traffic.ts"
 import { emulateArgv, serveArgv, snapshotFiles, STARTED_COLD, type WarmrouteSettings } from "./Warmroute.ts"
@@ -73,10 +73,11 @@ class Restarts {
   }
 }
 
-/** `--kills N` changes how often it is killed. */
-export const run = async (options: BenchOptions): Promise<object> => {
-  const { values } = parseArgs({ args: [...options.args], options: { kills: { type: "string" } } })
-  const kills = Number(values.kills ?? (options.quick ? 8 : 50))
+export const flags = { kills: { takes: "N", help: "how often it is killed; default 50" } } satisfies Flags
+type Options = BenchOptions<typeof flags>
+
+export const run = async (options: Options): Promise<object> => {
+  const kills = wholeNumberOf("kills", options.values.kills ?? (options.quick ? "8" : "50"), 0)
   const directory = join(workDirectory, "restart")
   rmSync(directory, { recursive: true, force: true })
   const podPort = 20_000 + Math.floor(Math.random() * 8000)
@@ -122,7 +123,7 @@ const started = async (restarts: Restarts, hasSnapshot: boolean): Promise<Gatewa
 }
 
 /** Warm up, measure, stop in order, start, measure again. */
-const stopAndStart = async (restarts: Restarts, traffic: Traffic, options: BenchOptions): Promise<object> => {
+const stopAndStart = async (restarts: Restarts, traffic: Traffic, options: Options): Promise<object> => {
   await started(restarts, false)
   for (let pass = 0; pass < 3; pass++) await traffic.pass(CONCURRENCY)
   const count = options.quick ? 200 : 600
@@ -147,7 +148,7 @@ const killOften = async (
   restarts: Restarts,
   traffic: Traffic,
   kills: number,
-  options: BenchOptions
+  options: Options
 ): Promise<object> => {
   const stopping = new AbortController()
   const pressed = traffic.press(CONCURRENCY, stopping.signal)
@@ -177,7 +178,7 @@ const coldStart = async (
   restarts: Restarts,
   traffic: Traffic,
   directory: string,
-  options: BenchOptions
+  options: Options
 ): Promise<object> => {
   await restarts.stop("SIGTERM")
   for (const file of snapshotFiles(directory)) rmSync(file, { force: true })

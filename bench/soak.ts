@@ -1,6 +1,5 @@
 import { readdirSync, readlinkSync } from "node:fs"
-import { parseArgs } from "node:util"
-import { type BenchOptions, WrongOption } from "./Bench.ts"
+import type { BenchOptions } from "./Bench.ts"
 import { ChaosClient } from "./chaos/ChaosClient.ts"
 import { ChaosFleet } from "./chaos/ChaosFleet.ts"
 import type { Fault } from "./chaos/faults.ts"
@@ -10,6 +9,7 @@ import { sendLoad } from "./chaos/load.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { type SoakMinute, type SoakVerdict, soakVerdict } from "./chaos/soakVerdict.ts"
 import { tally } from "./chaos/tally.ts"
+import { type Flags, wholeNumberOf } from "./flags.ts"
 import { canPin, output } from "./Process.ts"
 import { gateways } from "./proxy/gateways.ts"
 import { GATEWAY_CORE, LOAD_CORE } from "./proxy/load.ts"
@@ -38,11 +38,10 @@ const faultsOf = (minute: number): ReadonlyArray<Fault> => [
   { kind: "slow", pods: [(minute + 2) % PODS], startS: 36, endS: 40 }
 ]
 
-/** `--minutes N`, 30 by default. */
-export const run = async (options: BenchOptions): Promise<SoakResult> => {
-  const { values } = parseArgs({ args: [...options.args], options: { minutes: { type: "string" } } })
-  const count = Number(values.minutes ?? (options.quick ? 2 : 30))
-  if (!Number.isInteger(count) || count < 1) throw new WrongOption("--minutes must be a whole number of at least 1")
+export const flags = { minutes: { takes: "N", help: "how long; default 30" } } satisfies Flags
+
+export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResult> => {
+  const count = wholeNumberOf("minutes", options.values.minutes ?? (options.quick ? "2" : "30"), 1)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
   const fleet = new ChaosFleet({ count: PODS, hardware: "qwen3-32b-2xh100", model: MODEL, core: LOAD_CORE })
   const gateway = new GatewayProcess(gateways.find((one) => one.name === "warmroute")!, fleet.ports, GATEWAY_CORE)

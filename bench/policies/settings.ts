@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os"
-import { parseArgs } from "node:util"
 import { policyNames } from "../../src/policies/registry.ts"
 import { boundName } from "../../src/simulator/bound.ts"
-import { type BenchOptions, WrongOption } from "../Bench.ts"
+import type { BenchOptions } from "../Bench.ts"
+import { type Flags, wholeNumberOf, WrongOption } from "../flags.ts"
 import { keyOf, type Point, points, selectPoints } from "./points.ts"
 
 export interface Settings {
@@ -28,21 +28,20 @@ const QUICK_S = 60
 /** Below this the ladder's stages have hardly a request each. */
 const QUICK_LADDER_S = 120
 
+export const flags = {
+  only: { takes: "POINTS", help: "keys, workloads, fleets, or the groups main, kv-edge, fleets, gateways" },
+  policies: { takes: "NAMES", help: "the policies to run" },
+  seeds: { takes: "LIST", help: `default ${REPORT_SEEDS.join(",")}` },
+  jobs: { takes: "N", help: "processes; default one a core" },
+  traces: { takes: "DIR", help: "where the recorded traces lie" },
+  against: { takes: "FILE", help: "JSON of an earlier run, whose results stand in for policies that are not run now" },
+  resume: { takes: "FILE", help: "goes on where a bench of the same code with the same file was stopped" },
+  readme: { help: "writes the tables into bench/README.md" }
+} satisfies Flags
+export type PolicyBenchOptions = BenchOptions<typeof flags>
+
 /** Throws WrongOption when one names what is not there. */
-export const settingsOf = (options: BenchOptions): Settings => {
-  const { values } = parseArgs({
-    args: [...options.args],
-    options: {
-      only: { type: "string" },
-      policies: { type: "string" },
-      seeds: { type: "string" },
-      jobs: { type: "string" },
-      traces: { type: "string" },
-      against: { type: "string" },
-      resume: { type: "string" },
-      readme: { type: "boolean" }
-    }
-  })
+export const settingsOf = ({ quick, values }: PolicyBenchOptions): Settings => {
   const words = values.only?.split(",") ?? []
   const stray = words.filter((word) => selectPoints([word]).length === 0)
   if (stray.length > 0) {
@@ -53,12 +52,12 @@ export const settingsOf = (options: BenchOptions): Settings => {
   const unknown = named.filter((name) => !policies.includes(name))
   if (unknown.length > 0) throw new WrongOption(`no policy ${unknown.join(", ")}; there are: ${policies.join(", ")}`)
   return {
-    points: options.quick ? chosen.map(shortened) : chosen,
+    points: quick ? chosen.map(shortened) : chosen,
     policies: named,
     seeds: values.seeds === undefined
-      ? options.quick ? REPORT_SEEDS.slice(0, 1) : REPORT_SEEDS
-      : values.seeds.split(",").map((seed) => wholeNumber("seeds", seed)),
-    jobs: values.jobs === undefined ? availableParallelism() : Math.max(1, wholeNumber("jobs", values.jobs)),
+      ? quick ? REPORT_SEEDS.slice(0, 1) : REPORT_SEEDS
+      : values.seeds.split(",").map((seed) => wholeNumberOf("seeds", seed, 0)),
+    jobs: values.jobs === undefined ? availableParallelism() : wholeNumberOf("jobs", values.jobs, 1),
     tracesDirectory: values.traces,
     against: values.against,
     resume: values.resume,
@@ -70,9 +69,3 @@ const shortened = (point: Point): Point =>
   Object.assign({}, point, {
     durationS: point.workload === "ladder" ? QUICK_LADDER_S : QUICK_S
   })
-
-const wholeNumber = (option: string, text: string): number => {
-  const value = Number(text)
-  if (text !== "" && Number.isInteger(value) && value >= 0) return value
-  throw new WrongOption(`--${option} has "${text}" where a whole number belongs`)
-}

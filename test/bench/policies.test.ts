@@ -3,12 +3,13 @@ import { appendFileSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { flagValues } from "../../bench/flags.ts"
 import type { Job } from "../../bench/policies/Job.ts"
 import type { Means, PointMeans, PointResult, PolicyResult } from "../../bench/policies/PointResult.ts"
 import { keyOf, points, selectPoints } from "../../bench/policies/points.ts"
 import { RunLog } from "../../bench/policies/RunLog.ts"
 import { cliffsOf, geomeans } from "../../bench/policies/score.ts"
-import { settingsOf } from "../../bench/policies/settings.ts"
+import { flags, settingsOf } from "../../bench/policies/settings.ts"
 import { verdictsOn } from "../../bench/policies/verdicts.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -118,7 +119,8 @@ test("a log of runs knows what was run and passes over a line that was cut short
 })
 
 describe("options", () => {
-  const settings = (...args: ReadonlyArray<string>) => settingsOf({ quick: false, progress: () => {}, args })
+  const settings = (...args: ReadonlyArray<string>) =>
+    settingsOf({ quick: false, progress: () => {}, values: flagValues(args, flags) })
 
   test("choose points by key, workload, fleet or group", () => {
     const keys = (...words: ReadonlyArray<string>) => selectPoints(words).map(keyOf)
@@ -140,7 +142,9 @@ describe("options", () => {
     [["--only", "zipf:31"], "no point zipf:31; there are: ladder:1"],
     [["--policies", "best"], "no policy best; there are: marginal-cost"],
     [["--seeds", "1,x"], `--seeds has "x" where a whole number belongs`],
-    [["--jobs", ""], `--jobs has "" where a whole number belongs`]
+    [["--jobs", ""], `--jobs has "" where a whole number belongs`],
+    [["--seed", "1"], "Unknown option '--seed'; there are: --only, --policies, --seeds"],
+    [["--seeds"], "Option '--seeds <value>' argument missing; there are: --only"]
   ])("%p are refused with what there is", (args, reason) => {
     expect(() => settings(...args)).toThrow(reason)
   })
