@@ -25,7 +25,7 @@ export class Breaker {
   /** When the next request may try; holds while open. */
   openUntilS = 0
 
-  private readonly options: BreakerOptions
+  private options: BreakerOptions
   private readonly successes: RollingCount
   private readonly failures: RollingCount
   private inRow = 0
@@ -39,6 +39,13 @@ export class Breaker {
     this.options = options
     this.successes = new RollingCount(options.windowS)
     this.failures = new RollingCount(options.windowS)
+  }
+
+  /** From the next failure on; one that is open stays so for as long as it said. */
+  replaceOptions(options: BreakerOptions): void {
+    this.options = options
+    this.successes.resize(options.windowS)
+    this.failures.resize(options.windowS)
   }
 
   /** No request may go there now. */

@@ -31,6 +31,12 @@ export class Charges {
     this.unseenFirstTokens = new DueHeap(openRequestsMax)
   }
 
+  /** As many requests may be open from now on; those that are open stay so, beyond a smaller bound too. */
+  resize(openRequestsMax: number): void {
+    this.reservations.resize(openRequestsMax)
+    this.unseenFirstTokens.grow(openRequestsMax)
+  }
+
   get open(): number {
     return this.reservations.open
   }

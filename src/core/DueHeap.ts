@@ -1,7 +1,12 @@
+const grown = (before: Float64Array, after: Float64Array): Float64Array => {
+  after.set(before)
+  return after
+}
+
 /** A bounded min-heap of (due time, number); the earliest comes out first. */
 export class DueHeap {
-  private readonly dueS: Float64Array
-  private readonly value: Float64Array
+  private dueS: Float64Array
+  private value: Float64Array
   private size = 0
 
   constructor(capacity: number) {
@@ -11,6 +16,13 @@ export class DueHeap {
 
   get length(): number {
     return this.size
+  }
+
+  /** Makes room for so many, if there is less. */
+  grow(capacity: number): void {
+    if (capacity <= this.dueS.length) return
+    this.dueS = grown(this.dueS, new Float64Array(capacity))
+    this.value = grown(this.value, new Float64Array(capacity))
   }
 
   /** False when full. */

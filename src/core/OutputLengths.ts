@@ -4,12 +4,22 @@ const EWMA_WEIGHT = 0.05
 /** Expected output tokens by model: an EWMA of what its answers had. Bounded: the oldest model makes room. */
 export class OutputLengths {
   private readonly byModel = new Map<string, number>()
-  private readonly modelsMax: number
-  private readonly initialTokens: number
+  private modelsMax: number
+  private initialTokens: number
 
   constructor(modelsMax: number, initialTokens: number) {
     this.modelsMax = modelsMax
     this.initialTokens = initialTokens
+  }
+
+  /** From now on; what was learned stays, but for the oldest models beyond the bound. */
+  replaceOptions(modelsMax: number, initialTokens: number): void {
+    this.modelsMax = modelsMax
+    this.initialTokens = initialTokens
+    for (const model of this.byModel.keys()) {
+      if (this.byModel.size <= modelsMax) return
+      this.byModel.delete(model)
+    }
   }
 
   /** Never above the client's own limit. */

@@ -32,13 +32,14 @@ const QUEUE_SLACK = 4
  */
 export class PodGuard {
   private readonly table: PodTable
-  private readonly options: GuardOptions | undefined
+  private options: GuardOptions | undefined
   /** By row, made at a pod's first failure: a success on any other costs one look. */
   private readonly breakers: Array<Breaker | undefined> = []
   private notClosed = 0
   /** By row: since when it may take requests, on the scheduler's clock. */
   private readonly readySinceS: Float64Array
   private readonly rampFromS: Float64Array
+  private readonly rampForS: Float64Array
   private rampsUntilS = -Infinity
   private readonly kept: Uint32Array
 
@@ -47,7 +48,14 @@ export class PodGuard {
     this.options = options
     this.readySinceS = new Float64Array(table.rowsMax).fill(Infinity)
     this.rampFromS = new Float64Array(table.rowsMax).fill(-Infinity)
+    this.rampForS = new Float64Array(table.rowsMax)
     this.kept = new Uint32Array(table.rowsMax)
+  }
+
+  /** From now on. Breakers stay as they are; a slow start under way ends after the new time, if that is shorter. */
+  replaceOptions(options: GuardOptions | undefined): void {
+    this.options = options
+    if (options !== undefined) { for (const breaker of this.breakers) breaker?.replaceOptions(options.breaker) }
   }
 
   /**
@@ -156,7 +164,7 @@ export class PodGuard {
   }
 
   private isRampedIn(row: number, slowStartS: number, { nowS, random }: PickContext): boolean {
-    const share = (nowS - (this.rampFromS[row] ?? 0)) / slowStartS
+    const share = (nowS - (this.rampFromS[row] ?? 0)) / Math.min(slowStartS, this.rampForS[row] ?? 0)
     return share >= 1 || random() < Math.max(RAMP_SHARE_MIN, share)
   }
 
@@ -165,7 +173,8 @@ export class PodGuard {
     const slowStartS = this.options?.slowStartS ?? 0
     if (slowStartS === 0 || !this.isFleetAtWork(row, nowS - slowStartS)) return
     this.rampFromS[row] = nowS
-    this.rampsUntilS = nowS + slowStartS
+    this.rampForS[row] = slowStartS
+    this.rampsUntilS = Math.max(this.rampsUntilS, nowS + slowStartS)
   }
 
   private isFleetAtWork(exceptRow: number, sinceS: number): boolean {

@@ -30,6 +30,9 @@ const HOLDER = 4
 const POSITION = 5
 const nodeWords = 6
 
+/** Nodes are named by 31 bits. */
+const boundOf = (entriesMax: number): number => Math.min(entriesMax, 2 ** 30)
+
 /**
  * Which pods hold a block: one trie over the shadows of all pods, so that a pick asks once a block and not once a pod.
  * A node is a distinct block. A block's first child is linked from it; all other children, and one block in
@@ -42,7 +45,7 @@ const nodeWords = 6
  */
 export class PrefixIndex {
   readonly rowsMax: number
-  readonly entriesMax: number
+  entriesMax: number
   /** Words of a row bitmask, such as the candidate mask of `match`. */
   readonly maskWords: number
   /** Distinct blocks. */
@@ -65,10 +68,15 @@ export class PrefixIndex {
   constructor(options: PrefixIndexOptions) {
     if (!(options.rowsMax < singleHoldersEnd)) throw new RangeError(`rowsMax ${options.rowsMax} is above 65535`)
     this.rowsMax = options.rowsMax
-    this.entriesMax = Math.min(options.entriesMax, 2 ** 30)
+    this.entriesMax = boundOf(options.entriesMax)
     this.masks = new RowMasks(options.rowsMax)
     this.maskWords = this.masks.stride
     this.alive = new Uint32Array(this.maskWords)
+  }
+
+  /** From now on; blocks beyond a smaller bound stay until their pods drop them. */
+  resize(entriesMax: number): void {
+    this.entriesMax = boundOf(entriesMax)
   }
 
   /** Memory of the tables in bytes, without object headers. */

@@ -1,11 +1,16 @@
 /** Counts over about the last `windowS` seconds, in two halves: it forgets between half and all of the window at once. */
 export class RollingCount {
-  private readonly halfS: number
+  private halfS: number
   private halfSinceS = -Infinity
   private now = 0
   private before = 0
 
   constructor(windowS: number) {
+    this.halfS = windowS / 2
+  }
+
+  /** From now on; what is counted stays until it is as old as the new window. */
+  resize(windowS: number): void {
     this.halfS = windowS / 2
   }
 

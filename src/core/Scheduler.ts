@@ -18,20 +18,24 @@ import { ReuseAges } from "./ReuseAges.ts"
 import { ShadowKv } from "./ShadowKv.ts"
 import { FleetRoom, fleetRoomDefaults, type FleetRoomOptions, type WaitFor } from "./waiting/FleetRoom.ts"
 
-export interface SchedulerOptions {
-  readonly policy: Policy
-  readonly podsMax: number
+/** What may change while the scheduler works. */
+export interface SchedulerSettings {
   readonly openRequestsMax: number
   readonly modelsMax: number
   /** Distinct KV blocks remembered over all pods. */
   readonly prefixEntriesMax: number
   /** Expected output before a model has answered once. */
   readonly initialOutputTokens: number
-  readonly random: () => number
   /** When the fleet has no room for a request. Default: `fleetRoomDefaults`. */
   readonly room?: FleetRoomOptions | undefined
   /** Breakers and slow start. Undefined: every accepting pod is a candidate, as in a simulation without faults. */
   readonly guard?: GuardOptions | undefined
+}
+
+export interface SchedulerOptions extends SchedulerSettings {
+  readonly policy: Policy
+  readonly podsMax: number
+  readonly random: () => number
 }
 
 export interface Placement {
@@ -120,6 +124,16 @@ export class Scheduler {
   /** The next pick is this policy's. It must be built for as many rows as the table has. */
   replacePolicy(policy: Policy): void {
     this.policy = policy
+  }
+
+  /** From now on; open requests, sketches and breakers stay as they are, beyond smaller bounds too. */
+  replaceSettings(settings: SchedulerSettings): void {
+    this.charges.resize(settings.openRequestsMax)
+    this.models.resize(settings.modelsMax)
+    this.outputLengths.replaceOptions(settings.modelsMax, settings.initialOutputTokens)
+    this.index.resize(settings.prefixEntriesMax)
+    this.fleetRoom.options = settings.room ?? fleetRoomDefaults
+    this.guard.replaceOptions(settings.guard)
   }
 
   /** How fast a pod is believed to be from now on; the capacity it has described stays until it describes another. */

@@ -32,7 +32,8 @@ const FLUSH_BLOCKS_MAX = 256
 
 /** Whether some pod has room for a request, or all would queue it. From reservations alone, never from a scrape. */
 export class FleetRoom {
-  private readonly options: FleetRoomOptions
+  /** A reload may bring others. */
+  options: FleetRoomOptions
   private readonly shadows: ReadonlyArray<ShadowKv | undefined>
   private readonly reuse: ReuseAges
 
