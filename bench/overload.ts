@@ -1,9 +1,9 @@
 import { join } from "node:path"
+import { askStream } from "./askStream.ts"
 import type { BenchOptions } from "./Bench.ts"
 import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { PODS, PRESET } from "./headline/scale.ts"
 import { type Arm, arms } from "./overload/arms.ts"
-import { ask } from "./overload/ask.ts"
 import { type LoadResult, loadResult, SLO } from "./overload/LoadResult.ts"
 import { type Arrival, arrivals, MODEL, type Sender } from "./overload/traffic.ts"
 import { freePort, Process, untilAnswers } from "./Process.ts"
@@ -19,6 +19,8 @@ const CAPACITY_PER_S = 95
 const STREAM_INTERVAL = 50
 /** A client without a first token leaves after so many emulated seconds. */
 const CLIENT_PATIENCE_S = 10
+/** Real time that a stream which has begun may take. */
+const STREAM_WITHIN_MS = 120_000
 /** Of a load's length, before it is measured: queues have built up by then. */
 const WARM_UP_SHARE = 0.35
 const UNLOADED_PER_S = 8
@@ -166,14 +168,14 @@ const sendAll = async (
   const told = await Promise.all(due.map(async (arrival) => {
     const dueMs = startMs + arrival.afterS / speed * 1000
     await Bun.sleep(Math.max(0, dueMs - performance.now()))
-    const asked = await ask({
+    const answer = await askStream({
       port,
       body: arrival.body,
       headerLines: headerLinesOf(arrival.sender),
-      dueMs,
-      firstTokenWithinMs: CLIENT_PATIENCE_S / speed * 1000
+      firstTokenWithinMs: dueMs + CLIENT_PATIENCE_S / speed * 1000 - performance.now(),
+      streamWithinMs: STREAM_WITHIN_MS
     })
-    return { arrival, asked }
+    return { arrival, dueMs, answer }
   }))
   const fromS = load === 0 ? 0 : WARM_UP_SHARE * forS
   return loadResult(load, told.filter(({ arrival }) => arrival.afterS >= fromS), forS - fromS, speed)

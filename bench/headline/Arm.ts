@@ -1,15 +1,15 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { askStream, type StreamedAnswer } from "../askStream.ts"
 import { flags, freePort, Process, repositoryRoot, untilAnswers, workDirectory } from "../Process.ts"
 import { Prompts } from "./prompts.ts"
 import { PODS, PRESET, scaledConstants, scaledPolicy, SCRAPE_MS } from "./scale.ts"
-import { type StreamedAnswer, streamRequest } from "./streamRequest.ts"
 import type { BenchStage } from "./stages.ts"
 
 const MODEL = "emulated"
 const START_TIMEOUT_S = 20
-/** Real time in which every answer must have ended. */
-const ANSWER_TIMEOUT_MS = 180_000
+/** Real time in which every answer must have begun, and then have ended. */
+const ANSWER_WITHIN_MS = 180_000
 const PROBES = 25
 /** In which the scrapes that were cut off by a pause fail and the next ones succeed. */
 const RESUMED_MS = 500
@@ -73,7 +73,8 @@ export class Arm {
     const body = this.prompts.body([PROBE_SEGMENT], 1)
     const ttftMs: Array<number> = []
     for (let probe = 0; probe < PROBES * PODS; probe++) {
-      const { cachedTokens, firstTokenMs, sentMs } = await streamRequest(this.port, body, ANSWER_TIMEOUT_MS)
+      const { cachedTokens, firstTokenMs, outcome, sentMs, why } = await this.ask(body)
+      if (outcome !== "answered") throw new Error(why)
       if (cachedTokens > 0) ttftMs.push(firstTokenMs - sentMs)
       if (ttftMs.length === PROBES) break
     }
@@ -101,21 +102,30 @@ export class Arm {
       body: this.prompts.body(prompt, output.tokens)
     }))
     const startedMs = performance.now()
-    const failures: Array<string> = []
-    const sent = due.map(async ({ afterMs, body }) => {
+    const ended = await Promise.all(due.map(async ({ afterMs, body }) => {
       await Bun.sleep(Math.max(0, startedMs + afterMs - performance.now()))
-      return streamRequest(this.port, body, ANSWER_TIMEOUT_MS).catch((cause: unknown) => {
-        failures.push(String(cause))
-        return undefined
-      })
-    })
-    const answers = (await Promise.all(sent)).filter((answer) => answer !== undefined)
-    return { startedMs, answers, failures }
+      return this.ask(body)
+    }))
+    const isWhole = ({ outcome, outputTokens }: StreamedAnswer) => outcome === "answered" && outputTokens > 0
+    return {
+      startedMs,
+      answers: ended.filter(isWhole),
+      failures: ended.filter((answer) => !isWhole(answer)).map(({ why }) => why)
+    }
   }
 
   async stop(): Promise<void> {
     for (const child of this.processes) child.kill("SIGCONT")
     for (const child of this.processes.toReversed()) await child.stop()
+  }
+
+  private ask(body: Uint8Array): Promise<StreamedAnswer> {
+    return askStream({
+      port: this.port,
+      body,
+      firstTokenWithinMs: ANSWER_WITHIN_MS,
+      streamWithinMs: ANSWER_WITHIN_MS
+    })
   }
 
   private async seesAllPods(): Promise<void> {

@@ -1,10 +1,12 @@
-import type { Asked } from "./ask.ts"
+import type { StreamedAnswer } from "../askStream.ts"
 import { type Arrival, LIGHT_FLOWS, type Sender } from "./traffic.ts"
 
 /** A request and what became of it. */
 export interface Told {
   readonly arrival: Arrival
-  readonly asked: Asked
+  /** When it was to be sent, in milliseconds of `performance.now()`; its TTFT counts from here. */
+  readonly dueMs: number
+  readonly answer: StreamedAnswer
 }
 
 /** Emulated seconds. */
@@ -51,12 +53,13 @@ const workOf = ({ arrival }: Told): number => arrival.workS
 /** `measuredS`: length of the part that the requests are from. */
 export const loadResult = (load: number, told: ReadonlyArray<Told>, measuredS: number, speed: number): LoadResult => {
   const seconds = (ms: number): number => ms / 1000 * speed
-  const ttft = ({ asked }: Told): number => seconds(asked.firstTokenMs - asked.dueMs)
-  const tpot = ({ asked: { endMs, firstTokenMs, outputTokens } }: Told): number =>
+  const ttft = ({ answer, dueMs }: Told): number => seconds(answer.firstTokenMs - dueMs)
+  const tpot = ({ answer: { endMs, firstTokenMs, outputTokens } }: Told): number =>
     seconds(endMs - firstTokenMs) / Math.max(1, outputTokens - 1)
-  const answered = told.filter(({ asked }) => asked.outcome === "answered")
+  const answered = told.filter(({ answer }) => answer.outcome === "answered")
   const good = answered.filter((each) => ttft(each) <= SLO.ttftS && tpot(each) <= SLO.tpotS)
-  const countOf = (outcome: Asked["outcome"]): number => told.filter(({ asked }) => asked.outcome === outcome).length
+  const countOf = (outcome: StreamedAnswer["outcome"]): number =>
+    told.filter(({ answer }) => answer.outcome === outcome).length
   const high = told.filter(({ arrival }) => arrival.sender === "high")
   const highAnswered = answered.filter(({ arrival }) => arrival.sender === "high")
   const low = answered.filter(({ arrival }) => arrival.sender !== "high")
@@ -70,7 +73,7 @@ export const loadResult = (load: number, told: ReadonlyArray<Told>, measuredS: n
     requests: told.length,
     answered: answered.length,
     refused: countOf("refused"),
-    withRetryAfter: told.filter(({ asked }) => asked.outcome === "refused" && asked.hasRetryAfter).length,
+    withRetryAfter: told.filter(({ answer }) => answer.outcome === "refused" && answer.hasRetryAfter).length,
     gaveUp: countOf("gave-up"),
     failed: countOf("failed"),
     goodPerS: good.length / measuredS,
