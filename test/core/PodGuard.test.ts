@@ -2,9 +2,8 @@ import { describe, expect, test } from "bun:test"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { type Placement, Scheduler } from "../../src/core/Scheduler.ts"
-import { emptyChain } from "../../src/core/BlockChain.ts"
-import { roundConstants } from "../policies/fleet.ts"
+import type { Placement } from "../../src/core/Scheduler.ts"
+import { requestOf, roundConstants, schedulerOf, seededRandom } from "../policies/fleet.ts"
 
 const breaker = {
   failuresInRow: 3,
@@ -15,47 +14,22 @@ const breaker = {
   openMaxS: 8
 }
 
-const request: RequestFeatures = {
-  model: "m",
-  promptTokens: 100,
-  outputTokensMax: 10,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0
-}
+const request: RequestFeatures = { ...requestOf(100), outputTokensMax: 10 }
 
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
-
-/** A seeded generator, so that shares are the same each time. */
-const mulberry = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-}
 
 /** Pods that accept since the time 0, under a policy that takes the last candidate. */
 const fleet = (podCount: number) => {
   const changes: Array<BreakerChange> = []
-  const scheduler = new Scheduler({
+  const pods = Array.from({ length: podCount }, (_, index) => pod(index))
+  const scheduler = schedulerOf(pods, {
     policy: { type: "last", pick: ({ candidateCount, candidates }) => candidates[candidateCount - 1] ?? -1 },
-    podsMax: 8,
     openRequestsMax: 10_000,
-    modelsMax: 8,
-    prefixEntriesMax: 1024,
-    initialOutputTokens: 10,
-    random: mulberry(7),
+    random: seededRandom(7),
     guard: { breaker, slowStartS: 10, stallAfterS: 30, onChange: (change) => void changes.push(change) }
   })
   const accept = (index: number, accepting: boolean, nowS: number): void =>
     scheduler.observe(pod(index).id, accepting, 0, 0, 0, nowS)
-  for (let index = 0; index < podCount; index++) {
-    scheduler.join(pod(index), roundConstants)
-    scheduler.describe(pod(index).id, 16, 16_000, ["m"])
-    accept(index, true, 0)
-  }
   const pick = (nowS: number): Placement => {
     const placement = scheduler.pick(request, [], nowS)
     if (typeof placement === "string") throw new Error(`refused: ${placement}`)

@@ -5,13 +5,10 @@ import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { type Placement, Scheduler } from "../../src/core/Scheduler.ts"
-import { roundConstants } from "../policies/fleet.ts"
+import type { Placement, Scheduler, SchedulerOptions } from "../../src/core/Scheduler.ts"
+import { requestOf, roundConstants, schedulerOf } from "../policies/fleet.ts"
 
 const constants: EngineConstants = { ...roundConstants, kvCapacityTokens: 16_000 }
-
-/** Picks the first candidate, so that a test says where a request goes by what it offers. */
-const firstCandidate: Policy = { type: "first", pick: (context) => context.candidates[0] ?? -1 }
 
 const pod = (index: number): PodAddress => podAddress("10.0.0.1", 8000 + index, false)
 
@@ -22,34 +19,14 @@ const chainOf = (group: number, blocks: number): BlockChain => ({
 })
 
 const request = (group: number, overrides: Partial<RequestFeatures> = {}): RequestFeatures => ({
-  model: "m",
-  promptTokens: 160,
+  ...requestOf(160),
   outputTokensMax: 64,
-  generates: true,
-  streams: true,
   chain: () => chainOf(group, 10),
-  tokensPerBlock: () => 16,
-  sessionHash: 0,
   ...overrides
 })
 
-const schedulerWith = (podCount: number, options: { policy?: Policy; openRequestsMax?: number } = {}): Scheduler => {
-  const scheduler = new Scheduler({
-    policy: options.policy ?? firstCandidate,
-    podsMax: 8,
-    openRequestsMax: options.openRequestsMax ?? 64,
-    modelsMax: 8,
-    prefixEntriesMax: 100_000,
-    initialOutputTokens: 100,
-    random: () => 0.5
-  })
-  for (let i = 0; i < podCount; i++) {
-    scheduler.join(pod(i), constants)
-    scheduler.describe(pod(i).id, 16, 16_000, ["m"])
-    scheduler.observe(pod(i).id, true, 0, 0, 0, 0)
-  }
-  return scheduler
-}
+const schedulerWith = (podCount: number, options: Partial<SchedulerOptions> = {}): Scheduler =>
+  schedulerOf(Array.from({ length: podCount }, (_, index) => pod(index)), options, constants)
 
 const placed = (
   scheduler: Scheduler,
@@ -229,8 +206,7 @@ describe("the prefix sketch", () => {
       chain: (size) => {
         asked.push(size)
         return chainOf(size, 160 / size)
-      },
-      tokensPerBlock: (size) => size
+      }
     })
     placed(scheduler, features, 0)
     expect(new Set(asked)).toEqual(new Set([16, 32]))

@@ -1,48 +1,29 @@
 import { describe, expect, test } from "bun:test"
-import { emptyChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { Scheduler } from "../../src/core/Scheduler.ts"
-import { roundConstants } from "../policies/fleet.ts"
+import { firstCandidate, requestOf, schedulerOf } from "../policies/fleet.ts"
 
 const pods = [8000, 8001, 8002, 8003].map((port) => podAddress(port < 8002 ? "10.0.0.1" : "10.0.0.2", port, false))
 const ids = pods.map((pod) => pod.id)
 
 const request = (overrides: Partial<RequestFeatures> = {}): RequestFeatures => ({
-  model: "m",
-  promptTokens: 1000,
+  ...requestOf(1000),
   outputTokensMax: 64,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0,
   ...overrides
 })
 
 /** Four pods; the policy takes the first that it may, and counts how often it is asked. */
 const fourPods = () => {
   let asked = 0
-  const scheduler = new Scheduler({
+  const scheduler = schedulerOf(pods, {
     policy: {
       type: "first",
       pick: (context) => {
         asked++
-        return context.candidates[0] ?? -1
+        return firstCandidate.pick(context)
       }
-    },
-    podsMax: 8,
-    openRequestsMax: 64,
-    modelsMax: 8,
-    prefixEntriesMax: 100_000,
-    initialOutputTokens: 100,
-    random: () => 0.5
+    }
   })
-  for (const pod of pods) {
-    scheduler.join(pod, roundConstants)
-    scheduler.describe(pod.id, 16, 100_000, ["m"])
-    scheduler.observe(pod.id, true, 0, 0, 0, 0)
-  }
   const pick = (features: RequestFeatures) => {
     const placement = scheduler.pick(features, [], 1)
     return typeof placement === "string" ? placement : [placement.address, ...placement.fallbacks].map(({ id }) => id)

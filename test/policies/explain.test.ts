@@ -1,11 +1,10 @@
 import { describe, expect, test } from "bun:test"
-import { Either, FastCheck as fc } from "effect"
+import { FastCheck as fc } from "effect"
 import type { BlockChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { Scheduler } from "../../src/core/Scheduler.ts"
-import { makePolicy, policyNames } from "../../src/policies/registry.ts"
-import { contextOf, requestOf, roundConstants, seededRandom } from "./fleet.ts"
+import { policyNames } from "../../src/policies/registry.ts"
+import { contextOf, policyOf, requestOf, roundConstants, schedulerOf, seededRandom } from "./fleet.ts"
 
 /** All of them; what a weighted profile says does not depend on which one it is. */
 const explaining = policyNames.filter((name) => name !== "weighted")
@@ -27,20 +26,11 @@ const request = (group: number, model = "m"): RequestFeatures => ({
 /** A fleet whose random numbers can be set back. */
 const fleetOf = (policy: string, pods: number, openRequestsMax = 64) => {
   let random = seededRandom(1)
-  const scheduler = new Scheduler({
-    policy: Either.getOrThrow(makePolicy({ type: policy }, 8)),
-    podsMax: 8,
-    openRequestsMax,
-    modelsMax: 8,
-    prefixEntriesMax: 100_000,
-    initialOutputTokens: 100,
-    random: () => random()
-  })
-  for (let i = 0; i < pods; i++) {
-    scheduler.join(pod(i), roundConstants)
-    scheduler.describe(pod(i).id, 16, 16_000, ["m"])
-    scheduler.observe(pod(i).id, true, 0, 0, 0, 0)
-  }
+  const scheduler = schedulerOf(
+    Array.from({ length: pods }, (_, index) => pod(index)),
+    { policy: policyOf({ type: policy }), openRequestsMax, random: () => random() },
+    { ...roundConstants, kvCapacityTokens: 16_000 }
+  )
   return { scheduler, seed: (seed: number) => void (random = seededRandom(seed)) }
 }
 
@@ -117,7 +107,7 @@ describe("an explanation", () => {
 
 describe("marginal-cost says", () => {
   const whyOf = (...pods: Parameters<typeof contextOf>[0]) =>
-    Either.getOrThrow(makePolicy({ type: "marginal-cost" }, 8)).explain?.(contextOf(pods, 1000))?.why
+    policyOf({ type: "marginal-cost" }).explain?.(contextOf(pods, 1000))?.why
 
   test("that it stays for the hysteresis, and how little another pod would save", () => {
     expect(whyOf({}, { hitTokens: 500, decoding: 3 })).toBe(

@@ -1,10 +1,11 @@
 import { Either } from "effect"
 import { emptyChain } from "../../src/core/BlockChain.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
-import { podAddress } from "../../src/core/Pod.ts"
+import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import { PodTable } from "../../src/core/PodTable.ts"
 import type { PickContext, Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+import { Scheduler, type SchedulerOptions } from "../../src/core/Scheduler.ts"
 import { mix32 } from "../../src/policies/hashKeys.ts"
 import { makePolicy, type PolicyDescription } from "../../src/policies/registry.ts"
 
@@ -21,6 +22,33 @@ export const roundConstants: EngineConstants = {
   contextTokenS: 0,
   batchedTokensMax: 1000,
   kvCapacityTokens: 100_000
+}
+
+/** Takes the first candidate, so that a test says where a request goes by what it offers. */
+export const firstCandidate: Policy = { type: "first", pick: ({ candidates }) => candidates[0] ?? -1 }
+
+/** A scheduler whose pods have joined, serve the model `m` in blocks of 16 tokens, and accept since the time 0. */
+export const schedulerOf = (
+  pods: ReadonlyArray<PodAddress>,
+  options: Partial<SchedulerOptions> = {},
+  constants: EngineConstants = roundConstants
+): Scheduler => {
+  const scheduler = new Scheduler({
+    policy: firstCandidate,
+    podsMax: 8,
+    openRequestsMax: 64,
+    modelsMax: 8,
+    prefixEntriesMax: 100_000,
+    initialOutputTokens: 100,
+    random: () => 0.5,
+    ...options
+  })
+  for (const pod of pods) {
+    scheduler.join(pod, constants)
+    scheduler.describe(pod.id, 16, constants.kvCapacityTokens, ["m"])
+    scheduler.observe(pod.id, true, 0, 0, 0, 0)
+  }
+  return scheduler
 }
 
 /** What a test says of a pod; anything else is zero. */

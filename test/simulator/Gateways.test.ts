@@ -1,43 +1,21 @@
 import { describe, expect, test } from "bun:test"
-import { Either } from "effect"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { Scheduler } from "../../src/core/Scheduler.ts"
-import { makePolicy } from "../../src/policies/registry.ts"
+import type { Scheduler } from "../../src/core/Scheduler.ts"
 import { type Dispatch, Gateways } from "../../src/simulator/Gateways.ts"
 import { chainOf } from "../../src/simulator/promptChain.ts"
+import { policyOf, requestOf, schedulerOf } from "../policies/fleet.ts"
 
-const constants = hardwarePresets["qwen3-32b-2xh100"]!
+const constants = { ...hardwarePresets["qwen3-32b-2xh100"]!, kvCapacityTokens: 100_000 }
 const addresses = [0, 1, 2].map((index) => podAddress(`pod-${index}`, 8000, false))
 
-const schedulerOf = (): Scheduler => {
-  const scheduler = new Scheduler({
-    policy: Either.getOrThrow(makePolicy({ type: "marginal-cost" }, 3)),
-    podsMax: 3,
-    openRequestsMax: 16,
-    modelsMax: 1,
-    prefixEntriesMax: 10_000,
-    initialOutputTokens: 100,
-    random: () => 0.5
-  })
-  for (const address of addresses) {
-    scheduler.join(address, constants)
-    scheduler.describe(address.id, 16, 100_000, ["m"])
-    scheduler.observe(address.id, true, 0, 0, 0, 0)
-  }
-  return scheduler
-}
+const gateway = (): Scheduler => schedulerOf(addresses, { policy: policyOf({ type: "marginal-cost" }) }, constants)
 
 const request: RequestFeatures = {
-  model: "m",
-  promptTokens: 1600,
+  ...requestOf(1600),
   outputTokensMax: 100,
-  generates: true,
-  streams: true,
-  chain: (blockSizeTokens) => chainOf([{ id: 1, tokens: 1600 }], blockSizeTokens),
-  tokensPerBlock: (blockSizeTokens) => blockSizeTokens,
-  sessionHash: 0
+  chain: (blockSizeTokens) => chainOf([{ id: 1, tokens: 1600 }], blockSizeTokens)
 }
 
 const asking = { number: 0, features: request, excluded: [] }
@@ -46,7 +24,7 @@ const loadOf = ({ table }: Scheduler) => addresses.map((_, row) => [table.prefil
 
 describe("gateways that share their state", () => {
   const world = () => {
-    const schedulers = [schedulerOf(), schedulerOf()] as const
+    const schedulers = [gateway(), gateway()] as const
     let announced = 0
     const gateways = new Gateways(schedulers, addresses, undefined, () => void announced++)
     return { schedulers, gateways, announced: () => announced }
@@ -81,7 +59,7 @@ describe("gateways that share their state", () => {
 })
 
 test("gateways that share nothing know only what they sent themselves", () => {
-  const schedulers = [schedulerOf(), schedulerOf()]
+  const schedulers = [gateway(), gateway()]
   const gateways = new Gateways(schedulers, addresses, undefined, undefined)
   gateways.pick(0, asking, 1)
   gateways.hearNext(2)

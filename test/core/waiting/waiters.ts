@@ -1,11 +1,10 @@
-import { emptyChain } from "../../../src/core/BlockChain.ts"
 import { podAddress } from "../../../src/core/Pod.ts"
 import type { Policy } from "../../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../../src/core/RequestFeatures.ts"
-import { Scheduler } from "../../../src/core/Scheduler.ts"
+import type { Scheduler } from "../../../src/core/Scheduler.ts"
 import type { FleetRoomOptions } from "../../../src/core/waiting/FleetRoom.ts"
 import type { Waiting, WaitingRoom, WaitingTerms } from "../../../src/core/waiting/WaitingRoom.ts"
-import { roundConstants } from "../../policies/fleet.ts"
+import { requestOf, roundConstants, schedulerOf } from "../../policies/fleet.ts"
 
 export interface Wanted extends Partial<WaitingTerms> {
   /** Prefill seconds; a token takes 0.1 ms in these tests. */
@@ -16,14 +15,8 @@ export interface Wanted extends Partial<WaitingTerms> {
 const TOKEN_S = 1e-4
 
 export const requestOfWork = (ownS: number, overrides: Partial<RequestFeatures> = {}): RequestFeatures => ({
-  model: "m",
-  promptTokens: Math.round(ownS / TOKEN_S),
+  ...requestOf(Math.round(ownS / TOKEN_S)),
   outputTokensMax: 1,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0,
   ...overrides
 })
 
@@ -91,22 +84,14 @@ const shortest: Policy = {
 export const fleetOf = (
   pods: number,
   options: { readonly policy?: Policy; readonly room?: Partial<FleetRoomOptions>; readonly openMax?: number } = {}
-): Scheduler => {
-  const scheduler = new Scheduler({
-    policy: options.policy ?? shortest,
-    podsMax: 8,
-    openRequestsMax: options.openMax ?? 10_000,
-    modelsMax: 8,
-    prefixEntriesMax: 10_000,
-    initialOutputTokens: 1,
-    random: () => 0.5,
-    room: { queueMaxS: 0, kvShareMax: 1, giantTokens: 1e9, flushShareMax: 0.6, ...options.room } as FleetRoomOptions
-  })
-  for (let i = 0; i < pods; i++) {
-    const id = pod(i).id
-    scheduler.join(pod(i), { ...roundConstants, attentionPairS: 0, prefillTokenS: TOKEN_S, kvCapacityTokens: 1e7 })
-    scheduler.describe(id, 16, 1e7, ["m"])
-    scheduler.observe(id, true, 0, 0, 0, 0)
-  }
-  return scheduler
-}
+): Scheduler =>
+  schedulerOf(
+    Array.from({ length: pods }, (_, index) => pod(index)),
+    {
+      policy: options.policy ?? shortest,
+      openRequestsMax: options.openMax ?? 10_000,
+      initialOutputTokens: 1,
+      room: { queueMaxS: 0, kvShareMax: 1, giantTokens: 1e9, flushShareMax: 0.6, ...options.room } as FleetRoomOptions
+    },
+    { ...roundConstants, prefillTokenS: TOKEN_S, kvCapacityTokens: 1e7 }
+  )
