@@ -8,7 +8,7 @@ import { isLlmdConfig } from "../../config/llmd/EndpointPickerConfig.ts"
 import { translateLlmd } from "../../config/llmd/translate.ts"
 import { environmentSources, flagSources, variableNames } from "../../config/textSources.ts"
 import { yamlSource } from "../../config/yamlSource.ts"
-import { graftedJson, hostileText, inheritedNames, plan, propertyTimeoutMs } from "./fuzz.ts"
+import { graftedJson, hostileText, inheritedNames, plan, propertyTimeoutMs, yamlWords } from "./fuzz.ts"
 
 const textOf = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8")
 
@@ -19,24 +19,7 @@ const llmd = ["optimized-baseline-v0.8.yaml", "precise-prefix-cache.yaml", "flow
   textOf(`fixtures/llmd/${name}`)
 )
 const words = [
-  ": ",
-  "- ",
-  "\n",
-  "  ",
-  "? ",
-  "[",
-  "]",
-  "{",
-  "}",
-  "&a ",
-  "*a",
-  "<<: *a",
-  "!!binary ",
-  "!!set ",
-  "|\n",
-  "---\n",
-  "%YAML 1.1\n",
-  "\t",
+  ...yamlWords,
   "null",
   "1e400",
   "-1",

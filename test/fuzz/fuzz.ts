@@ -46,6 +46,28 @@ export const propertyTimeoutMs = 120_000 * factor
 /** Names that every JavaScript object seems to have. */
 export const inheritedNames = ["__proto__", "constructor", "toString", "valueOf", "hasOwnProperty", "toJSON"] as const
 
+/** What has a meaning in YAML. */
+export const yamlWords = [
+  ": ",
+  "- ",
+  "\n",
+  "  ",
+  "? ",
+  "[",
+  "]",
+  "{",
+  "}",
+  "&a ",
+  "*a",
+  "<<: *a",
+  "!!binary ",
+  "!!set ",
+  "|\n",
+  "---\n",
+  "%YAML 1.1\n",
+  "\t"
+] as const
+
 type Edit =
   | { readonly kind: "replace"; readonly at: number; readonly bytes: Uint8Array }
   | { readonly kind: "insert"; readonly at: number; readonly bytes: Uint8Array }

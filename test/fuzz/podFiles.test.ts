@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Either, FastCheck as fc } from "effect"
 import { podAddress } from "../../src/core/Pod.ts"
 import { parsePodFile } from "../../src/discovery/podFile.ts"
-import { graftedJson, hostileText, inheritedNames, plan, propertyTimeoutMs } from "./fuzz.ts"
+import { graftedJson, hostileText, inheritedNames, plan, propertyTimeoutMs, yamlWords } from "./fuzz.ts"
 
 const own = { pods: ["http://10.0.0.7:8000", { url: "https://pod.test", preset: "h100" }, "http://[fd00::7]:8000"] }
 const llmd = {
@@ -17,22 +17,7 @@ const yaml = [
   "endpoints:\n- name: a\n  address: 10.0.0.7\n  port: \"8000\"\n  labels: {a: b}\n"
 ]
 const words = [
-  ": ",
-  "- ",
-  "\n",
-  "  ",
-  "? ",
-  "[",
-  "{",
-  "}",
-  "&a ",
-  "*a",
-  "<<: *a",
-  "!!binary ",
-  "|\n",
-  "---\n",
-  "%YAML 1.1\n",
-  "\t",
+  ...yamlWords,
   "#",
   "http://",
   "@",
