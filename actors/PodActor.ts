@@ -187,7 +187,7 @@ const afterDispatchFailure = (pod: Pod, state: PodState, { why }: DispatchFailed
 
 const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Effect<PodState> =>
   Effect.gen(function*() {
-    const loss = cacheLoss(state, metrics)
+    const loss = cacheLoss(state, metrics, pod.restored !== undefined)
     if (loss !== undefined) {
       yield* Effect.logInfo(`pod ${pod.id} lost its KV cache: ${loss}`)
       tellSurely(pod, { _tag: "PodRestarted", id: pod.id })

@@ -60,9 +60,16 @@ export const initialPodState = (processStartS: number | undefined): PodState => 
   warnedAtMs: new Map()
 })
 
-/** Why the cache that the sketch describes must be gone, or undefined. */
-export const cacheLoss = (state: PodState, metrics: PodMetrics): string | undefined => {
-  const { metrics: last, processStartS } = state
+/**
+ * Why the cache that the sketch describes must be gone, or may be for all that is known; or undefined. `isRestored`: the
+ * sketch began with a snapshot's.
+ */
+export const cacheLoss = (state: PodState, metrics: PodMetrics, isRestored: boolean): string | undefined => {
+  const { described, metrics: last, processStartS } = state
+  // Its metrics could not be read while the sketch was learned, so that may have been about another process.
+  if (processStartS === undefined && metrics.processStartS !== undefined && (isRestored || described !== undefined)) {
+    return "it had not told before which process it is"
+  }
   if (processStartS !== undefined && metrics.processStartS !== undefined && processStartS !== metrics.processStartS) {
     return "its process started anew"
   }

@@ -216,7 +216,7 @@ export class ShadowKv {
 
   /** What is cached for certain, with the order of eviction; see poolSketch.ts. */
   exportBlocks(): Uint8Array {
-    return sketchOf(this.pool, this.leases, this.index)
+    return sketchOf(this.pool, this.leases, this.index, this.capacityBlocks)
   }
 
   /**

@@ -3,9 +3,18 @@ import type { LeaseTable } from "./LeaseTable.ts"
 import { anchorBlocks, type PrefixIndex } from "./PrefixIndex.ts"
 import { anonymousBlock, decodeSketch, encodeSketch, noParent } from "./sketchFormat.ts"
 
-/** The computed blocks of a pool in their order of eviction, as bytes. Blocks still being computed are left out. */
-export const sketchOf = (pool: BlockPool, leases: LeaseTable, index: PrefixIndex): Uint8Array => {
-  const order = evictionOrder(pool, leases)
+/**
+ * The computed blocks of a pool in their order of eviction, as bytes. Blocks still being computed are left out, and so
+ * is what is beyond the capacity: requests may hold more while the pod turns out smaller than it was believed to be.
+ */
+export const sketchOf = (
+  pool: BlockPool,
+  leases: LeaseTable,
+  index: PrefixIndex,
+  capacityBlocks: number
+): Uint8Array => {
+  const all = evictionOrder(pool, leases)
+  const order = all.slice(Math.max(0, all.length - capacityBlocks))
   const { length } = order
   const positions = new Int32Array(pool.node.length)
   let newestS = -Infinity

@@ -20,7 +20,7 @@ export interface SqliteSnapshotOptions extends SnapshotFileOptions {
   readonly replyTimeoutMs: number
 }
 
-const sqliteSnapshotDefaults: Omit<SqliteSnapshotOptions, "path"> = {
+export const sqliteSnapshotDefaults: Omit<SqliteSnapshotOptions, "path"> = {
   blobBytesMax: 16 * 1024 * 1024,
   podsMax: 4096,
   fileBytesMax: 4 * 1024 * 1024 * 1024,
@@ -52,8 +52,8 @@ const unpackAll = ({ damagedIds, meta, pods }: SnapshotBlobs) => {
   return { contents: { pods: records, meta: outputLengths }, bad }
 }
 
-/** The store over one thread, asked by one caller at a time. */
-class SqliteSnapshots {
+/** The store over whatever serves its requests in order, one at a time; a thread, outside of tests. */
+export class SqliteSnapshots {
   readonly load: Effect.Effect<SnapshotContents>
   private readonly options: SqliteSnapshotOptions
   private readonly ask: (request: SnapshotRequest) => Effect.Effect<SnapshotReply>
