@@ -1,10 +1,12 @@
-import { Cause, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import { type Discovery, DiscoveryError } from "../src/discovery/Discovery.ts"
 import type { PoolMessage } from "./PoolSupervisor.ts"
-import { type ActorRef, type Message, spawn } from "./runtime/Actor.ts"
+import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "./runtime/errors.ts"
 import type { Reply } from "./runtime/Reply.ts"
+import { seldomCrashing } from "./runtime/seldomCrashing.ts"
+import { tellPatiently } from "./runtime/tellPatiently.ts"
 
 /** Ask: wait until every source has listed its pods once; fails when one could not. */
 interface AwaitSources {
@@ -88,7 +90,6 @@ interface World {
 const KINDS_LOGGED_MAX = 16
 /** Sets that may wait; a source that is faster is slowed down. */
 const MAILBOX_CAPACITY = 64
-const FULL_MAILBOX_RETRY_MS = 50
 
 /** Starts the actor that follows all sources and tells the pool the union of their pods. */
 export const makeDiscoveryActor = (
@@ -105,10 +106,7 @@ export const makeDiscoveryActor = (
         name: "discovery",
         mailboxCapacity: MAILBOX_CAPACITY,
         reservedCapacity: 0,
-        restartsMax: 5,
-        restartWindowMs: 60_000,
-        backoffMinMs: 100,
-        backoffMaxMs: 5000
+        ...seldomCrashing
       }
     )
     world.self = ref
@@ -231,7 +229,7 @@ const union = (lists: ReadonlyArray<ReadonlyArray<PodAddress>>): ReadonlyArray<P
   return [...byId.values()]
 }
 
-/** A child that subscribes to one source, and again with backoff when it fails. A source that ends keeps its set. */
+/** A child that subscribes to one source, and again with backoff when it fails. A source that ends keeps its set, and no set is lost: the next one may come in hours. */
 const follow = (world: World, source: Discovery, key: number): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { options: { retryMaxMs, retryMinMs }, self } = world
@@ -251,13 +249,3 @@ const follow = (world: World, source: Discovery, key: number): Effect.Effect<voi
       yield* Effect.sleep(Math.min(retryMaxMs, retryMinMs * 2 ** failures++))
     }
   })
-
-/** Waits while the mailbox is full; a set must not be lost, the next one may come in hours. */
-const tellPatiently = <M extends Message>(ref: ActorRef<M>, message: M): Effect.Effect<void> =>
-  ref.tell(message).pipe(
-    Effect.retry({
-      while: (refused) => refused._tag === "MailboxFull",
-      schedule: Schedule.spaced(FULL_MAILBOX_RETRY_MS)
-    }),
-    Effect.ignore
-  )

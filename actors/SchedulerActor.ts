@@ -4,41 +4,27 @@ import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
-import { Admission, type AdmissionOptions, type WaitRefusal } from "../src/core/waiting/Admission.ts"
+import { Admission, admissionDefaults, type WaitRefusal } from "../src/core/waiting/Admission.ts"
 import type { Waiting, WaitingRoom, WaitingTerms } from "../src/core/waiting/WaitingRoom.ts"
 import type { GatewayError } from "../src/errors.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
 import type { FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
 import type { Decision, SchedulerPort } from "./SchedulerPort.ts"
 import { refusalError, toGatewayError } from "./schedulerRefusals.ts"
+import { coreSettings, longestWaitS, type SchedulerActorSettings, waitMaxS } from "./SchedulerSettings.ts"
+import { tellPatiently } from "./runtime/tellPatiently.ts"
 
-export interface SchedulerActorOptions {
+/** The settings of the start, and what never changes. */
+export interface SchedulerActorOptions extends SchedulerActorSettings {
   readonly scheduler: SchedulerOptions
-  readonly mailboxCapacity: number
-  readonly askDeadlineMs: number
   /** Monotonic seconds. */
   readonly nowS: () => number
   readonly outputTokensByModel: Readonly<Record<string, number>>
   /** Called after each pick that placed a request, for metrics. */
   readonly onPick: (decision: Decision, tookMs: number) => void
   readonly onRefusal: (refusal: Refusal | WaitRefusal, policy: string) => void
-  /** Requests wait here while every pod would queue them; undefined: each is placed at once. */
-  readonly waiting: WaitingOptions | undefined
-  /** A pod that is back is noticed within this: when to come again after "no pod". */
-  readonly noticeWithinS: number
-}
-
-export interface WaitingOptions extends AdmissionOptions, WaitTimes {
   /** Called when a request that had to wait goes on, with the time it waited. */
   readonly onWaited: (priority: number, waitedS: number, outcome: "placed" | Refusal | WaitRefusal) => void
-}
-
-/** How long requests may wait, by band. */
-export interface WaitTimes {
-  /** No request waits longer. */
-  readonly waitMaxS: number
-  /** Of bands with another bound than that. */
-  readonly bandWaitMaxS: ReadonlyMap<number, number>
 }
 
 /** A placed request tells the scheduler at most its first token and its end. */
@@ -58,15 +44,18 @@ export interface SchedulerHandle {
   readonly podFailed: SchedulerPort["podFailed"]
   /** The live scheduler, to be read only. */
   readonly view: Scheduler
-  /** Requests that wait for room, to be read only; undefined when none ever waits. */
-  readonly room: WaitingRoom<unknown> | undefined
+  /** Requests that wait for room, to be read only. */
+  readonly room: WaitingRoom<unknown>
+  /** Open requests, requests that wait and breakers stay as they are, beyond smaller bounds too. */
+  readonly replaceSettings: (settings: SchedulerActorSettings) => Effect.Effect<void>
 }
 
 /** What the actor works with. Its state survives crashes as it is. */
 interface Desk {
   readonly options: SchedulerActorOptions
+  settings: SchedulerActorSettings
   readonly scheduler: Scheduler
-  readonly admission: Admission<PickPod> | undefined
+  readonly admission: Admission<PickPod>
 }
 
 /**
@@ -77,45 +66,46 @@ export const makeSchedulerActor = (
   options: SchedulerActorOptions
 ): Effect.Effect<SchedulerHandle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const scheduler = new Scheduler(options.scheduler)
-    scheduler.outputLengths.restore(options.outputTokensByModel)
-    const admission = makeAdmission(scheduler, options)
-    const desk = { options, scheduler, admission }
+    const desk = makeDesk(options)
+    const { admission, scheduler } = desk
+    const askDeadlineMs = () => desk.settings.askDeadlineMs
+    let reservedMax = reservedFor(options, options)
     const behavior: Behavior<Desk, SchedulerMessage> = {
       init: Effect.succeed(desk),
       receive
     }
     const ref = yield* spawn(behavior, actorOptions(options))
-    if (admission !== undefined) yield* Effect.forkScoped(tick(ref, admission.room))
-    const pickDeadlineMs = options.askDeadlineMs + 1000 * longestWaitS(options.waiting)
+    yield* Effect.forkScoped(tick(ref, admission.room))
     return {
       ref,
       view: scheduler,
-      room: admission?.room,
+      room: admission.room,
+      replaceSettings: (settings) =>
+        Effect.suspend(() => {
+          // What came under larger bounds may still have its facts to tell.
+          reservedMax = Math.max(reservedMax, reservedFor(settings, options))
+          ref.resize(settings.mailboxCapacity, reservedMax)
+          return tellPatiently(ref, { _tag: "SettingsReplaced", settings })
+        }),
       pick: (request, excluded = []) =>
         ref.unsafeAsk<Decision, GatewayError>(
           (reply) => ({ _tag: "PickPod", request, excluded, reply }),
-          pickDeadlineMs
+          askDeadlineMs() + 1000 * longestWaitS(desk.settings.waiting)
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
-      cancel: (request) => {
-        if (admission !== undefined) ref.unsafeTellReserved({ _tag: "PickCancelled", request })
-      },
+          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
+      cancel: (request) => void ref.unsafeTellReserved({ _tag: "PickCancelled", request }),
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
-          options.askDeadlineMs
+          askDeadlineMs()
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, options.askDeadlineMs))),
+          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
       end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end }),
       // One of many; where there is no room for it there are more to come.
       podFailed: (id, failure) => void ref.unsafeTell({ _tag: "PodFailed", id, failure })
     }
   })
-
-const longestWaitS = (times: WaitTimes | undefined): number =>
-  times === undefined ? 0 : Math.max(times.waitMaxS, ...times.bandWaitMaxS.values())
 
 /** How often requests that wait are looked after when nothing else happens. */
 const WAITING_TICK_MS = 50
@@ -128,16 +118,25 @@ const tick = (ref: ActorRef<SchedulerMessage>, room: WaitingRoom<unknown>): Effe
     })
   ))
 
-const makeAdmission = (scheduler: Scheduler, options: SchedulerActorOptions): Admission<PickPod> | undefined => {
-  const { waiting } = options
-  if (waiting === undefined) return undefined
-  const admission: Admission<PickPod> = new Admission(
+const makeDesk = (options: SchedulerActorOptions): Desk => {
+  const scheduler = new Scheduler({ ...options.scheduler, ...coreSettings(options) })
+  scheduler.outputLengths.restore(options.outputTokensByModel)
+  const admission = new Admission<PickPod>(
     scheduler,
-    waiting,
-    (entry, outcome) => goOn({ options, scheduler, admission }, entry, outcome),
+    options.waiting ?? admissionDefaults,
+    (entry, outcome) => goOn(desk, entry, outcome),
     ({ reply }) => reply.abandoned()
   )
-  return admission
+  const desk: Desk = { options, settings: options, scheduler, admission }
+  return desk
+}
+
+const replaceSettings = (desk: Desk, settings: SchedulerActorSettings, nowS: number): void => {
+  desk.settings = settings
+  desk.scheduler.replaceSettings(coreSettings(settings))
+  desk.admission.replaceOptions(settings.waiting ?? admissionDefaults)
+  // There may be more room now.
+  desk.admission.settle(nowS)
 }
 
 /** A request that waited was placed or refused. */
@@ -145,51 +144,56 @@ const goOn = (desk: Desk, entry: Waiting<PickPod>, outcome: Placement | Refusal 
   const { options } = desk
   const nowS = options.nowS()
   const word = typeof outcome === "string" ? outcome : "placed"
-  options.waiting?.onWaited(entry.terms.priority, nowS - entry.arrivedS, word)
+  options.onWaited(entry.terms.priority, nowS - entry.arrivedS, word)
   answer(desk, entry.ticket, outcome, nowS)
 }
 
 const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
   name: "scheduler",
   mailboxCapacity: options.mailboxCapacity,
-  reservedCapacity: FACTS_PER_REQUEST * options.scheduler.openRequestsMax + FACTS_PER_POD * options.scheduler.podsMax +
-    cancelsMax(options),
+  reservedCapacity: reservedFor(options, options),
   restartsMax: 10,
   restartWindowMs: 10_000,
   backoffMinMs: 1,
   backoffMaxMs: 250
 })
 
+const reservedFor = (settings: SchedulerActorSettings, { scheduler: { podsMax } }: SchedulerActorOptions): number =>
+  FACTS_PER_REQUEST * settings.scheduler.openRequestsMax + FACTS_PER_POD * podsMax + cancelsMax(settings)
+
 /** Each pick that is in the mailbox or waits may be cancelled once. */
-const cancelsMax = ({ mailboxCapacity, waiting }: SchedulerActorOptions): number =>
-  waiting === undefined ? 0 : mailboxCapacity + waiting.requestsMax
+const cancelsMax = ({ mailboxCapacity, waiting }: SchedulerActorSettings): number =>
+  mailboxCapacity + (waiting?.requestsMax ?? 0)
 
 const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<Desk> => {
-  const { admission, options, scheduler } = desk
+  const { admission, options, scheduler, settings } = desk
   const nowS = options.nowS()
   switch (message._tag) {
     case "PickPod":
       answerPick(desk, message, nowS)
       return desk
     case "PickCancelled":
-      admission?.cancel(message.request)
+      admission.cancel(message.request)
       return desk
     case "WaitingTick":
-      admission?.settle(nowS)
+      admission.settle(nowS)
+      return desk
+    case "SettingsReplaced":
+      replaceSettings(desk, message.settings, nowS)
       return desk
     case "ExplainPick":
       message.reply.succeed({
         ...scheduler.explain(message.request, nowS),
-        waits: admission?.whyWait(message.request, termsOf(message.request, options, nowS), nowS)
+        waits: settings.waiting && admission.whyWait(message.request, termsOf(message.request, settings, nowS), nowS)
       })
       return desk
     case "FirstTokenSeen":
       scheduler.firstToken(message.reservation, nowS)
-      admission?.settle(nowS)
+      admission.settle(nowS)
       return desk
     case "RequestEnded":
       scheduler.end(message.reservation, message.end, nowS)
-      admission?.settle(nowS)
+      admission.settle(nowS)
       return desk
     case "ExportSketches":
       message.reply.succeed(message.ids.flatMap((id) => exportSketch(scheduler, id)))
@@ -246,29 +250,28 @@ const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): strin
 }
 
 const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
-  const { admission, options, scheduler } = desk
+  const { admission, scheduler, settings } = desk
   // A pick that nobody waits for would hold a reservation that nobody gives back.
   if (message.reply.abandoned()) return
   const { excluded, request } = message
-  const outcome = admission === undefined
+  const outcome = settings.waiting === undefined
     ? scheduler.pick(request, excluded, nowS)
-    : admission.submit(request, excluded, termsOf(request, options, nowS), message, nowS)
+    : admission.submit(request, excluded, termsOf(request, settings, nowS), message, nowS)
   if (outcome !== "waiting") answer(desk, message, outcome, nowS)
 }
 
-const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorOptions, nowS: number): WaitingTerms => {
+const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorSettings, nowS: number): WaitingTerms => {
   const priority = wish?.priority ?? 0
-  const waitMaxS = waiting?.bandWaitMaxS.get(priority) ?? waiting?.waitMaxS ?? 0
   return {
     priority,
     flow: wish?.flow ?? "",
     bytes: wish?.bytes ?? 0,
-    deadlineS: nowS + Math.min(waitMaxS, wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
+    deadlineS: nowS + Math.min(waitMaxS(waiting, priority), wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
   }
 }
 
 const answer = (
-  { admission, options, scheduler }: Desk,
+  { admission, options, scheduler, settings }: Desk,
   { reply, request }: PickPod,
   outcome: Placement | Refusal | WaitRefusal,
   nowS: number
@@ -276,10 +279,10 @@ const answer = (
   if (typeof outcome === "string") {
     if (outcome !== "client-left") options.onRefusal(outcome, scheduler.policyType)
     const retryAfterS = {
-      pod: scheduler.guard.retryInS(nowS) ?? options.noticeWithinS,
-      queue: admission?.retryAfterS() ?? 1
+      pod: scheduler.guard.retryInS(nowS) ?? settings.noticeWithinS,
+      queue: admission.retryAfterS()
     }
-    reply.fail(refusalError(outcome, request.model, retryAfterS, options.scheduler.openRequestsMax))
+    reply.fail(refusalError(outcome, request.model, retryAfterS, settings.scheduler.openRequestsMax))
     return
   }
   const decision = decisionOf(outcome, scheduler.policyType)

@@ -7,6 +7,7 @@ import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
 import type { Reply } from "./runtime/Reply.ts"
 import type { Decision, PodFailure, RequestEnd } from "./SchedulerPort.ts"
+import type { SchedulerActorSettings } from "./SchedulerSettings.ts"
 
 /** A sketch as it goes to disk: block size and the blocks from least to most recently used. */
 export interface SketchExport {
@@ -34,6 +35,12 @@ export interface PickCancelled {
 /** Time went by for requests that wait for room. */
 export interface WaitingTick {
   readonly _tag: "WaitingTick"
+}
+
+/** The operator set other bounds, times or breakers. */
+export interface SettingsReplaced {
+  readonly _tag: "SettingsReplaced"
+  readonly settings: SchedulerActorSettings
 }
 
 /** Ask: what a pick would do now and why; reserves nothing. */
@@ -137,6 +144,7 @@ export type SchedulerMessage =
   | PickPod
   | PickCancelled
   | WaitingTick
+  | SettingsReplaced
   | ExplainPick
   | FirstTokenSeen
   | RequestEnded

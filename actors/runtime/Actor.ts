@@ -55,6 +55,8 @@ export interface ActorRef<M extends Message> {
   readonly unsafeTellReserved: (message: M) => boolean
   /** As `ask`. Rejects with E, MailboxFull, ActorCrashed, ActorStopped or AskTimedOut. No fiber is made. */
   readonly unsafeAsk: <A, E>(make: (reply: Reply<A, E>) => M, deadlineMs: number) => Promise<A>
+  /** Other room in the mailbox from now on, ordinary and reserved; what waits stays, beyond smaller bounds too. */
+  readonly resize: (mailboxCapacity: number, reservedCapacity: number) => void
   /** Messages waiting. */
   readonly depth: () => number
   /** Messages lost because the reserved room was too small: a defect of whoever sized it, logged as an error. */
@@ -126,6 +128,7 @@ const makeRef = <State, M extends Message>(
     new Promise<A>((resolve, reject) => {
       core.ask(make, deadlineMs, resolve as (value: unknown) => void, reject)
     }),
+  resize: (mailboxCapacity, reservedCapacity) => core.resize(mailboxCapacity, reservedCapacity),
   depth: () => core.depth,
   reservedOverflows: () => core.reservedOverflows,
   join

@@ -25,7 +25,7 @@ export class ActorCore<State, M> {
   thrown: unknown = undefined
   private readonly ring: MessageRing<M>
   private readonly asks: PendingAsks
-  private readonly mailboxFull: MailboxFull
+  private mailboxFull: MailboxFull
   private askInHand: PendingAsk | undefined = undefined
   private endReason = "it was told to stop"
   private resumeFiber: (() => void) | undefined = undefined
@@ -35,7 +35,12 @@ export class ActorCore<State, M> {
     this.ring = new MessageRing(limits.mailboxCapacity, limits.reservedCapacity)
     this.asks = new PendingAsks(limits.name, timers)
     // One error for every refusal: refusing must stay cheap when there is too much to do.
-    this.mailboxFull = new MailboxFull({ actor: limits.name, capacity: limits.mailboxCapacity })
+    this.mailboxFull = fullError(limits.name, limits.mailboxCapacity)
+  }
+
+  resize(mailboxCapacity: number, reservedCapacity: number): void {
+    this.ring.resize(mailboxCapacity, reservedCapacity)
+    this.mailboxFull = fullError(this.name, mailboxCapacity)
   }
 
   get depth(): number {
@@ -146,3 +151,5 @@ export class ActorCore<State, M> {
     return new ActorStopped({ actor: this.name, reason: this.endReason })
   }
 }
+
+const fullError = (actor: string, capacity: number): MailboxFull => new MailboxFull({ actor, capacity })

@@ -2,30 +2,45 @@ import type { PendingAsk } from "./PendingAsk.ts"
 
 /**
  * The waiting messages of one actor, in order of arrival. Ordinary and reserved messages share the order but each
- * kind has its own bound, so a flood of one can't push out the other. Never grows.
+ * kind has its own bound, so a flood of one can't push out the other. Grows only when it is given larger bounds.
  */
 export class MessageRing<M> {
-  readonly capacity: number
-  readonly reservedCapacity: number
+  capacity = 0
+  reservedCapacity = 0
   /** The ask that came with the message last taken. */
   takenAsk: PendingAsk | undefined = undefined
-  private readonly messages: Array<M | undefined>
-  private readonly asks: Array<PendingAsk | undefined>
-  private readonly reservedSlots: Uint8Array
-  private readonly mask: number
+  private messages: Array<M | undefined> = []
+  private asks: Array<PendingAsk | undefined> = []
+  private reservedSlots = new Uint8Array(0)
+  private mask = 0
   private head = 0
   private ordinaryCount = 0
   private reservedCount = 0
 
   constructor(capacity: number, reservedCapacity: number) {
+    this.resize(capacity, reservedCapacity)
+  }
+
+  /** Other bounds from now on; what waits stays, beyond smaller ones too. */
+  resize(capacity: number, reservedCapacity: number): void {
     this.capacity = capacity
     this.reservedCapacity = reservedCapacity
-    let slots = 1
-    while (slots < capacity + reservedCapacity) slots *= 2
-    this.mask = slots - 1
+    const needed = Math.max(capacity, this.ordinaryCount) + Math.max(reservedCapacity, this.reservedCount)
+    let slots = Math.max(1, this.messages.length)
+    while (slots < needed) slots *= 2
+    if (slots === this.messages.length) return
+    const { asks, head, mask, messages, reservedSlots, size } = this
     this.messages = Array.from({ length: slots })
     this.asks = Array.from({ length: slots })
     this.reservedSlots = new Uint8Array(slots)
+    for (let i = 0; i < size; i++) {
+      const from = (head + i) & mask
+      this.messages[i] = messages[from]
+      this.asks[i] = asks[from]
+      this.reservedSlots[i] = reservedSlots[from] ?? 0
+    }
+    this.head = 0
+    this.mask = slots - 1
   }
 
   get size(): number {

@@ -69,8 +69,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
             bandQueueMaxS: byPriority(
               waiting.bands,
               ({ podQueueMax }) => podQueueMax && Duration.toSeconds(podQueueMax)
-            ),
-            onWaited: waits.onWaited
+            )
           }
           : undefined,
         mailboxCapacity: limits.mailboxCapacity,
@@ -79,6 +78,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
         outputTokensByModel: restored.meta?.outputTokensByModel ?? {},
         onPick: picks.onPick,
         onRefusal: picks.onRefusal,
+        onWaited: waits.onWaited,
         noticeWithinS: Duration.toSeconds(scrape.interval) + Duration.toSeconds(scrape.timeout)
       })
     })

@@ -2,6 +2,7 @@ import { Duration, Effect, type Scope, Stream } from "effect"
 import { type ActorRef, spawn } from "../../actors/runtime/Actor.ts"
 import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "../../actors/runtime/errors.ts"
 import type { Reply } from "../../actors/runtime/Reply.ts"
+import { seldomCrashing } from "../../actors/runtime/seldomCrashing.ts"
 import { fileChanges } from "../../src/discovery/fileChanges.ts"
 import { BadConfiguration, Overloaded } from "../../src/errors.ts"
 import type { ConfigReader } from "../ConfigReader.ts"
@@ -77,10 +78,7 @@ export const makeReloadActor = (args: ReloadActorArgs): Effect.Effect<ReloadHand
         name: "reload",
         mailboxCapacity: MAILBOX_CAPACITY,
         reservedCapacity: 0,
-        restartsMax: 5,
-        restartWindowMs: 60_000,
-        backoffMinMs: 100,
-        backoffMaxMs: 5000
+        ...seldomCrashing
       }
     )
     if (path !== undefined && started.reload.watch) yield* Effect.forkScoped(followFile(path, started, ref))

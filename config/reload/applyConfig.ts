@@ -1,7 +1,8 @@
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import type { DiscoveryHandle } from "../../actors/DiscoveryActor.ts"
 import type { PoolMessage } from "../../actors/PoolSupervisor.ts"
-import type { ActorRef, Message } from "../../actors/runtime/Actor.ts"
+import type { ActorRef } from "../../actors/runtime/Actor.ts"
+import { tellPatiently } from "../../actors/runtime/tellPatiently.ts"
 import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
 import type { Discovery } from "../../src/discovery/Discovery.ts"
 import type { FrontServer } from "../../src/http/serveFront.ts"
@@ -53,15 +54,3 @@ export const applyConfig = (
 }
 
 const same = (a: unknown, b: unknown): boolean => Bun.deepEquals(a, b, true)
-
-const FULL_MAILBOX_RETRY_MS = 20
-
-/** Waits while the mailbox is full. When the actor has stopped, so does the gateway, and nothing is left to be told. */
-const tellPatiently = <M extends Message>(ref: ActorRef<M>, message: M): Effect.Effect<void> =>
-  ref.tell(message).pipe(
-    Effect.retry({
-      while: (refused) => refused._tag === "MailboxFull",
-      schedule: Schedule.spaced(FULL_MAILBOX_RETRY_MS)
-    }),
-    Effect.ignore
-  )

@@ -27,6 +27,33 @@ describe("the ring", () => {
   })
 })
 
+test("the ring keeps what waits, in order, when its bounds grow or shrink", () => {
+  const step = fc.oneof(
+    fc.constantFrom("offer" as const, "offerReserved" as const, "take" as const),
+    fc.record({ capacity: fc.nat(9), reserved: fc.nat(9) })
+  )
+  fc.assert(fc.property(fc.nat(9), fc.nat(9), fc.array(step, { maxLength: 200 }), (capacity, reserved, steps) => {
+    const ring = new MessageRing<number>(capacity, reserved)
+    const model: Array<{ readonly message: number; readonly reserved: boolean }> = []
+    const bounds = { capacity, reserved }
+    const count = (kind: boolean) => model.filter((entry) => entry.reserved === kind).length
+    for (const [message, kind] of steps.entries()) {
+      if (typeof kind === "object") {
+        ring.resize(kind.capacity, kind.reserved)
+        Object.assign(bounds, kind)
+      } else if (kind === "take") expect(ring.take()).toBe(model.shift()?.message as number)
+      else {
+        const isReserved = kind === "offerReserved"
+        const room = count(isReserved) < (isReserved ? bounds.reserved : bounds.capacity)
+        expect(isReserved ? ring.offerReserved(message) : ring.offer(message, undefined)).toBe(room)
+        if (room) model.push({ message, reserved: isReserved })
+      }
+      expect(ring.size).toBe(model.length)
+    }
+    for (const { message } of model) expect(ring.take()).toBe(message)
+  }))
+})
+
 describe("the actor", () => {
   const fate = fc.constantFrom<Fate>("answer", "refuse", "throw", "die", "ignore", "later", "tell")
 

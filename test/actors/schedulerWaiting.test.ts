@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
-import { makeSchedulerActor, type SchedulerHandle, type WaitingOptions } from "../../actors/SchedulerActor.ts"
+import { makeSchedulerActor, type SchedulerActorOptions, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
 import { emptyChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
@@ -31,6 +32,7 @@ const request = (wish: Partial<WaitingWish> = {}): RequestFeatures => ({
 
 interface Started {
   readonly scheduler: SchedulerHandle
+  readonly options: SchedulerActorOptions
   readonly ends: Array<string>
   /** Picks a pod and lets no other request have it. */
   readonly occupied: Effect.Effect<number>
@@ -39,7 +41,7 @@ interface Started {
 const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
   Effect.gen(function*() {
     const ends: Array<string> = []
-    const scheduler = yield* makeSchedulerActor({
+    const options: SchedulerActorOptions = {
       scheduler: {
         policy: first,
         podsMax: 4,
@@ -56,15 +58,16 @@ const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
       outputTokensByModel: {},
       onPick: () => {},
       onRefusal: () => {},
+      onWaited: (priority, _, outcome) => void ends.push(`${priority} ${outcome}`),
       waiting: {
         ...admissionDefaults,
         waitMaxS: 60,
         bandWaitMaxS: new Map(),
-        onWaited: (priority, _, outcome) => void ends.push(`${priority} ${outcome}`),
         ...waiting
       },
       noticeWithinS: 1
-    })
+    }
+    const scheduler = yield* makeSchedulerActor(options)
     yield* Effect.orDie(scheduler.ref.tell({ _tag: "PodJoined", address: pod, constants, restored: undefined }))
     yield* Effect.orDie(scheduler.ref.tell({
       _tag: "PodDescribed",
@@ -77,10 +80,10 @@ const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
       scheduler.ref.tell({ _tag: "PodObserved", id: pod.id, accepting: true, running: 0, waiting: 0, kvUsage: 0 })
     )
     const occupied = Effect.map(Effect.promise(() => scheduler.pick(request())), ({ reservation }) => reservation)
-    return { scheduler, ends, occupied } satisfies Started
+    return { scheduler, options, ends, occupied } satisfies Started
   })
 
-const waitingCount = ({ room }: SchedulerHandle): number => room?.count ?? 0
+const waitingCount = ({ room }: SchedulerHandle): number => room.count
 
 test("a pick waits while every pod is busy and resolves when a first token makes room", () =>
   runScoped(Effect.gen(function*() {
@@ -165,4 +168,76 @@ test("an explanation says that a request would wait, and behind how many", () =>
     expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toBe("every pod is busy")
     void scheduler.pick(request()).catch(() => {})
     expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toBe("every pod is busy; 1 wait")
+  })))
+
+/** The waiting of the options with some of it changed. */
+const waitingOf = ({ waiting }: SchedulerActorOptions, changes: Partial<WaitingOptions>): WaitingOptions => {
+  if (waiting === undefined) throw new Error("nobody waits")
+  return { ...waiting, ...changes }
+}
+
+test("those that wait stay beyond a smaller bound, and no other comes in", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, options, scheduler } = yield* started()
+    const reservation = yield* occupied
+    const waiting = [request(), request()].map((features) => scheduler.pick(features))
+    yield* until("two wait", () => waitingCount(scheduler) === 2)
+    yield* scheduler.replaceSettings({ ...options, waiting: waitingOf(options, { requestsMax: 1 }) })
+    const refused = yield* Effect.promise(() => rejectionOf(scheduler.pick(request())))
+    expect(refused).toMatchObject({ code: "queue_full" })
+    expect(waitingCount(scheduler)).toBe(2)
+    scheduler.firstToken(reservation)
+    for (const pick of waiting) scheduler.firstToken((yield* Effect.promise(() => pick)).reservation)
+  })))
+
+test("a queue of the pods that may be longer now sends off those that wait", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, options, scheduler } = yield* started()
+    yield* occupied
+    const waiting = scheduler.pick(request())
+    yield* until("one waits", () => waitingCount(scheduler) === 1)
+    const room = { ...fleetRoomDefaults, queueMaxS: 60 }
+    yield* scheduler.replaceSettings({ ...options, scheduler: { ...options.scheduler, room } })
+    expect((yield* Effect.promise(() => waiting)).address.id).toBe(pod.id)
+  })))
+
+test("where nobody is to wait any more, those that do are placed at once, and later ones as they come", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, occupied, options, scheduler } = yield* started()
+    yield* occupied
+    const waiting = Array.from({ length: 20 }, () => scheduler.pick(request()))
+    yield* until("all wait", () => waitingCount(scheduler) === 20)
+    yield* scheduler.replaceSettings({ ...options, waiting: undefined })
+    yield* Effect.promise(() => Promise.all([...waiting, scheduler.pick(request())]))
+    expect(scheduler.view.openRequests).toBe(22)
+    yield* scheduler.replaceSettings(options)
+    const again = scheduler.pick(request())
+    yield* until("one waits again", () => waitingCount(scheduler) === 1)
+    yield* scheduler.replaceSettings({ ...options, waiting: undefined })
+    yield* Effect.promise(() => again)
+    expect(ends).toEqual(Array.from({ length: 21 }, () => "0 placed"))
+  })))
+
+test("a request waits as long as its band may when it comes", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, occupied, options, scheduler } = yield* started()
+    const reservation = yield* occupied
+    const early = scheduler.pick(request())
+    yield* until("one waits", () => waitingCount(scheduler) === 1)
+    const waiting = waitingOf(options, { bandWaitMaxS: new Map([[0, 0.01]]) })
+    yield* scheduler.replaceSettings({ ...options, waiting })
+    const late = yield* Effect.promise(() => rejectionOf(scheduler.pick(request())))
+    expect(late).toMatchObject({ code: "queue_timeout" })
+    scheduler.firstToken(reservation)
+    yield* Effect.promise(() => early)
+    expect(ends).toEqual(["0 waited-too-long", "0 placed"])
+  })))
+
+test("picks beyond another capacity of the mailbox are refused", () =>
+  runScoped(Effect.gen(function*() {
+    const { options, scheduler } = yield* started()
+    yield* scheduler.replaceSettings({ ...options, mailboxCapacity: 2 })
+    yield* until("that is taken", () => scheduler.ref.depth() === 0)
+    const outcomes = yield* Effect.promise(() => Promise.allSettled([1, 2, 3].map(() => scheduler.explain(request()))))
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"])
   })))

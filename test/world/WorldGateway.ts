@@ -160,8 +160,7 @@ export class WorldGateway {
           requestsMax: plan.waitingMax,
           bytesMax: plan.waitingBytesMax,
           waitMaxS: plan.waitMaxS,
-          bandWaitMaxS: new Map([[5, plan.waitMaxS / 2]]),
-          onWaited: hooks.onWaited
+          bandWaitMaxS: new Map([[5, plan.waitMaxS / 2]])
         }
         : undefined,
       mailboxCapacity: plan.mailboxCapacity,
@@ -169,6 +168,7 @@ export class WorldGateway {
       nowS: () => this.nowS,
       onPick: (decision: Decision) => hooks.onPick(this, decision),
       onRefusal: () => {},
+      onWaited: hooks.onWaited,
       noticeWithinS: 2
     }
   }
