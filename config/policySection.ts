@@ -1,5 +1,5 @@
 import { Either, Schema } from "effect"
-import { makePolicy, type PolicyDescription, policyNames } from "../src/policies/registry.ts"
+import { makePolicy, type PolicyDescription, policyTypes } from "../src/policies/registry.ts"
 import { perhaps, reading, setting, unknownName } from "./schemaParts.ts"
 
 const parameters = perhaps(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
@@ -21,7 +21,7 @@ const Written = Schema.Struct({
   /** Name of a policy or of a preset profile. Default `marginal-cost`. */
   type: setting(
     Schema.String.pipe(
-      Schema.filter((name) => policyNames.includes(name) || unknownName("policy", name, policyNames))
+      Schema.filter((name) => policyTypes.includes(name) || unknownName("policy", name, policyTypes))
     ),
     "marginal-cost"
   ),

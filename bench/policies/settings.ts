@@ -21,8 +21,7 @@ export interface Settings {
 /** Seeds 1 and 2 are for tuning; what is reported comes from others. */
 const REPORT_SEEDS: ReadonlyArray<number> = [11, 12, 13]
 
-/** A profile without scorers of its own is no policy; the presets are profiles. */
-const policies: ReadonlyArray<string> = [...policyNames.filter((name) => name !== "weighted"), boundName]
+const policies: ReadonlyArray<string> = [...policyNames, boundName]
 
 const QUICK_S = 60
 /** Below this the ladder's stages have hardly a request each. */

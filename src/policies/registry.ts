@@ -159,13 +159,17 @@ const presets: Readonly<Record<string, WeightedDescription>> = {
   }
 }
 
-/** All names that `makePolicy` takes, for messages and help texts. */
-export const policyNames: ReadonlyArray<string> = [...placements.keys(), weighted.type, ...Object.keys(presets)]
+/** The types that a description may have. */
+export const policyTypes: ReadonlyArray<string> = [...placements.keys(), weighted.type, ...Object.keys(presets)]
+
+/** Those that are a policy by their name alone. */
+export const policyNames: ReadonlyArray<string> = policyTypes.filter((type) => type !== weighted.type)
 
 /** Builds a policy out of its description. Left: what is wrong with it, in words. */
 export const makePolicy = (description: PolicyDescription, podsMax: number): Either.Either<Policy, string> => {
   const profile = presets[description.type] ?? description
   if (isWeighted(profile)) return makeWeighted(profile, podsMax)
+  if (profile.type === weighted.type) return Either.left(`"${weighted.type}" is a policy only with scorers of its own`)
   return lookUp("policy", placements, profile, podsMax, policyNames)
 }
 

@@ -71,8 +71,7 @@ const play = (
 }
 
 describe("every policy", () => {
-  const names = policyNames.filter((name) => name !== "weighted")
-  test.each(names)("%s only ever picks pods that are there while they come and go, explained or not", (name) => {
+  test.each(policyNames)("%s only ever picks pods that are there while they come and go, explained or not", (name) => {
     fc.assert(
       fc.property(fc.array(event, { minLength: 30, maxLength: 120 }), (events) => {
         expect(play(name, events, true)).toEqual(play(name, events, false))

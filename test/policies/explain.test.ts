@@ -6,9 +6,6 @@ import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { policyNames } from "../../src/policies/registry.ts"
 import { contextOf, policyOf, requestOf, roundConstants, schedulerOf, seededRandom } from "./fleet.ts"
 
-/** All of them; what a weighted profile says does not depend on which one it is. */
-const explaining = policyNames.filter((name) => name !== "weighted")
-
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 
 const chainOf = (group: number): BlockChain => ({
@@ -41,7 +38,7 @@ const step = fc.record({
 })
 
 describe("an explanation", () => {
-  test.each(explaining)("by %s names the pod that the next pick takes, and its predicted TTFT", (policy) => {
+  test.each(policyNames)("by %s names the pod that the next pick takes, and its predicted TTFT", (policy) => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { minLength: 1, maxLength: 30 }), (pods, steps) => {
         const { scheduler, seed } = fleetOf(policy, pods)
@@ -63,7 +60,7 @@ describe("an explanation", () => {
     )
   })
 
-  test.each(explaining)("by %s changes nothing: reservations, sketches and the turn stay", (policy) => {
+  test.each(policyNames)("by %s changes nothing: reservations, sketches and the turn stay", (policy) => {
     const { scheduler, seed } = fleetOf(policy, 4)
     scheduler.pick(request(1), [], 0)
     const stateOf = () => structuredClone({ ...scheduler.table, sketch: scheduler.sketchBlocks })

@@ -16,8 +16,7 @@ const podFacts: fc.Arbitrary<PodFacts> = fc.record({
 })
 
 describe("every policy", () => {
-  const names = policyNames.filter((name) => name !== "weighted")
-  test.each(names)("%s picks one of its candidates, and the same one for the same seed", (name) => {
+  test.each(policyNames)("%s picks one of its candidates, and the same one for the same seed", (name) => {
     fc.assert(
       fc.property(fc.array(podFacts, { minLength: 1, maxLength: 20 }), fc.nat(), (pods, seed) => {
         const row = policyOf({ type: name }).pick(contextOf(pods, 1000, { seed }))
