@@ -91,3 +91,11 @@ test("a pod that gets unready takes no requests until it is ready again", async 
   await gateway.healthyPods(2)
   expect((await ask("qwen3", false)).status).toBe(200)
 })
+
+test("requests cost the cluster's API server no question", async () => {
+  // A watch may begin anew by itself at any time; nothing else may come.
+  const lists = () => cluster.asked.filter(({ query }) => query.get("watch") === null).length
+  const before = lists()
+  for (let i = 0; i < 20; i++) expect((await ask("qwen3", false)).status).toBe(200)
+  expect(lists()).toBe(before)
+})
