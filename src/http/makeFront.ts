@@ -2,7 +2,7 @@ import { Hono } from "hono"
 import { MethodNotAllowed, UnknownRoute } from "../errors.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import type { Front } from "./Front.ts"
-import type { ClientServer } from "./ProxyExchange.ts"
+import type { ClientServer } from "./doors/ClientListener.ts"
 import { proxyRoutes } from "./routes.ts"
 import { addStatusRoutes, statusPaths } from "./statusRoutes.ts"
 

@@ -1,5 +1,11 @@
-import type { ClientServer } from "../ProxyExchange.ts"
 import type { TlsPair } from "./TlsPair.ts"
+
+/** What a request needs of Bun's server. */
+export interface ClientServer {
+  readonly requestIP?: (request: Request) => { readonly address: string } | null
+  /** Seconds of silence after which the connection of this request is closed; 0: never. */
+  readonly timeout?: (request: Request, seconds: number) => void
+}
 
 /** How the front is served, whatever lies before it. */
 export interface ClientServing {

@@ -1,6 +1,5 @@
 import type { Socket } from "bun"
-import type { ClientServer } from "../ProxyExchange.ts"
-import { type ClientListener, type ClientServing, startBunServer } from "./ClientListener.ts"
+import { type ClientListener, type ClientServer, type ClientServing, startBunServer } from "./ClientListener.ts"
 import { Relay, relayHandlers, type RelaySide } from "./Relay.ts"
 import { checkPair, type TlsPair } from "./TlsPair.ts"
 

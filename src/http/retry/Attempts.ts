@@ -1,5 +1,5 @@
 import type { Decision, PodFailure, SchedulerPort } from "../../../actors/SchedulerPort.ts"
-import type { PodId } from "../../core/Pod.ts"
+import type { PodAddress, PodId } from "../../core/Pod.ts"
 import type { GatewayError } from "../../errors.ts"
 import type { ResponseHead } from "../upstream/UpstreamRequest.ts"
 import type { PodFault } from "./PodFault.ts"
@@ -12,7 +12,7 @@ export type RetryDenial = "limit" | "unsafe" | "budget" | "request-fault" | "no-
 export interface PodAnswer {
   readonly head: ResponseHead
   readonly pieces: ReadonlyArray<Uint8Array> | undefined
-  readonly pod: PodId
+  readonly pod: PodAddress
 }
 
 interface RetryTerms {

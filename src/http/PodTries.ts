@@ -1,0 +1,405 @@
+import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
+import type { PodAddress } from "../core/Pod.ts"
+import { type GatewayError, PodUnreachable } from "../errors.ts"
+import { AnswerFlow, type AnswerOwner } from "./AnswerFlow.ts"
+import type { Usage } from "./AnswerTail.ts"
+import { isEventStream, wholeBody } from "./answerBody.ts"
+import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
+import { timeoutPhase, upstreamGatewayError } from "./errors.ts"
+import { podBroke } from "./exchangeErrors.ts"
+import type { ReadRequest } from "./features/readRequest.ts"
+import type { Front } from "./Front.ts"
+import type { FrontDeps } from "./FrontOptions.ts"
+import { PodTry } from "./PodTry.ts"
+import { withTokenIds } from "./rescue/continuedBody.ts"
+import { maxModelLenOf, tellsEveryToken } from "./rescue/podFacts.ts"
+import { StreamRescue } from "./rescue/StreamRescue.ts"
+import { Attempts } from "./retry/Attempts.ts"
+import { faultOfError, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
+import type { ProxyRoute } from "./routes.ts"
+import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
+import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
+
+/** The exchange whose request it is. */
+export interface TriesOwner {
+  readonly deps: FrontDeps
+  readonly front: Front
+  readonly route: ProxyRoute
+  readonly requestId: string
+  readonly startedMs: number
+  /** It is over: nothing may follow but what is under way to the client. */
+  readonly settled: boolean
+  readonly respond: (head: ResponseHead, body: BodyInit | null, answeredBy: PodAddress) => void
+  /** Ends the books, and with them the try in hand. */
+  readonly settle: (outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined) => void
+  /** Answers with an error of the gateway's own. */
+  readonly refuse: (error: GatewayError) => void
+  /** What was thrown, as an error for the client. */
+  readonly errorOf: (cause: unknown) => GatewayError
+  readonly clientGone: () => void
+}
+
+/**
+ * One request at the pods: a pick, a try, another one where that failed. A `PodTry` is the pod in hand, an `AnswerFlow`
+ * what the client gets of its answer. It is itself the upstream's handler and the feeder of the answer's stream, so that
+ * a try makes no closures.
+ */
+export class PodTries implements UpstreamHandler, AnswerOwner {
+  readonly read: ReadRequest
+  private readonly owner: TriesOwner
+  private readonly target: string
+  private headerLines: string
+  private body: Uint8Array | undefined
+  /** The pod in hand; none before the first pick, between two, and after the end. */
+  private podTry: PodTry | undefined
+  /** A pick is under way. */
+  private isPicking = false
+  /** From the coming of a pod's answer on. */
+  private flow: AnswerFlow | undefined
+  /** Made when the first try has failed. */
+  private attempts: Attempts | undefined
+  /** For streams that another pod could go on with. */
+  private readonly rescue: StreamRescue | undefined
+  /** What the decision log keeps; decided at the first pick, false when the request is not in the sample. */
+  private sample: DecisionSample | false | undefined
+
+  /** `target`: path and query. */
+  constructor(owner: TriesOwner, read: ReadRequest, target: string, headerLines: string, mayBeRescued: boolean) {
+    this.owner = owner
+    this.read = read
+    this.target = target
+    this.headerLines = headerLines
+    this.body = read.body
+    const { terms } = read
+    if (terms === undefined || !mayBeRescued) return
+    this.rescue = new StreamRescue(terms, owner.front.rescueBytes, owner.deps.options.rescue)
+    if (!terms.showsTokenIds) this.body = withTokenIds(read.body)
+  }
+
+  /** Picks a pod and sends the request there. */
+  async dispatch(): Promise<void> {
+    const { deps: { decisionLog, metrics, scheduler }, route } = this.owner
+    const { features } = this.read
+    const askedMs = performance.now()
+    let podTry: PodTry | undefined
+    this.isPicking = true
+    try {
+      podTry = this.begin(await scheduler.pick(features, this.attempts?.failedPods))
+    } catch (cause) {
+      if (this.owner.settled) return
+      const error = this.owner.errorOf(cause)
+      if (this.attempts === undefined) return this.owner.refuse(error)
+      // What went wrong at the pods that were tried says more.
+      metrics.retryDenied("no-pod")
+      return this.giveUp(this.attempts, "failed")
+    } finally {
+      this.isPicking = false
+    }
+    if (podTry === undefined) return
+    metrics.picked(route.path, (podTry.pickedMs - askedMs) / 1000)
+    if (decisionLog !== undefined) this.sample ??= sampleDecision(decisionLog, features) ?? false
+    podTry.call = this.send(podTry, this.target, this.body)
+  }
+
+  /** The try that a pick leads to; undefined when the request ended meanwhile. */
+  private begin(decision: Decision): PodTry | undefined {
+    if (!this.owner.settled) return this.podTry = new PodTry(decision)
+    this.owner.deps.scheduler.end(decision.reservation, bareEnds.aborted)
+    return undefined
+  }
+
+  private send({ decision: { address, probes } }: PodTry, target: string, body: Uint8Array | undefined): UpstreamCall {
+    const { deps, front } = this.owner
+    const firstByteTimeoutMs = probes === true ? deps.options.probeTimeoutMs : undefined
+    const { headerLines } = this
+    return front.client.request(address, { method: "POST", target, headerLines, body, firstByteTimeoutMs }, this)
+  }
+
+  onHead(head: ResponseHead): void {
+    try {
+      this.headCame(head)
+    } catch (cause) {
+      this.defect(cause)
+    }
+  }
+
+  onData(bytes: Uint8Array): void {
+    try {
+      this.bytesCame(bytes)
+    } catch (cause) {
+      this.defect(cause)
+    }
+  }
+
+  onEnd(): void {
+    try {
+      this.endCame()
+    } catch (cause) {
+      this.defect(cause)
+    }
+  }
+
+  onError(error: UpstreamError): void {
+    try {
+      this.errorCame(error)
+    } catch (cause) {
+      this.defect(cause)
+    }
+  }
+
+  /** A throw of our own: it must neither leave the client waiting nor be taken for the pod's fault. */
+  private defect(cause: unknown): void {
+    this.fail(this.owner.errorOf(cause))
+  }
+
+  private headCame(head: ResponseHead): void {
+    if (this.rescue?.continues === true) return this.continues(head, this.rescue)
+    this.flow = new AnswerFlow(head, this, this.owner.deps.options, this.read.renamed)
+  }
+
+  private bytesCame(bytes: Uint8Array): void {
+    const { flow, rescue } = this
+    if (flow === undefined) return
+    if (rescue === undefined || !flow.isEventStream) return this.take(flow, bytes)
+    const ours = rescue.push(bytes)
+    if (ours.length > 0) this.take(flow, ours)
+    if (rescue.surrendered) this.brokeOff("it ended a stream with an error", "unsure")
+  }
+
+  private take(flow: AnswerFlow, bytes: Uint8Array): void {
+    const { podTry } = this
+    if (podTry?.firstTokenSeen === false) this.lookForFirstToken(podTry, flow, bytes)
+    flow.push(bytes)
+  }
+
+  private endCame(): void {
+    const { flow, rescue } = this
+    if (flow === undefined) return
+    if (flow.began && rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
+    const held = rescue?.rest()
+    if (held !== undefined) this.take(flow, held)
+    flow.passOnRest()
+    const { fault } = flow
+    if (fault !== undefined) return this.tryFailed(fault, undefined)
+    flow.respondWhole()
+    this.owner.settle("finished", flow.status, rescue?.usage ?? flow.usage())
+    flow.end()
+  }
+
+  private errorCame(error: UpstreamError): void {
+    const phase = timeoutPhase(error)
+    if (phase !== undefined) this.owner.deps.metrics.timedOut(phase)
+    this.tryFailed(faultOfError(error), upstreamGatewayError(error))
+  }
+
+  pause(): void {
+    this.podTry?.call?.pause()
+  }
+
+  resume(): void {
+    this.podTry?.call?.resume()
+  }
+
+  clientGone(): void {
+    this.owner.clientGone()
+  }
+
+  respond(head: ResponseHead, body: BodyInit | null): void {
+    if (this.podTry !== undefined) this.answerWith(head, body, this.podTry.decision.address)
+  }
+
+  /** Thousands of streams may be open for minutes, so what only another try would need goes with the first bytes. */
+  private answerWith(head: ResponseHead, body: BodyInit | null, pod: PodAddress): void {
+    this.body = undefined
+    if (this.rescue === undefined) this.headerLines = ""
+    this.read.features.release()
+    // Another name makes for another length, which Bun then finds out by itself.
+    this.owner.respond(this.read.renamed === undefined ? head : { ...head, bodyBytes: -1 }, body, pod)
+  }
+
+  /** The pod in hand failed: `error`, or the error answer that has been collected. Another one, or the end. */
+  private tryFailed(fault: PodFault, error: GatewayError | undefined): void {
+    const { deps: { metrics, options, scheduler }, front, route } = this.owner
+    const { flow, podTry } = this
+    if (podTry === undefined) return
+    const { address } = podTry.decision
+    const attempts = this.attempts ??= new Attempts()
+    attempts.failed(podTry.decision, fault, scheduler)
+    if (flow?.began === true) return this.saveOrLose(flow, address, error ?? podBroke)
+    if (error === undefined) attempts.answer ??= flow?.collected(address)
+    else attempts.error = error
+    const { retriesMax } = options
+    const repeatable = route.repeatable ?? true
+    const nowS = performance.now() / 1000
+    const denial = attempts.denial(fault, { retriesMax, repeatable, budget: front.retryBudget, nowS })
+    if (denial !== undefined) {
+      metrics.retryDenied(denial)
+      return this.giveUp(attempts, error === undefined ? "finished" : "failed")
+    }
+    this.endTry("failed", undefined, undefined)
+    this.flow = undefined
+    this.rescue?.startOver()
+    metrics.retried(fault.reason)
+    this.dispatch().catch((cause: unknown) => this.defect(cause))
+  }
+
+  /** The pod gave up in mid-stream without saying so in HTTP. */
+  private brokeOff(why: string, blame: PodFault["blame"]): void {
+    if (this.owner.settled) return
+    this.abort()
+    const error = new PodUnreachable({ message: `the pod broke off: ${why}` })
+    this.tryFailed({ reason: "truncated", mayHaveRun: true, blame, why }, error)
+  }
+
+  /** Another pod goes on with a stream that lost its own, where that is sound. */
+  private saveOrLose(flow: AnswerFlow, lostPod: PodAddress, error: GatewayError): void {
+    const { metrics, pool } = this.owner.deps
+    const { rescue } = this
+    if (rescue === undefined || !flow.isEventStream) return this.lose(flow, error)
+    const closing = rescue.closing()
+    if (closing !== undefined) {
+      metrics.rescued("whole")
+      this.owner.settle("finished", flow.status, rescue.usage)
+      flow.passOn(closing)
+      return flow.end()
+    }
+    const denial = rescue.denial(tellsEveryToken(pool, lostPod))
+    if (denial !== undefined) {
+      metrics.rescueDenied(denial)
+      return this.lose(flow, error)
+    }
+    this.endTry("failed", undefined, undefined)
+    metrics.rescued("begun")
+    this.goOn(flow, rescue, error).catch((cause: unknown) => this.defect(cause))
+  }
+
+  private async goOn(flow: AnswerFlow, rescue: StreamRescue, lost: GatewayError): Promise<void> {
+    const { metrics, pool, scheduler } = this.owner.deps
+    const { features } = this.read
+    this.isPicking = true
+    const decision = await scheduler.pick(features, this.attempts?.failedPods).catch(() => undefined)
+    this.isPicking = false
+    const podTry = decision && this.begin(decision)
+    if (this.owner.settled) return
+    const body = podTry && rescue.goOn(maxModelLenOf(pool, podTry.decision.address, features.model))
+    if (podTry === undefined || body === undefined) {
+      metrics.rescueDenied(podTry === undefined ? "no-pod" : "length")
+      return this.lose(flow, lost)
+    }
+    podTry.call = this.send(podTry, "/v1/completions", body)
+  }
+
+  /** Another pod answers the request to go on. */
+  private continues(head: ResponseHead, rescue: StreamRescue): void {
+    if (head.status === 200 && isEventStream(head)) return
+    rescue.refused = !isFaultStatus(head.status)
+    this.brokeOff(`it answered ${head.status} when asked to go on with a stream`, "none")
+  }
+
+  /** No further try: a pod's own answer goes to the client untouched, else what went wrong last. */
+  private giveUp({ answer, error }: Attempts, outcome: "finished" | "failed"): void {
+    if (answer === undefined) return this.owner.refuse(error ?? podBroke)
+    if (this.owner.settled) return
+    this.answerWith(answer.head, wholeBody(answer.pieces), answer.pod)
+    this.owner.settle(outcome, answer.head.status, undefined)
+  }
+
+  /** Ends the request with an error, whatever the client has of its answer. */
+  fail(error: GatewayError): void {
+    this.abort()
+    const { flow } = this
+    if (flow?.began !== true) return this.owner.refuse(error)
+    try {
+      this.lose(flow, error)
+    } catch {
+      flow.break()
+    }
+  }
+
+  /** The pod was lost, or time ran out, after bytes of its answer were sent: the one place for what comes then. */
+  private lose(flow: AnswerFlow, error: GatewayError): void {
+    this.owner.settle("failed", flow.status, undefined)
+    flow.lose(error, this.owner.route.prompt, this.rescue?.surrender)
+  }
+
+  private lookForFirstToken(podTry: PodTry, flow: AnswerFlow, bytes: Uint8Array): void {
+    const { deps: { metrics, scheduler }, route, startedMs } = this.owner
+    const isAnswer = flow.status >= 200 && flow.status <= 299
+    const mark = flow.isEventStream ? route.firstTokenMark : undefined
+    if (isAnswer && mark !== undefined && !includesText(bytes, mark)) return
+    podTry.firstTokenSeen = true
+    if (!isAnswer) return
+    const { decision } = podTry
+    this.attempts?.served(scheduler)
+    scheduler.firstToken(decision.reservation)
+    if (this.rescue?.continues === true) return
+    const nowMs = performance.now()
+    metrics.firstByte(route.path, (nowMs - startedMs) / 1000)
+    if (!flow.isEventStream || !route.generates) return
+    podTry.observedTtftMs = nowMs - podTry.pickedMs
+    metrics.ttft(decision.address.id, decision.predictedTtftS, podTry.observedTtftMs / 1000)
+  }
+
+  /** Stops the pod in hand, which then tells nothing more. */
+  abort(): void {
+    this.podTry?.call?.abort()
+  }
+
+  /** Of the answer that the client gets, once it is known. */
+  get status(): number | undefined {
+    return this.flow?.status
+  }
+
+  /** Of a stream whose pod reported no usage. */
+  get countedTokens(): number | undefined {
+    return this.owner.route.generates ? this.flow?.countedTokens : undefined
+  }
+
+  /** The request is over, and with it the try in hand. */
+  over(outcome: RequestEnd["outcome"], usage: Usage | undefined, outputTokens: number | undefined): void {
+    const { deps: { metrics, scheduler }, front, route } = this.owner
+    const { features } = this.read
+    if (this.isPicking) scheduler.cancel(features)
+    const wasAtPod = this.endTry(outcome, usage, outputTokens)
+    this.attempts?.over(scheduler)
+    if (wasAtPod) metrics.tokens(features.model, usage?.promptTokens, usage?.cachedTokens, outputTokens)
+    if (usage?.promptTokens !== undefined && route.generates) {
+      front.workshop.bytesPerToken.learn(features.model, features.textBytes, usage.promptTokens)
+    }
+    if (this.rescue?.continues === true) metrics.rescued(outcome === "finished" ? "whole" : "broken")
+  }
+
+  release(): void {
+    this.read.features.release()
+    this.rescue?.release()
+  }
+
+  /** Gives the reservation of the pod in hand back and logs what became of its decision. False: there is none. */
+  private endTry(
+    outcome: RequestEnd["outcome"],
+    usage: Usage | undefined,
+    outputTokens: number | undefined
+  ): boolean {
+    const { podTry, sample } = this
+    if (podTry === undefined) return false
+    this.podTry = undefined
+    const { decision, observedTtftMs, pickedMs } = podTry
+    const { deps: { decisionLog, scheduler }, requestId, startedMs } = this.owner
+    const isBare = usage === undefined && outputTokens === undefined
+    scheduler.end(decision.reservation, isBare ? bareEnds[outcome] : { outcome, ...usage, outputTokens })
+    if (decisionLog === undefined || sample === undefined || sample === false) return true
+    const { model } = this.read.features
+    const result = { requestId, model, startedMs, pickedMs, observedTtftMs, outcome, usage, outputTokens }
+    decisionLog.write(decisionEntry(sample, decision, result))
+    return true
+  }
+}
+
+const bareEnds = {
+  aborted: { outcome: "aborted" },
+  failed: { outcome: "failed" },
+  finished: { outcome: "finished" }
+} as const
+
+const includesText = (bytes: Uint8Array, text: string): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(text)
