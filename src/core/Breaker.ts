@@ -48,6 +48,11 @@ export class Breaker {
     this.failures.resize(options.windowS)
   }
 
+  /** Not closed, or failures that are sure to be its own came after its last success. */
+  get isInDoubt(): boolean {
+    return this.state !== "closed" || this.inRow > 0
+  }
+
   /** No request may go there now. */
   blocks(nowS: number): boolean {
     if (this.state === "closed") return false

@@ -91,6 +91,11 @@ export class PodGuard {
     return this.breakers[row]?.blocks(nowS) === true
   }
 
+  /** Its breaker is not closed, or the last that was sure to be its own doing was a failure. */
+  isInDoubt(row: number): boolean {
+    return this.breakers[row]?.isInDoubt === true
+  }
+
   /** True when this request tries a pod whose breaker is not closed. */
   picked(row: number, reservation: number, nowS: number): boolean {
     const breaker = this.breakers[row]

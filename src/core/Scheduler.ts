@@ -1,11 +1,11 @@
 import { emptyChain } from "./BlockChain.ts"
+import { Candidates, type Outlook } from "./Candidates.ts"
 import { Charges } from "./Charges.ts"
 import { ownPrefillS, predictTtftS } from "./cost.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
 import { explainPick } from "./explainPick.ts"
-import type { Exclusion, PickExplanation } from "./Explanation.ts"
+import type { PickExplanation } from "./Explanation.ts"
 import type { LoraActivity } from "./LoraActivity.ts"
-import { ModelRows } from "./ModelRows.ts"
 import { OutputLengths } from "./OutputLengths.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 import { PodTable } from "./PodTable.ts"
@@ -73,16 +73,19 @@ export class Scheduler {
   readonly index: PrefixIndex
   readonly outputLengths: OutputLengths
   readonly guard: PodGuard
+  /** Grows whenever a pod may have begun to take requests that it did not take before. */
+  arrivals = 0
   private readonly reuse = new ReuseAges(reuseDefaults)
   private readonly fleetRoom: FleetRoom
   private readonly charges: Charges
-  private readonly models: ModelRows
+  private readonly pods: Candidates
   private readonly shadows: Array<ShadowKv | undefined> = []
-  /** By row: 1 once the pod has said what it serves. */
-  private readonly described: Uint8Array
   private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
   private readonly candidateMask: RowMask
   private readonly hitBlocks: Uint32Array
+  /** Number of the decision that is prepared, and by row the last one whose hits were measured there. */
+  private asking = 0
+  private readonly measuredFor: Float64Array
   private readonly context: PickContext
   private policy: Policy
 
@@ -94,11 +97,11 @@ export class Scheduler {
     this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
     this.charges = new Charges(this.table, this.shadows, options.openRequestsMax)
     this.fleetRoom = new FleetRoom(options.room ?? fleetRoomDefaults, this.shadows, this.reuse)
-    this.models = new ModelRows(options.podsMax, options.modelsMax)
-    this.described = new Uint8Array(options.podsMax)
+    this.pods = new Candidates(this.table, this.guard, options.modelsMax)
     this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
     this.candidateMask = rowMask(options.podsMax)
     this.hitBlocks = new Uint32Array(options.podsMax)
+    this.measuredFor = new Float64Array(options.podsMax).fill(-1)
     this.context = {
       table: this.table,
       request: nothing,
@@ -129,7 +132,7 @@ export class Scheduler {
   /** From now on; open requests, sketches and breakers stay as they are, beyond smaller bounds too. */
   replaceSettings(settings: SchedulerSettings): void {
     this.charges.resize(settings.openRequestsMax)
-    this.models.resize(settings.modelsMax)
+    this.pods.models.resize(settings.modelsMax)
     this.outputLengths.replaceOptions(settings.modelsMax, settings.initialOutputTokens)
     this.index.resize(settings.prefixEntriesMax)
     this.fleetRoom.options = settings.room ?? fleetRoomDefaults
@@ -174,8 +177,8 @@ export class Scheduler {
     }
     this.table.blockSizeTokens[row] = blockSizeTokens
     this.table.kvCapacityTokens[row] = kvCapacityTokens
-    this.models.set(row, models)
-    this.described[row] = 1
+    this.pods.describe(row, models, true)
+    this.arrivals++
   }
 
   observe(
@@ -190,7 +193,10 @@ export class Scheduler {
     const row = this.table.rowOf(id)
     if (row < 0) return
     const { table, foreignSeen } = this
-    if ((table.accepting[row] === 1) !== accepting) this.guard.turned(row, accepting, nowS)
+    if ((table.accepting[row] === 1) !== accepting) {
+      this.guard.turned(row, accepting, nowS)
+      if (accepting) this.arrivals++
+    }
     table.accepting[row] = accepting ? 1 : 0
     table.observedRunning[row] = running
     table.observedWaiting[row] = waiting
@@ -215,6 +221,7 @@ export class Scheduler {
     this.shadows[row]?.clear()
     this.guard.restarted(row)
     this.newLife(row)
+    this.arrivals++
   }
 
   leave(id: PodId): void {
@@ -222,8 +229,7 @@ export class Scheduler {
     if (row < 0) return
     this.shadows[row]?.clear()
     this.shadows[row] = undefined
-    this.models.clear(row)
-    this.described[row] = 0
+    this.pods.clear(row)
     this.guard.clear(row)
     this.newLife(row)
     this.table.remove(row)
@@ -286,10 +292,21 @@ export class Scheduler {
     return !fleetRoom.has(context, "room")
   }
 
-  /** Prefill seconds of the request on the pod where it would need least. Reserves nothing. */
-  leastPrefillS(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): number | Refusal {
-    const refusal = this.prepare(request, excluded, nowS, false)
+  /**
+   * Prefill seconds of the request on the pod where it would need least. Reserves nothing. `wasBusy`: of the request
+   * for which `pick` has just returned that, so that the hits measured for it need no second look.
+   */
+  leastPrefillS(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    nowS: number,
+    wasBusy = false
+  ): number | Refusal {
+    const refusal = wasBusy
+      ? this.pods.collect(this.context, request, excluded, false)
+      : this.prepare(request, excluded, nowS, false)
     if (refusal !== undefined) return refusal
+    if (wasBusy) this.measureHits(request)
     const { candidateCount, candidates, hitTokens } = this.context
     let leastS = Number.POSITIVE_INFINITY
     for (let i = 0; i < candidateCount; i++) {
@@ -297,6 +314,11 @@ export class Scheduler {
       leastS = Math.min(leastS, ownPrefillS(this.table, row, request.promptTokens, hitTokens[row] ?? 0))
     }
     return leastS
+  }
+
+  /** What may become of the request, whatever the load. Reserves nothing. */
+  outlook(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Outlook {
+    return this.pods.outlook(request, excluded, nowS)
   }
 
   /** What `pick` would do now and why. Reserves nothing. */
@@ -309,7 +331,7 @@ export class Scheduler {
       context,
       hitTokens,
       refused: refusal === undefined ? undefined : refusalWords[refusal],
-      exclusionOf: (row) => this.exclusionOf(row, request.model, nowS),
+      exclusionOf: (row) => this.pods.exclusionOf(row, request.model, nowS),
       kvShortageWeight: KV_SHORTAGE_WEIGHT
     })
   }
@@ -354,7 +376,7 @@ export class Scheduler {
     if (row < 0) return "the pod has not joined"
     if (!(sketch.blockSizeTokens > 0) || !(sketch.kvCapacityTokens > 0)) return "block size or capacity is not positive"
     this.describe(id, sketch.blockSizeTokens, sketch.kvCapacityTokens, [])
-    this.described[row] = 0
+    this.pods.describe(row, [], false)
     return this.shadows[row]?.importBlocks(sketch.blocks)
   }
 
@@ -389,7 +411,8 @@ export class Scheduler {
     context.request = request
     context.nowS = nowS
     context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
-    const refusal = this.collectCandidates(request, excluded, ramps)
+    const refusal = this.pods.collect(context, request, excluded, ramps)
+    this.asking++
     if (refusal === undefined) this.measureHits(request)
     return refusal
   }
@@ -401,58 +424,25 @@ export class Scheduler {
     for (let row = 0; row < table.rowCount; row++) {
       if (table.live[row] === 1) context.candidates[context.candidateCount++] = row
     }
+    this.asking++
     this.measureHits(request)
     return context.hitTokens.slice(0, table.rowCount)
   }
 
-  private exclusionOf(row: number, model: string, nowS: number): Exclusion | undefined {
-    if (this.table.accepting[row] === 0) return "not-accepting"
-    if (this.guard.blocks(row, nowS)) return "breaker-open"
-    if (model === "") return undefined
-    const mask = this.models.maskOf(model)
-    return mask !== undefined && hasRow(mask, row) ? undefined : "other-model"
-  }
-
-  /** A pod that has not said yet what it serves, after a restart of the gateway for example, may serve any model. */
-  private isEveryPodDescribed(): boolean {
-    const { described, table } = this
-    let pods = 0
-    for (let row = 0; row < table.rowCount; row++) {
-      if (table.live[row] === 0) continue
-      if (described[row] === 0) return false
-      pods++
-    }
-    return pods > 0
-  }
-
-  private collectCandidates(
-    request: RequestFeatures,
-    excluded: ReadonlyArray<string>,
-    ramps: boolean
-  ): Refusal | undefined {
-    const { context, table } = this
-    context.candidateCount = 0
-    const mask = request.model === "" ? undefined : this.models.maskOf(request.model)
-    if (request.model !== "" && mask === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "no-pod"
-    let count = 0
-    for (let row = 0; row < table.rowCount; row++) {
-      if (table.accepting[row] === 0) continue
-      if (mask !== undefined && !hasRow(mask, row)) continue
-      if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
-      if (request.only !== undefined && !isAmong(table.addresses[row], request.only)) continue
-      context.candidates[count++] = row
-    }
-    context.candidateCount = count
-    this.guard.admit(context, ramps)
-    return context.candidateCount === 0 ? "no-pod" : undefined
-  }
-
-  /** Fills `hitTokens` for the candidates: one walk over the index for each block size in use. */
+  /**
+   * Fills `hitTokens` for the candidates that were not measured yet since `asking` last grew: one walk over the index
+   * for each block size in use.
+   */
   private measureHits(request: RequestFeatures): void {
     const { context, table } = this
-    let seen = 0
-    for (let i = 0; i < context.candidateCount; i++) context.hitTokens[context.candidates[i] ?? 0] = -1
-    while (seen < context.candidateCount) {
+    let missing = 0
+    for (let i = 0; i < context.candidateCount; i++) {
+      const row = context.candidates[i] ?? 0
+      if (this.measuredFor[row] === this.asking) continue
+      context.hitTokens[row] = -1
+      missing++
+    }
+    while (missing > 0) {
       this.candidateMask.fill(0)
       let blockSizeTokens = -1
       for (let i = 0; i < context.candidateCount; i++) {
@@ -473,7 +463,8 @@ export class Scheduler {
           0,
           Math.min((this.hitBlocks[row] ?? 0) * tokensPerBlock, request.promptTokens - 1)
         )
-        seen++
+        this.measuredFor[row] = this.asking
+        missing--
       }
     }
   }
@@ -494,9 +485,6 @@ const refusalWords: Readonly<Record<Refusal, string>> = {
 }
 
 const noPods: ReadonlyArray<PodAddress> = []
-
-const isAmong = (address: PodAddress | undefined, names: ReadonlyArray<string>): boolean =>
-  address !== undefined && (names.includes(address.id) || names.includes(address.hostname))
 
 const nothing: RequestFeatures = {
   model: "",

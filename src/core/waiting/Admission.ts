@@ -1,11 +1,16 @@
+import type { PodId } from "../Pod.ts"
 import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Placement, Refusal, Scheduler } from "../Scheduler.ts"
 import { DrainRate } from "./DrainRate.ts"
+import type { WaitFor } from "./FleetRoom.ts"
+import { Podless } from "./Podless.ts"
 import { type Waiting, WaitingRoom, type WaitingRoomOptions, type WaitingTerms } from "./WaitingRoom.ts"
 
 export interface AdmissionOptions extends WaitingRoomOptions {
   /** After this long a request waits no more for KV room or for others' cached prefixes, only for its turn. */
   readonly patienceS: number
+  /** So long a request waits while no pod that serves it takes requests, and one may come; 0: it is refused at once. */
+  readonly podlessS: number
   /** Of a band, where it is not the scheduler's own: a pod with more prefill ahead has no room for the band's requests. */
   readonly bandQueueMaxS?: ReadonlyMap<number, number> | undefined
 }
@@ -15,7 +20,8 @@ export const admissionDefaults: AdmissionOptions = {
   requestsMax: 4096,
   bytesMax: 512 * 1024 * 1024,
   ageingPerS: 0.1,
-  patienceS: 30
+  patienceS: 30,
+  podlessS: 0
 }
 
 /**
@@ -54,6 +60,7 @@ export class Admission<Ticket> {
   private options: AdmissionOptions
   private readonly answer: Answer<Ticket>
   private readonly isGone: (ticket: Ticket) => boolean
+  private readonly podless: Podless<Ticket>
   private readonly entries = new Map<RequestFeatures, Waiting<Ticket>>()
   /** By priority: the pace of that band and those below it, which is what is left for them. */
   private readonly rates = new Map<number, DrainRate>()
@@ -76,6 +83,7 @@ export class Admission<Ticket> {
     this.answer = answer
     this.isGone = isGone
     this.room = new WaitingRoom(options)
+    this.podless = new Podless(scheduler, this.room)
   }
 
   /** From now on; those that wait stay, beyond a smaller bound too. */
@@ -96,19 +104,24 @@ export class Admission<Ticket> {
     nowS: number
   ): Placement | Refusal | WaitRefusal | "waiting" {
     const { room, scheduler } = this
-    if (room.count === 0) {
-      const outcome = scheduler.pick(request, excluded, nowS, "room", this.queueMaxS(terms))
+    if (room.podlessCount > 0) this.lookForPods(nowS)
+    const isFirst = room.count === room.podlessCount
+    if (isFirst) {
+      const waitFor = excluded.length > 0 ? "turn" : "room"
+      const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.queueMaxS(terms))
+      if (outcome === "no-pod") return this.waitForPod(entryOf(request, excluded, terms, ticket, nowS))
       if (outcome !== "busy") return outcome
     }
-    const ownS = scheduler.leastPrefillS(request, excluded, nowS)
+    const ownS = scheduler.leastPrefillS(request, excluded, nowS, isFirst)
+    if (ownS === "no-pod") return this.waitForPod(entryOf(request, excluded, terms, ticket, nowS))
     if (typeof ownS === "string") return ownS
     this.passTime(nowS)
-    const key = room.keyOf(ownS, nowS)
+    const entry = entryOf(request, excluded, terms, ticket, nowS)
+    entry.ownS = ownS
+    if (!entry.returns) entry.key = room.keyOf(ownS, nowS)
     if (terms.deadlineS - nowS <= 0) return "waited-too-long"
-    if (this.expectedWaitS(terms, key) > terms.deadlineS - nowS) return "queue-too-long"
+    if (this.expectedWaitS(entry) > terms.deadlineS - nowS) return "queue-too-long"
     if (!this.makeRoom(terms)) return "queue-full"
-    const isFirst = room.count === 0
-    const entry = { ticket, request, excluded, terms, arrivedS: nowS, ownS, key, nextTryS: nowS + RETRY_AFTER_S }
     this.entries.set(request, entry)
     room.enter(entry)
     this.restDueS = Math.min(this.restDueS, entry.nextTryS)
@@ -118,8 +131,13 @@ export class Admission<Ticket> {
 
   /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
   whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
+    const { podlessS } = this.options
+    const { podlessCount } = this.room
+    if (podlessS > 0 && this.scheduler.outlook(request, [], nowS) === "away") {
+      return `for ${podlessS} s at most, until a pod that serves it takes requests; ${podlessCount} wait for a pod`
+    }
     const isBusy = this.scheduler.isBusyFor(request, nowS, this.queueMaxS(terms))
-    const { count } = this.room
+    const count = this.room.count - podlessCount
     if (count === 0) return isBusy ? "every pod is busy" : undefined
     return `${isBusy ? "every pod is busy" : "its turn comes after those that wait already"}; ${count} wait`
   }
@@ -132,13 +150,21 @@ export class Admission<Ticket> {
     return true
   }
 
+  /** A pod may take requests that it did not take before. `id`: what came back, or runs anew; others told more of them. */
+  podCame(id: PodId | undefined, nowS: number): void {
+    if (this.room.count === 0) return
+    if (id !== undefined) this.podless.forgive(id)
+    this.settle(nowS)
+  }
+
   /** Sends off who has room now, and ends the waiting of those whose time is up. */
   settle(nowS: number): void {
     const { room } = this
     if (room.count === 0) return
     this.passTime(nowS)
     if (nowS - this.sweptS >= SWEEP_EVERY_S) this.sweep(nowS)
-    if (!this.scheduler.mayHaveRoom(nowS, this.options.bandQueueMaxS)) return
+    if (room.podlessCount > 0) this.lookForPods(nowS)
+    if (room.count === room.podlessCount || !this.mayHaveRoom(nowS)) return
     const looksAtAll = nowS >= this.restDueS
     const seenMax = looksAtAll ? SCAN_MAX : HEAD_TRIES
     let dueS = Number.POSITIVE_INFINITY
@@ -165,15 +191,41 @@ export class Admission<Ticket> {
   retryAfterS(): number {
     const perS = this.rateOfAll.requestsPerS
     if (perS === undefined) return 1
-    return Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(this.room.count / Math.max(perS, 1 / RETRY_AFTER_MAX_S))))
+    const inLine = this.room.count - this.room.podlessCount
+    return Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(inLine / Math.max(perS, 1 / RETRY_AFTER_MAX_S))))
+  }
+
+  /** It waits out of line, or is refused when that is in vain. */
+  private waitForPod(entry: Waiting<Ticket>): "waiting" | "no-pod" {
+    const { arrivedS, request, terms } = entry
+    if (!this.mayWaitForPod(entry, arrivedS) || !this.makeRoom(terms)) return "no-pod"
+    this.passTime(arrivedS)
+    this.entries.set(request, entry)
+    entry.podlessSinceS = arrivedS
+    this.room.enter(entry)
+    return "waiting"
+  }
+
+  private mayWaitForPod({ excluded, podlessS, request, terms }: Waiting<Ticket>, nowS: number): boolean {
+    return this.options.podlessS > podlessS && (terms.clientDeadlineS ?? Number.POSITIVE_INFINITY) > nowS &&
+      this.scheduler.outlook(request, excluded, nowS) === "away"
+  }
+
+  private lookForPods(nowS: number): void {
+    for (const [entry, refusal] of this.podless.look(nowS)) this.finish(entry, refusal)
+    if (this.room.count > this.room.podlessCount) this.restDueS = Math.min(this.restDueS, nowS)
+  }
+
+  private mayHaveRoom(nowS: number): boolean {
+    return this.scheduler.mayHaveRoom(nowS, this.options.bandQueueMaxS)
   }
 
   /**
    * How long a request of this key would wait by the order and the pace of its band as they are; 0 while that pace is
    * not known or nothing is ahead of it.
    */
-  private expectedWaitS(terms: WaitingTerms, key: number): number {
-    const aheadS = this.room.workAheadS(terms, key)
+  private expectedWaitS({ key, returns, terms }: Waiting<Ticket>): number {
+    const aheadS = this.room.workAheadS(terms, key, returns)
     if (aheadS === 0) return 0
     const perS = this.rates.get(terms.priority)?.workPerS
     return perS === undefined ? 0 : aheadS / Math.max(perS, 1e-9)
@@ -195,7 +247,8 @@ export class Admission<Ticket> {
   private settleWith(entry: Waiting<Ticket>, nowS: number): void {
     try {
       this.settle(nowS)
-      if (this.triesLeft >= 1 && this.entries.get(entry.request) === entry) this.tryToPlace(entry, nowS)
+      const isInLine = this.entries.get(entry.request) === entry && entry.podlessSinceS === undefined
+      if (isInLine && this.triesLeft >= 1 && this.mayHaveRoom(nowS)) this.tryToPlace(entry, nowS)
     } catch (cause) {
       // Whoever asked hears of the crash and does not wait for this request any more.
       this.forget(entry, false)
@@ -203,14 +256,13 @@ export class Admission<Ticket> {
     }
   }
 
-  /** False: it waits on. */
+  /** False: it waits on where it is. */
   private tryToPlace(entry: Waiting<Ticket>, nowS: number): boolean {
     if (this.isGone(entry.ticket)) return this.cancel(entry.request)
-    const isPatient = nowS - entry.arrivedS < this.options.patienceS
     const { excluded, request, terms } = entry
     let outcome: Placement | Refusal | "busy"
     try {
-      outcome = this.scheduler.pick(request, excluded, nowS, isPatient ? "room" : "turn", this.queueMaxS(terms))
+      outcome = this.scheduler.pick(request, excluded, nowS, this.waitForOf(entry, nowS), this.queueMaxS(terms))
     } catch (cause) {
       // Or it would break the scheduler again and again.
       this.finish(entry, "broken")
@@ -221,9 +273,19 @@ export class Admission<Ticket> {
       entry.nextTryS = nowS + RETRY_AFTER_S
       return false
     }
+    if (outcome === "no-pod" && this.mayWaitForPod(entry, nowS)) {
+      this.triesLeft--
+      this.podless.stepOut(entry, nowS)
+      return true
+    }
     if (typeof outcome !== "string") this.countDeparture(entry)
     this.finish(entry, outcome)
     return true
+  }
+
+  /** One that was under way already waits only for its turn: what it flushes or fills it did once before. */
+  private waitForOf({ arrivedS, podlessS, returns }: Waiting<Ticket>, nowS: number): WaitFor {
+    return !returns && nowS - arrivedS - podlessS < this.options.patienceS ? "room" : "turn"
   }
 
   private queueMaxS({ priority }: WaitingTerms): number | undefined {
@@ -245,7 +307,7 @@ export class Admission<Ticket> {
     const { rateOfAll, rates, room } = this
     this.triesLeft = Math.min(TRIES_BURST, this.triesLeft + TRIES_PER_S * Math.max(0, nowS - this.triesAtS))
     this.triesAtS = nowS
-    rateOfAll.pass(nowS, room.count > 0)
+    rateOfAll.pass(nowS, room.count > room.podlessCount)
     for (const [priority, rate] of rates) rate.pass(nowS, room.hasUpTo(priority))
   }
 
@@ -253,9 +315,17 @@ export class Admission<Ticket> {
     this.sweptS = nowS
     const done: Array<Waiting<Ticket>> = []
     for (const entry of this.room) {
-      if (entry.terms.deadlineS <= nowS || this.isGone(entry.ticket)) done.push(entry)
+      if (this.endsS(entry) <= nowS || this.isGone(entry.ticket)) done.push(entry)
     }
-    for (const entry of done) this.finish(entry, this.isGone(entry.ticket) ? "client-left" : "waited-too-long")
+    for (const entry of done) {
+      const late = entry.podlessSinceS === undefined ? "waited-too-long" : "no-pod"
+      this.finish(entry, this.isGone(entry.ticket) ? "client-left" : late)
+    }
+  }
+
+  private endsS({ deadlineS, podlessS, podlessSinceS, terms }: Waiting<Ticket>): number {
+    if (podlessSinceS === undefined) return deadlineS
+    return Math.min(podlessSinceS + this.options.podlessS - podlessS, terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
   }
 
   private finish(entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal): void {
@@ -270,6 +340,27 @@ export class Admission<Ticket> {
 }
 
 const stays = (): boolean => false
+
+const entryOf = <Ticket>(
+  request: RequestFeatures,
+  excluded: ReadonlyArray<string>,
+  terms: WaitingTerms,
+  ticket: Ticket,
+  arrivedS: number
+): Waiting<Ticket> => ({
+  ticket,
+  request,
+  excluded,
+  returns: excluded.length > 0,
+  terms,
+  arrivedS,
+  ownS: 0,
+  key: arrivedS,
+  nextTryS: arrivedS + RETRY_AFTER_S,
+  deadlineS: terms.deadlineS,
+  podlessSinceS: undefined,
+  podlessS: 0
+})
 
 /** A client is never told to stay away longer. */
 const RETRY_AFTER_MAX_S = 60

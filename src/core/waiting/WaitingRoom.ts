@@ -1,24 +1,36 @@
 import type { RequestFeatures, WaitingWish } from "../RequestFeatures.ts"
+import { Flow } from "./Flow.ts"
 
 /** How a request may wait: what it asked for, within what the operator allows. */
 export interface WaitingTerms extends Pick<WaitingWish, "bytes" | "flow" | "priority"> {
-  /** When the waiting ends without a pod, on the scheduler's clock. */
+  /** When the waiting for its turn ends, on the scheduler's clock; time without any pod does not count. */
   readonly deadlineS: number
+  /** When its client gives up, so that no waiting goes on. Undefined: never. */
+  readonly clientDeadlineS?: number | undefined
 }
 
 /** A request in the room. `Ticket` is whatever its owner knows it by. */
 export interface Waiting<Ticket> {
   readonly ticket: Ticket
   readonly request: RequestFeatures
-  readonly excluded: ReadonlyArray<string>
+  /** Pods that failed it and were not away since. */
+  excluded: ReadonlyArray<string>
+  /** It was under way once and lost its pod, so it goes before those of its band that were not. */
+  readonly returns: boolean
   readonly terms: WaitingTerms
   readonly arrivedS: number
   /** Prefill seconds on the pod where it would need least. */
-  readonly ownS: number
-  /** Its place in its flow, lowest first; see `WaitingRoom.keyOf`. */
-  readonly key: number
+  ownS: number
+  /** Its place in its flow, lowest first; see `WaitingRoom.keyOf`. Not to be changed while it is in line. */
+  key: number
   /** When it is worth another try, unless it is among the first. */
   nextTryS: number
+  /** When the waiting for its turn ends. */
+  deadlineS: number
+  /** Since when it is out of line because no pod that serves it takes requests; undefined: it is in line. */
+  podlessSinceS: number | undefined
+  /** Seconds out of line before that. */
+  podlessS: number
 }
 
 export interface WaitingRoomOptions {
@@ -30,28 +42,19 @@ export interface WaitingRoomOptions {
   readonly ageingPerS: number
 }
 
-interface Flow<Ticket> {
-  readonly name: string
-  /** By key. */
-  readonly waiting: Array<Waiting<Ticket>>
-  /** Prefill seconds of those. */
-  workS: number
-  /** Prefill seconds sent off for it, on the scale of its band: the flow with least goes next. */
-  servedS: number
-  /** How far the scan of that number has come, and the prefill seconds of those that it passed. */
-  cursor: number
-  passedS: number
-  scan: number
-}
-
 interface Band<Ticket> {
   readonly priority: number
-  /** Those with somebody waiting. */
-  readonly flows: Map<string, Flow<Ticket>>
+  /** Those with somebody in line. */
+  readonly flows: Map<string, Flow<Waiting<Ticket>>>
+  /** Those that lost their pod, in line before all flows and at the expense of none: retries are few by their budget. */
+  readonly returning: Flow<Waiting<Ticket>>
+  /** Out of line, for want of a pod. */
+  readonly podless: Set<Waiting<Ticket>>
   /** `servedS` of flows that have nobody waiting now but got more than their part, so that coming back earns nothing. */
   readonly rested: Map<string, number>
   /** What the flow that went last had got before: a flow that comes anew starts there, so idle time earns nothing. */
   servedS: number
+  /** Out of line too. */
   count: number
   bytes: number
 }
@@ -68,13 +71,17 @@ const RESTED_FLOWS_MAX = 1024
 /**
  * Requests that wait for room on a pod, bounded in count and bytes.
  * - Bands go strictly by priority; a lower one gets the room that no request of a higher one can use now.
+ * - Inside a band those that were under way once go first, in the order in which they came back.
  * - Inside a band the flow that got least prefill time goes first: start-time fair queueing, which is deficit round robin
  *   without its quantum.
  * - Inside a flow the smallest work goes first, aged: a request is overtaken only by those that came less than
  *   (its work - theirs) / `ageingPerS` seconds after it, so nobody starves (DESIGN 5).
  */
 export class WaitingRoom<Ticket> {
+  /** Out of line too. */
   count = 0
+  /** Out of line: no pod that serves them takes requests now. They count against every bound. */
+  podlessCount = 0
   bytes = 0
   /** A reload may bring others; those that wait stay. */
   options: WaitingRoomOptions
@@ -110,23 +117,12 @@ export class WaitingRoom<Ticket> {
     return countLeft < requestsMax && bytesLeft + bytes <= bytesMax
   }
 
+  /** Somebody comes, in line or out of it as `podlessSinceS` says. */
   enter(entry: Waiting<Ticket>): void {
-    const { bytes, flow: name, priority } = entry.terms
+    const { bytes, priority } = entry.terms
     const band = this.bandOf(priority)
-    let flow = band.flows.get(name)
-    if (flow === undefined) {
-      const servedS = Math.max(band.servedS, band.rested.get(name) ?? 0)
-      band.rested.delete(name)
-      flow = { name, waiting: [], workS: 0, servedS, cursor: 0, passedS: 0, scan: this.scan }
-      band.flows.set(name, flow)
-    }
-    const at = placeAfter(flow.waiting, entry.key)
-    flow.waiting.splice(at, 0, entry)
-    if (flow.scan === this.scan && at < flow.cursor) {
-      flow.cursor++
-      flow.passedS += entry.ownS
-    }
-    flow.workS += entry.ownS
+    if (entry.podlessSinceS === undefined) lineUp(band, entry)
+    else this.setApart(band, entry)
     band.count++
     band.bytes += bytes
     this.count++
@@ -135,42 +131,47 @@ export class WaitingRoom<Ticket> {
 
   /** Takes a request out; `sentOff` counts its work for its flow. Taking it twice is harmless. */
   leave(entry: Waiting<Ticket>, sentOff: boolean): void {
-    const { bytes, flow: name, priority } = entry.terms
+    const { bytes, priority } = entry.terms
     const band = this.findBand(priority)
-    const flow = band?.flows.get(name)
-    if (band === undefined || flow === undefined) return
-    const at = placeOf(flow.waiting, entry)
-    if (at < 0) return
-    flow.waiting.splice(at, 1)
-    if (flow.scan === this.scan && at < flow.cursor) {
-      flow.cursor--
-      flow.passedS -= entry.ownS
-    }
-    flow.workS = Math.max(0, flow.workS - entry.ownS)
+    if (band === undefined) return
+    if (band.podless.delete(entry)) this.podlessCount--
+    else if (!leaveLine(band, entry, sentOff)) return
     band.count--
     band.bytes -= bytes
     this.count--
     this.bytes -= bytes
-    if (sentOff) {
-      band.servedS = Math.max(band.servedS, flow.servedS)
-      flow.servedS += entry.ownS
-    }
-    if (flow.waiting.length > 0) return
-    band.flows.delete(name)
-    if (band.flows.size === 0) this.bands.splice(this.bands.indexOf(band), 1)
-    else if (flow.servedS > band.servedS) rest(band, flow)
+    if (band.count === 0) this.bands.splice(this.bands.indexOf(band), 1)
+  }
+
+  /** Out of line, since no pod can take it. */
+  stepOut(entry: Waiting<Ticket>, nowS: number): void {
+    const band = this.findBand(entry.terms.priority)
+    if (band === undefined || !leaveLine(band, entry, false)) return
+    entry.podlessSinceS = nowS
+    this.setApart(band, entry)
+  }
+
+  /** Back in line, where its key says. */
+  stepIn(entry: Waiting<Ticket>): void {
+    const band = this.findBand(entry.terms.priority)
+    if (band?.podless.delete(entry) !== true) return
+    this.podlessCount--
+    entry.podlessSinceS = undefined
+    lineUp(band, entry)
   }
 
   /** Whom to give up first when room is short: of the lowest band, if it may be shed, the last in order. */
   shedFirst(): Waiting<Ticket> | undefined {
     const band = this.bands.at(-1)
     if (band === undefined || band.priority >= 0) return undefined
-    let last: Waiting<Ticket> | undefined
+    // Those without a pod are the least likely to be served.
+    let last = lastOf(band.podless)
+    if (last !== undefined) return last
     for (const { waiting } of band.flows.values()) {
       const entry = waiting.at(-1)
       if (entry !== undefined && (last === undefined || entry.key > last.key)) last = entry
     }
-    return last
+    return last ?? band.returning.waiting.at(-1)
   }
 
   /** `next` begins with the first in order again. */
@@ -178,56 +179,52 @@ export class WaitingRoom<Ticket> {
     this.scan++
   }
 
-  /** The next in order since `startScan`, or undefined. Entries may come and go between two calls. */
+  /** The next in line since `startScan`, or undefined. Entries may come and go between two calls. */
   next(): Waiting<Ticket> | undefined {
-    for (const { flows } of this.bands) {
-      let least: Flow<Ticket> | undefined
+    for (const { flows, returning } of this.bands) {
+      const first = returning.next(this.scan)
+      if (first !== undefined) return first
+      let least: Flow<Waiting<Ticket>> | undefined
       let leastS = Number.POSITIVE_INFINITY
       for (const flow of flows.values()) {
-        if (flow.scan !== this.scan) {
-          flow.scan = this.scan
-          flow.cursor = 0
-          flow.passedS = 0
-        }
-        // Where the flow would stand if all that the scan passed had gone.
-        const standsS = flow.servedS + flow.passedS
-        if (flow.cursor >= flow.waiting.length || (least !== undefined && standsS >= leastS)) continue
+        const standsS = flow.standsS(this.scan)
+        if (standsS === undefined || (least !== undefined && standsS >= leastS)) continue
         least = flow
         leastS = standsS
       }
-      const entry = least?.waiting[least.cursor]
-      if (least === undefined || entry === undefined) continue
-      least.cursor++
-      least.passedS += entry.ownS
-      return entry
+      const entry = least?.next(this.scan)
+      if (entry !== undefined) return entry
     }
     return undefined
   }
 
   /** Prefill seconds that go before a request of this key in its own band, by the order as it stands. */
-  workAheadS({ flow: name, priority }: Pick<WaitingTerms, "flow" | "priority">, key: number): number {
+  workAheadS({ flow: name, priority }: Pick<WaitingTerms, "flow" | "priority">, key: number, returns = false): number {
     const band = this.findBand(priority)
     if (band === undefined) return 0
+    if (returns) return band.returning.aheadS(key)
     const own = band.flows.get(name)
-    let aheadS = 0
-    if (own !== undefined) {
-      for (const entry of own.waiting) {
-        if (entry.key > key) break
-        aheadS += entry.ownS
-      }
-    }
+    const ownAheadS = own?.aheadS(key) ?? 0
     // Every other flow is served until it got as much as this one will have by then.
-    const turnS = aheadS + (own?.servedS ?? Math.max(band.servedS, band.rested.get(name) ?? 0))
+    const turnS = ownAheadS + (own?.servedS ?? Math.max(band.servedS, band.rested.get(name) ?? 0))
+    let aheadS = band.returning.workS + ownAheadS
     for (const flow of band.flows.values()) {
       if (flow !== own) aheadS += Math.min(flow.workS, Math.max(0, turnS - flow.servedS))
     }
     return aheadS
   }
 
-  /** Whether somebody of this priority or a lower one waits. */
+  /** Whether somebody of this priority or a lower one is in line. */
   hasUpTo(priority: number): boolean {
-    const lowest = this.bands.at(-1)
-    return lowest !== undefined && lowest.priority <= priority
+    for (const band of this.bands) {
+      if (band.priority <= priority && band.count > band.podless.size) return true
+    }
+    return false
+  }
+
+  /** Those out of line. */
+  podless(): ReadonlyArray<Waiting<Ticket>> {
+    return this.bands.flatMap(({ podless }) => [...podless])
   }
 
   /** Bands with somebody waiting, highest first. */
@@ -236,9 +233,16 @@ export class WaitingRoom<Ticket> {
   }
 
   *[Symbol.iterator](): Generator<Waiting<Ticket>> {
-    for (const { flows } of this.bands) {
+    for (const { flows, podless, returning } of this.bands) {
+      yield* returning.waiting
       for (const { waiting } of flows.values()) yield* waiting
+      yield* podless
     }
+  }
+
+  private setApart(band: Band<Ticket>, entry: Waiting<Ticket>): void {
+    band.podless.add(entry)
+    this.podlessCount++
   }
 
   private isBandFull(priority: number): boolean {
@@ -254,13 +258,55 @@ export class WaitingRoom<Ticket> {
     const at = this.bands.findIndex((band) => band.priority <= priority)
     const found = at < 0 ? undefined : this.bands[at]
     if (found?.priority === priority) return found
-    const band: Band<Ticket> = { priority, flows: new Map(), rested: new Map(), servedS: 0, count: 0, bytes: 0 }
+    const band: Band<Ticket> = {
+      priority,
+      flows: new Map(),
+      returning: new Flow("", 0),
+      podless: new Set(),
+      rested: new Map(),
+      servedS: 0,
+      count: 0,
+      bytes: 0
+    }
     this.bands.splice(at < 0 ? this.bands.length : at, 0, band)
     return band
   }
 }
 
-const rest = <Ticket>(band: Band<Ticket>, { name, servedS }: Flow<Ticket>): void => {
+const lineUp = <Ticket>(band: Band<Ticket>, entry: Waiting<Ticket>): void => {
+  if (entry.returns) return band.returning.add(entry)
+  const name = entry.terms.flow
+  let flow = band.flows.get(name)
+  if (flow === undefined) {
+    flow = new Flow(name, Math.max(band.servedS, band.rested.get(name) ?? 0))
+    band.rested.delete(name)
+    band.flows.set(name, flow)
+  }
+  flow.add(entry)
+}
+
+/** False: it is not in line. */
+const leaveLine = <Ticket>(band: Band<Ticket>, entry: Waiting<Ticket>, sentOff: boolean): boolean => {
+  if (entry.returns) return band.returning.remove(entry)
+  const flow = band.flows.get(entry.terms.flow)
+  if (flow?.remove(entry) !== true) return false
+  if (sentOff) {
+    band.servedS = Math.max(band.servedS, flow.servedS)
+    flow.servedS += entry.ownS
+  }
+  if (flow.waiting.length > 0) return true
+  band.flows.delete(flow.name)
+  if (flow.servedS > band.servedS) rest(band, flow)
+  return true
+}
+
+const lastOf = <A>(set: ReadonlySet<A>): A | undefined => {
+  let last: A | undefined
+  for (const entry of set) last = entry
+  return last
+}
+
+const rest = <Ticket>(band: Band<Ticket>, { name, servedS }: Flow<Waiting<Ticket>>): void => {
   const { rested } = band
   if (rested.size >= RESTED_FLOWS_MAX) {
     for (const [other, otherS] of rested) if (otherS <= band.servedS) rested.delete(other)
@@ -268,24 +314,4 @@ const rest = <Ticket>(band: Band<Ticket>, { name, servedS }: Flow<Ticket>): void
     if (longest?.done === false) rested.delete(longest.value)
   }
   rested.set(name, servedS)
-}
-
-/** Where a key belongs: behind its equals. */
-const placeAfter = (waiting: ReadonlyArray<{ readonly key: number }>, key: number): number => {
-  let low = 0
-  let high = waiting.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((waiting[middle]?.key ?? 0) <= key) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-/** Where an entry is, -1: nowhere. Its equals lie before the place where another of its key would go. */
-const placeOf = <Ticket>(waiting: ReadonlyArray<Waiting<Ticket>>, entry: Waiting<Ticket>): number => {
-  for (let at = placeAfter(waiting, entry.key) - 1; at >= 0 && waiting[at]?.key === entry.key; at--) {
-    if (waiting[at] === entry) return at
-  }
-  return -1
 }

@@ -40,7 +40,11 @@ export const entryOf = (
   arrivedS,
   ownS,
   key: room.keyOf(ownS, arrivedS),
-  nextTryS: 0
+  returns: false,
+  nextTryS: 0,
+  deadlineS: Number.POSITIVE_INFINITY,
+  podlessSinceS: undefined,
+  podlessS: 0
 })
 
 /** Tickets in the order of a scan. */
