@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { Either, FastCheck as fc } from "effect"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
+import { FeatureWorkshop } from "../../src/http/features/PromptFeatures.ts"
+import { readRequest } from "../../src/http/features/readRequest.ts"
+import { frontDefaults } from "../../src/http/FrontOptions.ts"
+import { proxyRoutes } from "../../src/http/routes.ts"
 import type { PolicyDescription } from "../../src/policies/registry.ts"
 import { defaultPath, makeRun } from "../../src/simulator/runPolicy.ts"
 import { readTrace } from "../../src/simulator/traces/formats.ts"
@@ -132,6 +136,28 @@ test("the choice between pods is the same however many more of them there are", 
     ),
     { numRuns: 300 }
   )
+})
+
+// llm-d's blog of August 2026: hits in one measure and images in another, so that a threshold of 0.8 is never met
+test("a prompt that is mostly images is found again as a whole", () => {
+  const route = proxyRoutes.find(({ path }) => path === "/v1/chat/completions")!
+  const workshop = new FeatureWorkshop(1)
+  const image = (seed: string) => ({
+    type: "image_url",
+    image_url: { url: `data:image/png;base64,${seed.repeat(50_000)}` }
+  })
+  const body = JSON.stringify({
+    model: "m",
+    messages: [{
+      role: "user",
+      content: [image("ab"), image("cd"), image("ef"), { type: "text", text: "What is it?" }]
+    }]
+  })
+  const read = () => readRequest(route, new Headers(), Buffer.from(body), frontDefaults, workshop).features
+  const scheduler = fleetOfPods(4)
+  servedBy(scheduler, 2, read())
+  const { hitTokens, promptTokens } = placed(scheduler, read(), 1)
+  expect(hitTokens / promptTokens).toBeGreaterThan(0.9)
 })
 
 describe("a pod whose prefix cache was cleared under us", () => {
