@@ -35,8 +35,9 @@ describe("help", () => {
       expect(stdout).not.toContain("\u001b")
       const listed = [...stdout.matchAll(/^(--[a-z-]+)( \S+)?$/gm)]
       expect(listed.length).toBeGreaterThan(0)
+      const needed = command === "check" ? ["FILE"] : command === "calibrate" ? ["--pod", "x"] : []
       for (const [, flag = "", value] of listed) {
-        expect(argumentFault([command, ...value === undefined ? [flag] : [flag, "x"]])).toBeUndefined()
+        expect(argumentFault([command, ...needed, ...value === undefined ? [flag] : [flag, "x"]])).toBeUndefined()
         if (value !== undefined) expect(argumentFault([command, flag])).toStartWith(`${flag} needs a value`)
       }
     }
@@ -50,7 +51,11 @@ describe("wrong arguments exit with 2 and say what was meant", () => {
     [["serve", "--pods"], "--pods needs a value"],
     [["serve", "--pods", "--port", "1"], "--pods needs a value"],
     [["emulate", "--pods", "many"], `--pods is "many" but must be a whole number from 1 to 64`],
-    [["check"], "Missing argument <FILE>"]
+    [["check"], `check needs <FILE> ("warmroute check --help" says what it takes)`],
+    [["check", "--offline", "a.yaml", "b.yaml"], `check has no use for "b.yaml"`],
+    [["serve", "http://a:1"], `serve has no use for "http://a:1"`],
+    [["serve", "-p", "1"], "there is no flag -p."],
+    [["calibrate", "--json"], "calibrate needs --pod URL"]
   ])("%j", async (args, message) => {
     const { code, stderr, stdout } = await warmroute(args)
     expect(stderr).toContain(message)
