@@ -120,7 +120,7 @@ const check = Command.make("check", {
   )))
 
 const simulate = Command.make("simulate", {
-  workload: word("workload", "NAME", "ladder", `What clients ask: ${[...workloads.keys()].join(", ")}.`),
+  workload: flag("workload", "NAME", `What clients ask: ${[...workloads.keys()].join(", ")}. Default: ladder.`),
   trace: flag("trace", "FILE", "A recorded trace instead of a workload; .xz is unpacked."),
   replay: flag("replay", "FILE", "A gateway's decision log, to be played with other policies beside what happened."),
   format: word("format", "NAME", "mooncake", `Form of the trace: ${[...traceFormats.keys()].join(", ")}.`),

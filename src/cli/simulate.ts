@@ -8,7 +8,8 @@ import { type Replay, replayedPolicies, replayOf } from "./replay.ts"
 import { type WorkloadChoice, workloadMaker, workloadSource } from "./workloadChoice.ts"
 
 /** Flags of `warmroute simulate`; what may be undefined has a default that depends on the others. */
-export interface SimulateChoice extends WorkloadChoice {
+export interface SimulateChoice extends Omit<WorkloadChoice, "workload"> {
+  readonly workload: string | undefined
   readonly policy: string
   /** A decision log to play instead of a workload or a trace. */
   readonly replay: string | undefined
@@ -19,6 +20,7 @@ export interface SimulateChoice extends WorkloadChoice {
 }
 
 const DEFAULT_PODS = 8
+const DEFAULT_WORKLOAD = "ladder"
 
 interface PolicyResult extends RunSummary {
   readonly policy: string
@@ -35,14 +37,19 @@ export const simulate = (choice: SimulateChoice): Effect.Effect<void, CommandFai
     if (makeFleet === undefined) {
       return yield* fail(`no fleet "${choice.fleet}"; there are: ${[...fleets.keys()].join(", ")}`)
     }
+    const { replay: log, trace, workload = DEFAULT_WORKLOAD } = choice
+    if ([choice.workload, trace, log].filter((given) => given !== undefined).length > 1) {
+      return yield* fail("takes one of --workload, --trace and --replay")
+    }
+    const played = { ...choice, workload }
     const source = yield* workloadSource(
       "simulate",
-      choice.replay === undefined ? choice : { ...choice, trace: choice.replay, format: "decisions" }
+      log === undefined ? played : { ...played, trace: log, format: "decisions" }
     )
     const { load } = source.options
     const makeWorkload = workloadMaker(source)
     if (Either.isLeft(makeWorkload)) return yield* fail(makeWorkload.left)
-    const replay = choice.replay === undefined ? undefined : replayOf(source)
+    const replay = log === undefined ? undefined : replayOf(source)
     for (const warning of replay?.warnings ?? []) yield* Console.error(`warning: ${warning}.`)
     const pods = choice.pods ?? replay?.observed.pods ?? DEFAULT_PODS
     const asked = choice.policy.split(",")

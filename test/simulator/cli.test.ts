@@ -48,6 +48,7 @@ describe("warmroute simulate", () => {
   test.each([
     [["--workload", "ladders"], `no workload "ladders"; there are: ladder, b2b`],
     [["--load", "much"], `--load is "much" but must be a number above 0`],
+    [["--workload", "chat", "--trace", "nowhere.jsonl"], "takes one of --workload, --trace and --replay"],
     [["--policy", "best"], `there is no policy "best"`],
     [["--trace", "nowhere.jsonl"], "can't read nowhere.jsonl"],
     [["--trace", "package.json"], "package.json is no mooncake trace: line 1: not JSON"],
