@@ -8,7 +8,7 @@ const MANY = 1_000_000_000
 const Name = Schema.NonEmptyString
 
 /** A name that is fit for a metric's label and a line of a log. */
-const KeyName = Schema.String.pipe(
+export const KeyName = Schema.String.pipe(
   Schema.pattern(/^[\w.@-]{1,64}$/, {
     message: ({ actual }) => `${JSON.stringify(actual)} is no name for a key; take up to 64 letters, digits and . _ @ -`
   })

@@ -1,4 +1,5 @@
-import { Console, Effect } from "effect"
+import { Console, Effect, Either, ParseResult, Schema } from "effect"
+import { KeyName } from "../../config/doorsSection.ts"
 import { keyHash, newKey } from "../http/doors/clientKey.ts"
 import { CommandFailure } from "./failure.ts"
 
@@ -15,6 +16,10 @@ const BYTES_MAX = 4096
 /** Prints a new key, and the lines that let it in; the key is kept nowhere. With `stdin`, only the lines of the key there. */
 export const key = ({ name, stdin }: KeyChoice): Effect.Effect<void, CommandFailure> =>
   Effect.gen(function*() {
+    const named = Schema.decodeUnknownEither(KeyName)(name)
+    if (Either.isLeft(named)) {
+      return yield* fail(`--name: ${ParseResult.ArrayFormatter.formatErrorSync(named.left)[0]?.message}`)
+    }
     const given = stdin ? yield* readKey : undefined
     const made = given ?? newKey()
     if (given === undefined) {
@@ -22,8 +27,12 @@ export const key = ({ name, stdin }: KeyChoice): Effect.Effect<void, CommandFail
       yield* Console.error(`  ${made}\n`)
       yield* Console.error("Its entry for auth.keys, or for the file that auth.keysPath names:\n")
     }
-    yield* Console.log(`- name: ${name}\n  hash: ${keyHash(made)}`)
+    yield* Console.log(`- name: ${yamlText(name)}\n  hash: ${keyHash(made)}`)
   })
+
+/** Quoted where YAML would read something else than this text. */
+const yamlText = (name: string): string =>
+  /^[a-z][\w.@-]*$/i.test(name) && Bun.YAML.parse(name) === name ? name : JSON.stringify(name)
 
 const fail = (message: string): CommandFailure => new CommandFailure({ message: `warmroute key: ${message}` })
 

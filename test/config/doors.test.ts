@@ -67,6 +67,24 @@ describe("warmroute key", () => {
     expect([code, stdout]).toEqual([0, `- name: team-a\n  hash: ${keyHash(made)}\n`])
   })
 
+  test.each([["123", "\"123\""], ["@a", "\"@a\""], ["true", "\"true\""], ["a.b@c", "a.b@c"]])(
+    "prints an entry that is read as the name %p",
+    async (name, printed) => {
+      const { code, stdout } = await warmroute(["key", `--name=${name}`])
+      expect(code).toBe(0)
+      expect(stdout).toStartWith(`- name: ${printed}\n`)
+      expect(acceptedYaml(`auth: { keys: ${JSON.stringify(Bun.YAML.parse(stdout))} }`).auth.keys[0]?.name).toBe(name)
+    }
+  )
+
+  test("refuses a name that the configuration would", async () => {
+    const { code, stderr, stdout } = await warmroute(["key", "--name", "team a"])
+    expect([code, stdout]).toEqual([1, ""])
+    expect(stderr).toBe(
+      "warmroute key: --name: \"team a\" is no name for a key; take up to 64 letters, digits and . _ @ -\n"
+    )
+  })
+
   test("hashes a key of the standard input, unless it can be guessed", async () => {
     const hash = (key: string) => {
       const command = ["sh", "-c", `printf %s '${key}' | "$0" src/cli/main.ts key --stdin`, process.execPath]
