@@ -15,6 +15,8 @@ export interface ConfigSources {
   readonly environment: Environment
   /** The file; when undefined the one that `WARMROUTE_CONFIG` names, if any. */
   readonly configPath: string | undefined
+  /** What gave `configPath`, for messages. Default `--config`. */
+  readonly configPathFrom?: string
 }
 
 export interface LoadedConfig {
@@ -33,7 +35,7 @@ export const loadConfig = (given: ConfigSources): Effect.Effect<LoadedConfig, Co
   Effect.gen(function*() {
     const variable = given.environment[CONFIG_VARIABLE]
     const configPath = given.configPath ?? (variable === "" ? undefined : variable)
-    const named = given.configPath === undefined ? CONFIG_VARIABLE : "--config"
+    const named = given.configPath === undefined ? CONFIG_VARIABLE : given.configPathFrom ?? "--config"
     const read = configPath === undefined ? undefined : yield* readSource(configPath, named)
     const file = read === undefined ? [] : [read.source]
     const flags = flagSources(given.flags)

@@ -16,10 +16,12 @@ const ASKED_AT_ONCE = 32
 /** Decodes the file as `serve` would and says what it would do. Fails only when the file is wrong, not for silent pods. */
 export const check = (path: string, offline: boolean): Effect.Effect<void, CommandFailure> =>
   Effect.gen(function*() {
-    const { config, llmd, warnings } = yield* loadConfig({ flags: {}, environment: process.env, configPath: path })
-      .pipe(
-        Effect.mapError((error) => new CommandFailure({ message: error.render() }))
-      )
+    const { config, llmd, warnings } = yield* loadConfig({
+      flags: {},
+      environment: process.env,
+      configPath: path,
+      configPathFrom: "FILE"
+    }).pipe(Effect.mapError((error) => new CommandFailure({ message: error.render() })))
     const translation = llmd === undefined ? [] : [llmdText(llmd), "", "As settings of the gateway:", ""]
     yield* Console.log([`${path} is right.`, "", ...translation, ...summary(config)].join("\n"))
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })

@@ -40,9 +40,13 @@ const constantsOf = (preset: string): Effect.Effect<EngineConstants, CommandFail
     : Effect.succeed(constants)
 }
 
-const notStarted = ({ basePort, hostname, pods }: FleetChoice, cause: unknown): CommandFailure =>
-  new CommandFailure({
-    message: `can't start ${pods} emulated pods on ${hostname}${basePort === 0 ? "" : ` from port ${basePort} on`}: ${
-      cause instanceof Error ? cause.message : String(cause)
-    }. Choose other ports with --port, or --port 0 for any free ones.`
-  })
+const notStarted = ({ basePort, hostname, pods }: FleetChoice, cause: unknown): CommandFailure => {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const [from, advice] = basePort === 0
+    ? ["", ""]
+    : [
+      ` from port ${basePort} on`,
+      " Choose other ports with --port (0: any free ones), or another interface with --host."
+    ]
+  return new CommandFailure({ message: `can't start ${pods} emulated pods on ${hostname}${from}: ${why}.${advice}` })
+}
