@@ -1,4 +1,5 @@
 import { podAddress } from "../../../src/core/Pod.ts"
+import type { GuardOptions } from "../../../src/core/PodGuard.ts"
 import type { Policy } from "../../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../../src/core/RequestFeatures.ts"
 import type { Scheduler } from "../../../src/core/Scheduler.ts"
@@ -87,7 +88,12 @@ const shortest: Policy = {
 /** A fleet whose pods take one request after another: a pod has room while nothing is queued there. */
 export const fleetOf = (
   pods: number,
-  options: { readonly policy?: Policy; readonly room?: Partial<FleetRoomOptions>; readonly openMax?: number } = {}
+  options: {
+    readonly policy?: Policy
+    readonly room?: Partial<FleetRoomOptions>
+    readonly openMax?: number
+    readonly guard?: GuardOptions
+  } = {}
 ): Scheduler =>
   schedulerOf(
     Array.from({ length: pods }, (_, index) => pod(index)),
@@ -95,6 +101,7 @@ export const fleetOf = (
       policy: options.policy ?? shortest,
       openRequestsMax: options.openMax ?? 10_000,
       initialOutputTokens: 1,
+      guard: options.guard,
       room: { queueMaxS: 0, kvShareMax: 1, giantTokens: 1e9, flushShareMax: 0.6, ...options.room } as FleetRoomOptions
     },
     { ...roundConstants, prefillTokenS: TOKEN_S, kvCapacityTokens: 1e7 }
