@@ -1,4 +1,4 @@
-import { Clock, type Context, Effect, type Scope } from "effect"
+import { Clock, type Context, Effect, FiberHandle, type Scope } from "effect"
 import type { PodRecord, SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import type { PodSeen } from "./PoolEntry.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
@@ -59,6 +59,12 @@ export interface SnapshotActorArgs {
   readonly options: SnapshotActorOptions
 }
 
+export interface SnapshotHandle {
+  readonly ref: ActorRef<SnapshotMessage>
+  /** The next one is due that much later than now. */
+  readonly replaceInterval: (intervalMs: number) => Effect.Effect<void>
+}
+
 interface SnapshotState {
   /** What each pod looked like when it was saved last. */
   readonly savedMarks: ReadonlyMap<string, string>
@@ -79,7 +85,7 @@ const KINDS_WARNED_MAX = 16
  */
 export const makeSnapshotActor = (
   args: SnapshotActorArgs
-): Effect.Effect<ActorRef<SnapshotMessage>, never, Scope.Scope> =>
+): Effect.Effect<SnapshotHandle, never, Scope.Scope> =>
   Effect.gen(function*() {
     const ref = yield* spawn<SnapshotState, SnapshotMessage, never>(
       {
@@ -104,12 +110,16 @@ export const makeSnapshotActor = (
         stopWithinMs: args.options.stopWithinMs
       }
     )
-    yield* Effect.sleep(args.options.intervalMs).pipe(
-      Effect.zipRight(Effect.ignore(ref.tell({ _tag: "SnapshotDue" }))),
-      Effect.forever,
-      Effect.forkScoped
-    )
-    return ref
+    const ticker = yield* FiberHandle.make()
+    const replaceInterval = (intervalMs: number): Effect.Effect<void> =>
+      Effect.sleep(intervalMs).pipe(
+        Effect.zipRight(Effect.ignore(ref.tell({ _tag: "SnapshotDue" }))),
+        Effect.forever,
+        FiberHandle.run(ticker),
+        Effect.asVoid
+      )
+    yield* replaceInterval(args.options.intervalMs)
+    return { ref, replaceInterval }
   })
 
 const receive = (

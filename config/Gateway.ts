@@ -3,20 +3,17 @@ import packageJson from "../package.json" with { type: "json" }
 import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
-import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
-import type { PoolRules } from "../src/core/PoolRules.ts"
+import { makeSnapshotActor, snapshotActorDefaults, type SnapshotHandle } from "../actors/SnapshotActor.ts"
 import type { Scheduler } from "../src/core/Scheduler.ts"
 import { BadConfiguration } from "../src/errors.ts"
 import type { SchedulerPort } from "../actors/SchedulerPort.ts"
 import type { ExtProcServer } from "../src/extproc/serveExtProc.ts"
 import type { PodId } from "../src/core/Pod.ts"
 import type { AdminDeps } from "../src/http/adminRoutes.ts"
-import { frontDefaults, type FrontDeps, type FrontOptions } from "../src/http/FrontOptions.ts"
-import type { WishRules } from "../src/http/features/requestWish.ts"
+import type { FrontDeps } from "../src/http/FrontOptions.ts"
 import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import type { TlsPair } from "../src/http/doors/TlsPair.ts"
-import { upstreamDefaults, type UpstreamOptions } from "../src/http/upstream/UpstreamOptions.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
 import { watchLlmdPool } from "../src/telemetry/llmdPoolAliases.ts"
@@ -28,8 +25,10 @@ import { GatewayConfig } from "./GatewayConfig.ts"
 import { makeReloadMetrics } from "../src/telemetry/reloadMetrics.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
 import { isOpenToAll } from "./isOpenToAll.ts"
-import { makeDecisionLog } from "./layers/decisionLog.ts"
-import { listenForEnvoy } from "./layers/extProc.ts"
+import { decisionLogSettings, makeDecisionLog } from "./layers/decisionLog.ts"
+import { extProcOptions, listenForEnvoy } from "./layers/extProc.ts"
+import { frontSettingsWith } from "./layers/front.ts"
+import { LogSettings } from "./layers/log.ts"
 import { ClusterRules } from "./layers/clusterRules.ts"
 import * as clusterRules from "./layers/clusterRules.ts"
 import { Doors } from "./layers/doors.ts"
@@ -86,19 +85,19 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
-  const { explain, ref, room, view, ...port } = yield* Scheduling
-  const { podFailed: lookAt, podsSeen, ref: poolRef, view: poolView } = yield* Pool
+  const { explain, ref, reload: reloadScheduling, room, view, ...port } = yield* Scheduling
+  const { podFailed: lookAt, podsSeen, ref: poolRef, reload: reloadPool, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   const doors = yield* Doors
   const { followTls, keys, tls } = doors
-  if (keys !== undefined) watchKeys(telemetry.registry, keys)
+  watchKeys(telemetry.registry, keys)
   watchPool(telemetry, view, poolView, [ref, poolRef])
   watchRoom(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
-  yield* makeSnapshotActor({
+  const { replaceInterval } = yield* makeSnapshotActor({
     scheduler: ref,
     store: counted(yield* SnapshotStore, telemetry),
     podsSeen,
@@ -107,18 +106,15 @@ const start = Effect.gen(function*() {
   })
   const discovery = yield* discoverPods(config)
   const metricsText = () => telemetry.registry.render()
-  const showsMetrics = config.listen.metrics === "always" || (config.listen.metrics === "auto" && keys === undefined)
-  const frontSettings = frontSettingsWith(doors, yield* ClusterRules)
-  const decisionLog = yield* makeDecisionLog(config.decisionLog)
+  const frontSettings = frontSettingsWith(doors, yield* ClusterRules, metricsText)
+  const decisionLog = yield* makeDecisionLog(config)
   const scheduler = alsoLooking(port, lookAt)
   const front = yield* listen(config, tls, {
     scheduler,
     pool: poolView,
     ...frontSettings(config),
-    keys,
     metrics: telemetry.front,
     decisionLog,
-    metricsText: showsMetrics ? metricsText : undefined,
     version: packageJson.version,
     log
   })
@@ -130,12 +126,25 @@ const start = Effect.gen(function*() {
     front: front.shared,
     log
   })
-  if (isOpenToAll(config)) yield* Effect.logWarning(OPEN_TO_ALL)
+  yield* warnIfOpen(config)
   const sources = yield* PodSources
-  const parts: RunningParts = { scheduler: ref, pool: poolRef, discovery, sources, doors, front, frontSettings }
+  const logSettings = yield* Effect.serviceOption(LogSettings)
+  const takers: RunningParts["takers"] = [
+    (after) => Effect.sync(() => Option.map(logSettings, ({ replace }) => replace(after.log))),
+    (after) => Effect.sync(() => front.replaceSettings(frontSettings(after))),
+    (after) => Effect.sync(() => picker?.replaceOptions(extProcOptions(after))),
+    (after) => Effect.sync(() => telemetry.reload(after)),
+    (after) => Effect.promise(() => decisionLog.replaceSettings(decisionLogSettings(after.decisionLog))),
+    reloadScheduling,
+    reloadPool,
+    replaceIntervalOf(config, replaceInterval)
+  ]
+  const parts: RunningParts = { doors, scheduler: ref, discovery, sources, takers }
   const { reload, running } = yield* makeReload(config, telemetry, parts)
   const { readFeatures } = front
-  const admin = yield* listenForOperators(config, { explain, readFeatures, pool: poolView, metricsText, reload, log })
+  const bodyBytesMax = () => running().limits.bodyBytesMax
+  const questions = { explain, readFeatures, pool: poolView, metricsText, reload, bodyBytesMax, log }
+  const admin = yield* listenForOperators(config, questions)
   return {
     url: front.url,
     port: front.port,
@@ -164,26 +173,22 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
   }
 })
 
-const frontSettingsWith =
-  ({ access, hasPodTokens, keys }: Doors["Type"], rewrites: PoolRules): RunningParts["frontSettings"] => (config) => ({
-    options: {
-      ...frontOptions(config),
-      rewrites,
-      wishes: wishRules(config, rewrites),
-      forwardCredentials: keys === undefined && !hasPodTokens
-    },
-    upstream: { ...upstreamOptions(config), access }
-  })
-
-/** The operator's own objectives come before those of the cluster. */
-const wishRules = ({ waiting }: GatewayConfig, cluster: Pick<PoolRules, "priorityOf">): WishRules => {
-  const own = new Map(Object.entries(waiting.objectives))
-  return {
-    priorityOf: (objective) => own.get(objective) ?? cluster.priorityOf(objective),
-    readsPriority: waiting.priorityHeader,
-    readsFlow: waiting.flowHeader
-  }
+/** The next snapshot is put off only when the interval is another one. */
+const replaceIntervalOf = (
+  started: GatewayConfig,
+  replace: SnapshotHandle["replaceInterval"]
+): (config: GatewayConfig) => Effect.Effect<void> => {
+  let { interval } = started.snapshot
+  return ({ snapshot }) =>
+    Effect.suspend(() => {
+      if (Duration.equals(interval, snapshot.interval)) return Effect.void
+      interval = snapshot.interval
+      return replace(Duration.toMillis(interval))
+    })
 }
+
+const warnIfOpen = (config: GatewayConfig): Effect.Effect<void> =>
+  isOpenToAll(config) ? Effect.logWarning(OPEN_TO_ALL) : Effect.void
 
 /** A gateway without a reader of its configuration runs with that of its start until it stops. */
 const makeReload = (
@@ -198,7 +203,10 @@ const makeReload = (
       return { reload: () => Promise.reject(new BadConfiguration({ message })), running: () => started }
     }
     const { reloaded } = makeReloadMetrics(registry, Date.now)
-    return yield* makeReloadActor({ started, reader: reader.value, apply: applyConfig(parts), reloaded })
+    const bring = applyConfig(parts)
+    const apply: typeof bring = (before, after) =>
+      Effect.zipRight(bring(before, after), isOpenToAll(before) ? Effect.void : warnIfOpen(after))
+    return yield* makeReloadActor({ started, reader: reader.value, apply, reloaded })
   })
 
 /** Numbers that live with the pool are read when the page is written. */
@@ -228,7 +236,7 @@ const watchRoom = (
     table: scheduler.table,
     name: discovery.kubernetes?.pool ?? "warmroute",
     sketchBlocks: () => scheduler.sketchBlocks,
-    waitingRequests: () => room?.count ?? 0
+    waitingRequests: () => room.count
   })
 }
 
@@ -281,12 +289,12 @@ const OPERATORS_MAX = 16
 
 /** Undefined when the operators' port is off. */
 const listenForOperators = (
-  { admin: listen, limits: { bodyBytesMax } }: GatewayConfig,
-  deps: Omit<AdminDeps, "bodyBytesMax" | "openMax">
+  { admin: listen }: GatewayConfig,
+  deps: Omit<AdminDeps, "openMax">
 ) =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => listen.enabled ? serveAdmin(listen, { ...deps, bodyBytesMax, openMax: OPERATORS_MAX }) : undefined,
+      try: () => listen.enabled ? serveAdmin(listen, { ...deps, openMax: OPERATORS_MAX }) : undefined,
       catch: (cause) =>
         new GatewayStartError({
           message: `can't listen for operators on ${listen.hostname}:${listen.port} (${whyOf(cause)}); ` +
@@ -305,40 +313,6 @@ const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unkn
     }); stop what has the port, or take another: --port, listen.port`
   })
 }
-
-const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfig): FrontOptions => ({
-  ...frontDefaults,
-  aliases: new Map(Object.entries(models.aliases)),
-  exposePodHeader: answers.podHeader,
-  sessionHeader: answers.sessionHeader,
-  retriesMax: limits.retriesMax,
-  retryShare: limits.retryShare,
-  retriesPerSecondMin: limits.retriesPerSecondMin,
-  rescue,
-  probeTimeoutMs: Duration.toMillis(breaker.probeTimeout),
-  requestTimeoutMs: Duration.toMillis(limits.requestTimeout),
-  bodyBytesMax: limits.bodyBytesMax,
-  bodyReadTimeoutMs: Duration.toMillis(limits.bodyReadTimeout),
-  requestBytesMax: limits.requestBytesMax,
-  headersMax: limits.headersMax,
-  headerBytesMax: limits.headerBytesMax,
-  urlCharsMax: limits.urlCharsMax,
-  jsonDepthMax: limits.jsonDepthMax,
-  clientIdleTimeoutS: Math.ceil(Duration.toSeconds(limits.clientIdleTimeout)),
-  openRequestsMax: limits.openRequestsMax,
-  learnedModelsMax: limits.modelsMax
-})
-
-const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
-  ...upstreamDefaults,
-  connectionsMax: limits.connectionsPerPodMax,
-  idleMax: limits.idleConnectionsPerPodMax,
-  idleMaxMs: Duration.toMillis(limits.upstreamIdleMax),
-  connectTimeoutMs: Duration.toMillis(limits.connectTimeout),
-  firstByteTimeoutMs: Duration.toMillis(limits.firstByteTimeout),
-  silenceTimeoutMs: Duration.toMillis(limits.silenceTimeout),
-  lostPodGraceMs: Duration.toMillis(limits.lostPodGrace)
-})
 
 /** A gateway whose choices are still open: the policy, where pods come from, and where snapshots go. */
 export const layerOpen = Layer.scoped(Gateway, start).pipe(

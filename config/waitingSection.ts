@@ -40,6 +40,8 @@ export const Waiting = Schema.Struct({
   bytesMax: setting(BytesText, 512 * MIB),
   /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
   timeout: setting(DurationText, Duration.minutes(2)),
+  /** Longest wait while every pod that serves the model is away, then 503; it does not count against `timeout`. 0 refuses at once; minutes bridge a scale from zero. Default 10 seconds. */
+  podlessTimeout: setting(DurationText, Duration.seconds(10)),
   /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 30 seconds. */
   patience: setting(DurationText, Duration.seconds(30)),
   /** A pod has no room while more prefill than this waits there. Default 1 second. */

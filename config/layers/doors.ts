@@ -1,27 +1,21 @@
 import { Context, Effect, Layer, Ref, Schedule } from "effect"
-import { KeyRing } from "../../src/http/doors/KeyRing.ts"
+import { KeyRing, type KeyRingOptions } from "../../src/http/doors/KeyRing.ts"
 import { PodCredentials } from "../../src/http/doors/PodCredentials.ts"
 import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
-import { asksForKeys } from "../isOpenToAll.ts"
 import { namesFiles, readSecrets, type Secrets } from "../secretFiles.ts"
 
 /** Who may come in, and what the gateway shows the pods; kept as the configuration and its files say. */
 export class Doors extends Context.Tag("warmroute/Doors")<Doors, {
-  /** Undefined: no keys are asked for. */
-  readonly keys: KeyRing | undefined
+  /** Empty while no keys are asked for. */
+  readonly keys: KeyRing
   readonly access: PodCredentials
-  /** Pods get a token of the gateway's own. */
-  readonly hasPodTokens: boolean
   /** At the start; undefined: clients come without TLS. */
   readonly tls: TlsPair | undefined
   /** Calls `replace` with each later pair; it may throw. */
   readonly followTls: (replace: (pair: TlsPair) => void) => void
-  /**
-   * Takes other settings, and reads all their files. Fails, and then nothing has changed, when a file is wrong or when
-   * keys or TLS would be turned on or off, which takes a restart.
-   */
+  /** Takes other settings, and reads all their files. Fails when a file is wrong, and then nothing has changed. */
   readonly reload: (config: GatewayConfig) => Effect.Effect<void, GatewayStartError>
 }>() {}
 
@@ -31,35 +25,23 @@ const read = (config: GatewayConfig): Effect.Effect<Secrets, GatewayStartError> 
     catch: (cause) => new GatewayStartError({ message: cause instanceof Error ? cause.message : String(cause) })
   })
 
-const hasTokens = ({ podAccess: { tokenPath, tokenPaths, tokenVariable } }: GatewayConfig): boolean =>
+/** Whether pods get a token of the gateway's own. */
+export const hasPodTokens = ({ podAccess: { tokenPath, tokenPaths, tokenVariable } }: GatewayConfig): boolean =>
   tokenPath !== undefined || tokenVariable !== undefined || Object.keys(tokenPaths).length > 0
 
 const aliasesOf = ({ models }: GatewayConfig): ReadonlyMap<string, string> => new Map(Object.entries(models.aliases))
 
-/** What can't change while the gateway runs. */
-const refusal = (before: GatewayConfig, after: GatewayConfig): string | undefined => {
-  if (asksForKeys(before) !== asksForKeys(after)) return "auth: keys can only be asked for, or no more, from a start on"
-  if (hasTokens(before) !== hasTokens(after)) return "podAccess: tokens can only begin or end with a start"
-  return (before.listen.tls === undefined) === (after.listen.tls === undefined)
-    ? undefined
-    : "listen.tls: TLS can only begin or end with a start"
-}
+const keyOptions = ({ limits }: GatewayConfig): KeyRingOptions => ({
+  openRequestsPerKeyMax: limits.openRequestsPerKeyMax,
+  nowMs: Date.now
+})
 
 const make = Effect.gen(function*() {
   const started = yield* GatewayConfig
   const first = yield* read(started)
   const current = yield* Ref.make({ config: started, secrets: first, fault: "" })
   const { limits } = started
-  const keys = asksForKeys(started)
-    ? new KeyRing(
-      {
-        openRequestsPerKeyMax: limits.openRequestsPerKeyMax,
-        nowMs: Date.now
-      },
-      first.keys,
-      aliasesOf(started)
-    )
-    : undefined
+  const keys = new KeyRing(keyOptions(started), first.keys, aliasesOf(started))
   const access = new PodCredentials(first.pods)
   let replaceTls: (pair: TlsPair) => void = () => {}
   const apply = (config: GatewayConfig, secrets: Secrets) =>
@@ -74,7 +56,8 @@ const make = Effect.gen(function*() {
         yield* Effect.logInfo("doors: new connections of clients get the new certificate")
       }
       // Cheap, and the aliases may be others, too.
-      keys?.replaceKeys(secrets.keys, aliasesOf(config))
+      keys.replaceOptions(keyOptions(config))
+      keys.replaceKeys(secrets.keys, aliasesOf(config))
       if (!Bun.deepEquals(secrets.keys, before.secrets.keys)) {
         yield* Effect.logInfo(`doors: ${secrets.keys.length} keys are good from now on`)
       }
@@ -100,18 +83,11 @@ const make = Effect.gen(function*() {
   return {
     keys,
     access,
-    hasPodTokens: hasTokens(started),
     tls: first.tls,
     followTls: (replace: (pair: TlsPair) => void) => {
       replaceTls = replace
     },
-    reload: (config: GatewayConfig) =>
-      Effect.gen(function*() {
-        const before = yield* Ref.get(current)
-        const why = refusal(before.config, config)
-        if (why !== undefined) return yield* new GatewayStartError({ message: why })
-        yield* apply(config, yield* read(config))
-      })
+    reload: (config: GatewayConfig) => Effect.flatMap(read(config), (secrets) => apply(config, secrets))
   }
 })
 

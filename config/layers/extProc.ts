@@ -1,7 +1,7 @@
 import { Duration, Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
-import type { ExtProcDeps, PickerTls } from "../../src/extproc/ExtProcOptions.ts"
+import type { ExtProcDeps, ExtProcOptions, PickerTls } from "../../src/extproc/ExtProcOptions.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
@@ -9,10 +9,11 @@ import { GatewayStartError } from "../GatewayStartError.ts"
 
 /** Answers Envoy for as long as the scope is open; undefined when no picker is wanted. */
 export const listenForEnvoy = (
-  { extproc, pods }: GatewayConfig,
+  config: GatewayConfig,
   deps: Omit<ExtProcDeps, "options">
 ): Effect.Effect<ExtProcServer | undefined, GatewayStartError, Scope.Scope> =>
   Effect.gen(function*() {
+    const { extproc, pods } = config
     const { listen } = extproc
     if (listen === undefined) return undefined
     const named = pods.filter(({ hostname }) => isIP(hostname) === 0).map(({ id }) => id)
@@ -23,19 +24,21 @@ export const listenForEnvoy = (
         try: () =>
           serveExtProc({ ...listen, tls, healthPort: extproc.healthPort }, {
             ...deps,
-            options: {
-              fallbacks: extproc.fallbacks,
-              messageBytesMax: extproc.messageBytesMax,
-              openStreamsMax: extproc.openStreamsMax,
-              pingEveryMs: Duration.toMillis(extproc.pingEvery),
-              healthService: extproc.healthService ?? ""
-            }
+            options: extProcOptions(config)
           }),
         catch: (cause) => cannotListen(listen, extproc.healthPort, cause)
       }),
       (server) => Effect.promise(() => server.stop(0))
     )
   })
+
+export const extProcOptions = ({ extproc }: GatewayConfig): ExtProcOptions => ({
+  fallbacks: extproc.fallbacks,
+  messageBytesMax: extproc.messageBytesMax,
+  openStreamsMax: extproc.openStreamsMax,
+  pingEveryMs: Duration.toMillis(extproc.pingEvery),
+  healthService: extproc.healthService ?? ""
+})
 
 const SELF_SIGNED_NAMES = ["warmroute", "localhost"]
 

@@ -1,12 +1,29 @@
-import { Array as Arr, Cause, Layer, Logger, LogLevel } from "effect"
+import { Array as Arr, Cause, Context, Layer, Logger, LogLevel } from "effect"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 
+/** The log of a running gateway, which takes other settings. */
+export class LogSettings extends Context.Tag("warmroute/LogSettings")<LogSettings, {
+  readonly replace: (log: GatewayConfig["log"]) => void
+}>() {}
+
 /** The gateway's log on stderr, in the format and from the level on that the configuration names. */
-export const layer = ({ format, level }: GatewayConfig["log"]): Layer.Layer<never> =>
-  Layer.merge(
-    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(format === "json" ? Logger.jsonLogger : textLogger)),
-    Logger.minimumLogLevel(levels[level])
+export const layer = (log: GatewayConfig["log"]): Layer.Layer<LogSettings> => {
+  let now = log
+  const logger = Logger.make<unknown, void>((line) => {
+    if (LogLevel.lessThan(line.logLevel, levels[now.level])) return
+    loggers[now.format].log(line)
+  })
+  return Layer.mergeAll(
+    Logger.replace(Logger.defaultLogger, logger),
+    // A fiber keeps the level that it began with, so the logger itself leaves out what is below.
+    Logger.minimumLogLevel(LogLevel.All),
+    Layer.succeed(LogSettings, {
+      replace: (log) => {
+        now = log
+      }
+    })
   )
+}
 
 const levels: Readonly<Record<GatewayConfig["log"]["level"], LogLevel.LogLevel>> = {
   all: LogLevel.All,
@@ -25,5 +42,10 @@ const textLogger = Logger.make(({ cause, date, logLevel, message }) => {
   const why = Cause.isEmpty(cause) ? "" : `\n${Cause.pretty(cause, { renderErrorCause: true })}`
   return `${date.toISOString()} ${names.get(logLevel.label) ?? logLevel.label.toLowerCase()} ${words}${why}`
 })
+
+const loggers = {
+  text: Logger.withConsoleError(textLogger),
+  json: Logger.withConsoleError(Logger.jsonLogger)
+}
 
 const names: ReadonlyMap<string, string> = new Map([["WARN", "warning"]])

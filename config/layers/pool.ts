@@ -1,6 +1,7 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { podActorDefaults } from "../../actors/PodActor.ts"
 import { makePoolSupervisor, type PoolHandle, type PoolSettings } from "../../actors/PoolSupervisor.ts"
+import { tellPatiently } from "../../actors/runtime/tellPatiently.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
@@ -11,19 +12,25 @@ import { Restored } from "./restored.ts"
 import { Scheduling } from "./scheduling.ts"
 
 /** The supervisor of the pods' actors. */
-export class Pool extends Context.Tag("warmroute/Pool")<Pool, PoolHandle>() {}
+export class Pool extends Context.Tag("warmroute/Pool")<
+  Pool,
+  PoolHandle & {
+    readonly reload: (config: GatewayConfig) => Effect.Effect<void>
+  }
+>() {}
 
 export const layer: Layer.Layer<Pool, never, Doors | GatewayConfig | Restored | Scheduling> = Layer.scoped(
   Pool,
   Effect.gen(function*() {
     const config = yield* GatewayConfig
-    const { limits, scrape } = config
+    const { limits } = config
     const { constantsFor, drainGraceMs, pod } = poolSettings(config)
     const { ref } = yield* Scheduling
     const restored = yield* Restored
     const { access } = yield* Doors
-    return yield* makePoolSupervisor({
-      probe: makePodProbe({ pageBytesMax: scrape.pageBytesMax, modelsMax: limits.modelsMax, access }),
+    const probe = makePodProbe({ ...probeLimits(config), access })
+    const pool = yield* makePoolSupervisor({
+      probe,
       scheduler: ref,
       constantsFor,
       restored: restored.pods,
@@ -35,11 +42,22 @@ export const layer: Layer.Layer<Pool, never, Doors | GatewayConfig | Restored | 
         pod
       }
     })
+    const reload = (config: GatewayConfig): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        probe.replaceLimits(probeLimits(config))
+        return tellPatiently(pool.ref, { _tag: "PoolSettingsReplaced", settings: poolSettings(config) })
+      })
+    return { ...pool, reload }
   })
 )
 
+const probeLimits = ({ limits, scrape }: GatewayConfig) => ({
+  pageBytesMax: scrape.pageBytesMax,
+  modelsMax: limits.modelsMax
+})
+
 /** What of the configuration the pool takes while it runs. */
-export const poolSettings = ({ hardware, limits, scrape }: GatewayConfig): PoolSettings => ({
+const poolSettings = ({ hardware, limits, scrape }: GatewayConfig): PoolSettings => ({
   constantsFor: constantsFor(hardware.constants),
   drainGraceMs: Duration.toMillis(limits.podDrainGrace),
   pod: {

@@ -19,6 +19,7 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly waits: ReturnType<typeof makeWaitMetrics>
   readonly breakers: ReturnType<typeof makeBreakerMetrics>
   readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
+  readonly reload: (config: GatewayConfig) => void
 }>() {}
 
 export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
@@ -28,24 +29,25 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
     const registry = new MetricRegistry(limits.podsMax + limits.modelsMax)
     watchProcess(registry, packageJson.version)
     yield* watchEventLoop(registry, LAG_PROBE_MS)
-    const front = makeFrontMetrics(registry, {
-      routesMax: proxyRoutes.length,
-      modelsMax: limits.modelsMax,
-      podsMax: limits.podsMax
-    })
+    const bounds = { routesMax: proxyRoutes.length, modelsMax: limits.modelsMax, podsMax: limits.podsMax }
+    const front = makeFrontMetrics(registry, bounds)
     const picks = makePickMetrics(registry)
     const waits = makeWaitMetrics(registry)
     return {
       registry,
       ...(metrics.llmdAliases
         ? {
-          front: frontWithLlmdNames(registry, front, limits.modelsMax),
+          front: frontWithLlmdNames(registry, front, bounds),
           picks: picksWithLlmdNames(registry, picks),
           waits: waitsWithLlmdNames(registry, waits)
         }
         : { front, picks, waits }),
       breakers: makeBreakerMetrics(registry),
-      snapshots: makeSnapshotMetrics(registry, Date.now)
+      snapshots: makeSnapshotMetrics(registry, Date.now),
+      reload: ({ limits: { modelsMax, podsMax } }: GatewayConfig) => {
+        bounds.modelsMax = modelsMax
+        registry.resize(podsMax + modelsMax)
+      }
     }
   })
 )

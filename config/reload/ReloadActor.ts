@@ -142,7 +142,7 @@ const take = (
     if (quiet && configDiff(state.read, config).length === 0) {
       return { next: { ...state, fault: undefined }, report }
     }
-    const running = runningConfig(args.started, config)
+    const running = runningConfig(state.running, config)
     yield* Effect.mapError(args.apply(state.running, running), ({ message }) => refused(message))
     yield* count(args, outcome)
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })

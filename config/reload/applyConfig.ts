@@ -1,29 +1,24 @@
 import { Effect } from "effect"
 import type { DiscoveryHandle } from "../../actors/DiscoveryActor.ts"
-import type { PoolMessage } from "../../actors/PoolSupervisor.ts"
 import type { ActorRef } from "../../actors/runtime/Actor.ts"
 import { tellPatiently } from "../../actors/runtime/tellPatiently.ts"
 import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
 import type { Discovery } from "../../src/discovery/Discovery.ts"
-import type { FrontServer } from "../../src/http/serveFront.ts"
 import { makePolicy } from "../../src/policies/registry.ts"
-import type { FrontDeps } from "../../src/http/FrontOptions.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
 import type { Doors } from "../layers/doors.ts"
 import { sourcesAfter } from "../layers/podSources.ts"
-import { poolSettings } from "../layers/pool.ts"
 
 /** What of a running gateway takes other settings. */
 export interface RunningParts {
+  readonly doors: Pick<Doors["Type"], "reload">
   readonly scheduler: ActorRef<SchedulerMessage>
-  readonly pool: ActorRef<PoolMessage>
   readonly discovery: DiscoveryHandle
   /** Those that discovery follows since the start. */
   readonly sources: ReadonlyArray<Discovery>
-  readonly doors: Pick<Doors["Type"], "reload">
-  readonly front: Pick<FrontServer, "replaceOptions">
-  readonly frontSettings: (config: GatewayConfig) => Pick<FrontDeps, "options" | "upstream">
+  /** Everything that takes whatever a configuration says, in order. */
+  readonly takers: ReadonlyArray<(config: GatewayConfig) => Effect.Effect<void>>
 }
 
 /**
@@ -43,10 +38,8 @@ export const applyConfig = (
           (why) => new GatewayStartError({ message: `policy: ${why}` })
         )
       yield* parts.doors.reload(after)
-      const { options, upstream } = parts.frontSettings(after)
-      parts.front.replaceOptions(options, upstream)
+      yield* Effect.forEach(parts.takers, (take) => take(after), { discard: true })
       if (policy !== undefined) yield* tellPatiently(parts.scheduler, { _tag: "PolicyReplaced", policy })
-      yield* tellPatiently(parts.pool, { _tag: "PoolSettingsReplaced", settings: poolSettings(after) })
       if (same(before.pods, after.pods) && same(before.discovery, after.discovery)) return
       sources = sourcesAfter(sources, before, after)
       yield* parts.discovery.replaceSources(sources)

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { isTree, pathText } from "../ConfigSource.ts"
 import { type GatewayConfig, GatewayConfigSchema } from "../GatewayConfig.ts"
-import { isSecret, whenTaken } from "./takesEffect.ts"
+import { beginsOrEnds, isSecret, whenTaken } from "./takesEffect.ts"
 
 /** One setting that differs between two configurations, in the words of the YAML. */
 export interface SettingChange {
@@ -31,6 +31,8 @@ interface Place {
   readonly shown: ReadonlyArray<string>
   /** Without them, as the schema has it. */
   readonly schema: ReadonlyArray<string>
+  /** It lies in a section that can't begin or end now. */
+  readonly waits?: boolean | undefined
 }
 
 const written = Schema.encodeSync(GatewayConfigSchema)
@@ -43,7 +45,10 @@ const changesIn = (place: Place, before: unknown, after: unknown): ReadonlyArray
   if (Bun.deepEquals(before, after, true)) return []
   const name = nameInList[place.schema.join(".")]
   if (name !== undefined) return changesInList(place, byName(before, name), byName(after, name))
-  if (areSections(before, after)) return changesInSection(place, (before ?? {}) as Tree, (after ?? {}) as Tree)
+  if (areSections(before, after)) {
+    const waits = place.waits === true || beginsOrEnds(place.schema, before, after)
+    return changesInSection({ ...place, waits }, (before ?? {}) as Tree, (after ?? {}) as Tree)
+  }
   const hidden = isSecret(place.schema)
   const text = (value: unknown): string | null => value === undefined ? null : hidden ? HIDDEN : valueText(value)
   return [change(place, "changed", text(before), text(after))]
@@ -58,7 +63,7 @@ const isPlain = (value: unknown): boolean => isTree(value) && Object.getPrototyp
 
 const changesInSection = (place: Place, before: Tree, after: Tree): ReadonlyArray<SettingChange> =>
   [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
-    changesIn({ shown: [...place.shown, key], schema: [...place.schema, key] }, before[key], after[key])
+    changesIn({ ...place, shown: [...place.shown, key], schema: [...place.schema, key] }, before[key], after[key])
   )
 
 const changesInList = (
@@ -77,7 +82,7 @@ const byName = (list: unknown, name: string): ReadonlyMap<string, Tree> =>
   new Map((Array.isArray(list) ? list : []).map((entry: Tree) => [String(entry[name]), entry]))
 
 const change = (
-  { schema, shown }: Place,
+  { schema, shown, waits }: Place,
   kind: SettingChange["kind"],
   from: string | null,
   to: string | null
@@ -86,7 +91,7 @@ const change = (
   kind,
   from,
   to,
-  takesEffect: whenTaken(schema) === "live" ? "now" : "after a restart"
+  takesEffect: whenTaken(schema) === "live" && waits !== true ? "now" : "after a restart"
 })
 
 const valueText = (value: unknown): string => {
@@ -100,15 +105,16 @@ export const changeText = ({ from, kind, setting, takesEffect, to }: SettingChan
   return takesEffect === "now" ? what : `${what} (takes effect after a restart)`
 }
 
-/** What runs after a reload: the settings of `next`, but those that are read at the start only as they were then. */
-export const runningConfig = (started: GatewayConfig, next: GatewayConfig): GatewayConfig =>
-  mixed([], started, next) as GatewayConfig
+/** What runs after a reload: the settings of `next`, but those that take a restart as they are now. */
+export const runningConfig = (running: GatewayConfig, next: GatewayConfig): GatewayConfig =>
+  mixed([], running, next) as GatewayConfig
 
-const mixed = (path: ReadonlyArray<string>, started: unknown, next: unknown): unknown => {
+const mixed = (path: ReadonlyArray<string>, running: unknown, next: unknown): unknown => {
+  if (beginsOrEnds(path, running, next)) return running
   const when = whenTaken(path)
-  if (when !== undefined) return when === "live" ? next : started
-  if (!areSections(started, next)) return path.length === 0 ? next : started
-  const [was, is] = [(started ?? {}) as Tree, (next ?? {}) as Tree]
+  if (when !== undefined) return when === "live" ? next : running
+  if (!areSections(running, next)) return path.length === 0 ? next : running
+  const [was, is] = [(running ?? {}) as Tree, (next ?? {}) as Tree]
   const entries = [...new Set([...Object.keys(was), ...Object.keys(is)])].map((key) =>
     [key, mixed([...path, key], was[key], is[key])] as const
   ).filter(([, value]) => value !== undefined)

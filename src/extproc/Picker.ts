@@ -3,7 +3,8 @@ import { FrameWriter } from "./wire/FrameWriter.ts"
 
 /** What all requests of the picker share. */
 export class Picker {
-  readonly deps: ExtProcDeps
+  /** Replaced as a whole by a reload, never written into. */
+  deps: ExtProcDeps
   readonly writer = new FrameWriter()
   /** Set when the server has been told to stop: not ready any more, but still answering. */
   draining = false

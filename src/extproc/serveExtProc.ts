@@ -7,7 +7,7 @@ import http2, {
 } from "node:http2"
 import type { AddressInfo } from "node:net"
 import { EnvoyExchange } from "./EnvoyExchange.ts"
-import type { ExtProcDeps, ExtProcListen } from "./ExtProcOptions.ts"
+import type { ExtProcDeps, ExtProcListen, ExtProcOptions } from "./ExtProcOptions.ts"
 import { GrpcCall } from "./grpc/GrpcCall.ts"
 import { grpcMessage, grpcStatus } from "./grpc/grpcStatus.ts"
 import { extProcService, HealthCheck, healthCheckPath } from "./healthService.ts"
@@ -20,16 +20,27 @@ export interface ExtProcServer {
   readonly healthPort: number | undefined
   /** Requests that Envoy has not ended. */
   readonly openRequests: () => number
+  /** For streams that are opened from now on; connections are asked whether they live as often as it says. */
+  readonly replaceOptions: (options: ExtProcOptions) => void
   /** Not ready from now on, but still picking: proxies have time to look elsewhere. */
   readonly announceStop: () => void
   /** Not ready from now on; takes no new connection, lets open streams end for `graceMs`, then cuts what is left. */
   readonly stop: (graceMs: number) => Promise<void>
 }
 
+/** Asks the other side of a connection so often whether it lives. */
+interface KeepAlive {
+  readonly ask: (everyMs: number) => void
+  readonly stop: () => void
+}
+
+type Sessions = Map<ServerHttp2Session, KeepAlive>
+
 const processPath = `/${extProcService}/Process`
 const drainPollMs = 5
 /** Above our own limit, so that a client gets 429 and Envoy no broken stream. */
 const refusableStreams = 1000
+const streamsMaxOf = ({ openStreamsMax }: ExtProcOptions): number => openStreamsMax + refusableStreams
 /** Room for a body's pieces on their way, so that Envoy need not wait for our window. */
 const streamWindowBytes = 1024 * 1024
 /** Envoy resets a stream after its last message; Bun takes more than 33 a second for an attack unless told otherwise. */
@@ -38,12 +49,9 @@ const resetsAreFine = { streamResetBurst: 0xffff_ffff, streamResetRate: 0xffff_f
 /** Starts to listen. Rejects when a port is taken or the host is not ours. */
 export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Promise<ExtProcServer> => {
   const picker = new Picker(deps)
-  const sessions = new Set<ServerHttp2Session>()
+  const sessions: Sessions = new Map()
   const settings = {
-    settings: {
-      maxConcurrentStreams: deps.options.openStreamsMax + refusableStreams,
-      initialWindowSize: streamWindowBytes
-    },
+    settings: { maxConcurrentStreams: streamsMaxOf(deps.options), initialWindowSize: streamWindowBytes },
     ...resetsAreFine
   }
   const main = listen.tls === undefined
@@ -68,6 +76,13 @@ export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Pr
     port,
     healthPort,
     openRequests: () => picker.openRequests,
+    replaceOptions: (options) => {
+      picker.deps = { ...picker.deps, options }
+      for (const [session, lives] of sessions) {
+        lives.ask(options.pingEveryMs)
+        session.settings({ maxConcurrentStreams: streamsMaxOf(options) })
+      }
+    },
     announceStop: () => {
       picker.draining = true
     },
@@ -78,22 +93,26 @@ export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Pr
 const attach = (
   server: Http2Server | Http2SecureServer,
   picker: Picker,
-  sessions: Set<ServerHttp2Session>,
+  sessions: Sessions,
   picks: boolean
 ): void => {
-  const { options, log } = picker.deps
   server.on("session", (session: ServerHttp2Session) => {
-    sessions.add(session)
-    const pinging = keepAlive(session, options.pingEveryMs)
+    const { options } = picker.deps
+    const lives = keepAlive(session)
+    lives.ask(options.pingEveryMs)
+    sessions.set(session, lives)
+    // What the server was made with is of its start.
+    session.settings({ maxConcurrentStreams: streamsMaxOf(options) })
     session.on("error", ignored)
     session.on("close", () => {
-      clearInterval(pinging)
+      lives.stop()
       sessions.delete(session)
     })
   })
   server.on("sessionError", ignored)
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     const path = headers[":path"]
+    const { log, options } = picker.deps
     const call = new GrpcCall(stream, options.messageBytesMax)
     if (picks && path === processPath) call.serve(new EnvoyExchange(picker, call), log)
     else if (path === healthCheckPath) call.serve(new HealthCheck(picker, call), log)
@@ -111,15 +130,23 @@ const refuseCall = (stream: ServerHttp2Stream, message: string): void => {
 }
 
 /** A proxy whose machine is gone says nothing any more; its streams hold reservations until the connection is cut. */
-const keepAlive = (session: ServerHttp2Session, everyMs: number): ReturnType<typeof setInterval> => {
+const keepAlive = (session: ServerHttp2Session): KeepAlive => {
   let unanswered = false
-  return setInterval(() => {
+  let pinging: ReturnType<typeof setInterval> | undefined
+  const ping = (): void => {
     if (unanswered || session.destroyed) return session.destroy()
     unanswered = true
     session.ping((error) => {
       if (error === null) unanswered = false
     })
-  }, everyMs)
+  }
+  return {
+    ask: (everyMs) => {
+      clearInterval(pinging)
+      pinging = setInterval(ping, everyMs)
+    },
+    stop: () => clearInterval(pinging)
+  }
 }
 
 const startListening = (server: Http2Server | Http2SecureServer, hostname: string, port: number): Promise<number> =>
@@ -135,16 +162,16 @@ const startListening = (server: Http2Server | Http2SecureServer, hostname: strin
 const stop = async (
   picker: Picker,
   servers: ReadonlyArray<Http2Server | Http2SecureServer>,
-  sessions: ReadonlySet<ServerHttp2Session>,
+  sessions: Sessions,
   graceMs: number
 ): Promise<void> => {
   picker.draining = true
   for (const server of servers) server.close()
   // Tells the proxies to open no further streams here; those that are open go on.
-  for (const session of sessions) session.close()
+  for (const session of sessions.keys()) session.close()
   const deadlineMs = performance.now() + graceMs
   while (picker.openRequests > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
-  for (const session of sessions) session.destroy()
+  for (const session of sessions.keys()) session.destroy()
 }
 
 /** What breaks a connection also closes it, which is where it is dealt with. */

@@ -6,14 +6,13 @@ import type { KeyLease } from "./doors/KeyLease.ts"
 import { RequestBytes } from "./doors/RequestBytes.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
-import type { FrontDeps, FrontOptions } from "./FrontOptions.ts"
+import type { FrontDeps, FrontSettings } from "./FrontOptions.ts"
 import { ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
 import { RescueBytes } from "./rescue/RescueBytes.ts"
 import { RetryBudget } from "./retry/RetryBudget.ts"
 import type { ProxyRoute } from "./routes.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
-import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
 /** What all requests share: the client towards pods, the feature workshop and the count of open requests. */
 export class Front {
@@ -31,7 +30,7 @@ export class Front {
   constructor(deps: FrontDeps) {
     this.deps = deps
     this.client = new UpstreamClient(deps.upstream, () => unhealthyPods(this.deps.pool))
-    this.requestBytes = new RequestBytes(deps.options.requestBytesMax)
+    this.requestBytes = new RequestBytes(() => this.deps.options.requestBytesMax)
     this.retryBudget = new RetryBudget(() => this.deps.options)
     this.rescueBytes = new RescueBytes(() => this.deps.options.rescue.bytesMax)
     this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)
@@ -64,10 +63,11 @@ export class Front {
     return errorResponse(error, requestId, route.prompt === "messages")
   }
 
-  /** Requests that come from now on have these options; those that are open keep theirs. */
-  replaceOptions(options: FrontOptions, upstream: UpstreamOptions): void {
-    this.deps = { ...this.deps, options, upstream }
-    this.client.replaceOptions(upstream)
+  /** For requests that come from now on; those that are open keep theirs. */
+  replaceSettings(settings: FrontSettings): void {
+    this.deps = { ...this.deps, ...settings }
+    this.client.replaceOptions(settings.upstream)
+    this.workshop.bytesPerToken.resize(settings.options.learnedModelsMax)
   }
 
   /** A request that `proxy` took has ended. */

@@ -103,19 +103,23 @@ export interface DecisionSink {
   readonly write: (entry: DecisionEntry) => void
 }
 
-/** What the front end needs from the rest of the gateway. */
-export interface FrontDeps {
-  readonly scheduler: SchedulerPort
-  readonly pool: PoolView
+/** What may change while the front serves. */
+export interface FrontSettings {
   readonly options: FrontOptions
   readonly upstream: UpstreamOptions
-  readonly metrics: FrontMetrics
   /** Undefined: the gateway asks for no keys. */
   readonly keys?: KeyRing | undefined
-  /** Undefined: decisions are not logged. */
-  readonly decisionLog?: DecisionSink | undefined
   /** The body of `GET /metrics`, Prometheus text 0.0.4; undefined: clients don't see it. */
   readonly metricsText: (() => string) | undefined
+}
+
+/** What the front end needs from the rest of the gateway. */
+export interface FrontDeps extends FrontSettings {
+  readonly scheduler: SchedulerPort
+  readonly pool: PoolView
+  readonly metrics: FrontMetrics
+  /** Undefined: decisions are not logged. */
+  readonly decisionLog?: DecisionSink | undefined
   /** For `GET /version`. */
   readonly version: string
   /** Defects only; one line each. */

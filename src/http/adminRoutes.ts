@@ -23,7 +23,8 @@ export interface AdminDeps {
   /** Prometheus text 0.0.4. */
   readonly metricsText: () => string
   readonly reload: Reload
-  readonly bodyBytesMax: number
+  /** Of now. */
+  readonly bodyBytesMax: () => number
   /** Questions in hand at once; one more gets 429. */
   readonly openMax: number
   readonly log: (message: string, cause: unknown) => void
@@ -68,7 +69,7 @@ export const makeAdmin = (deps: AdminDeps): Hono => {
 }
 
 const explain = async (request: Request, deps: AdminDeps): Promise<unknown> => {
-  const bytes = await readBody(request, deps.bodyBytesMax)
+  const bytes = await readBody(request, deps.bodyBytesMax())
   const asked = enveloped(bytes)
   const path = asked?.path ?? new URL(request.url, "http://operators").searchParams.get("path") ?? defaultPath
   const route = proxyRoutes.find((route) => route.path === path && route.prompt !== "form")

@@ -1,4 +1,5 @@
 import { type AdminDeps, makeAdmin } from "./adminRoutes.ts"
+import { anyBodySize } from "./doors/ClientListener.ts"
 import type { ListenOptions } from "./FrontOptions.ts"
 
 /** A listening admin server. */
@@ -6,9 +7,6 @@ export interface AdminServer {
   readonly url: string
   readonly stop: () => Promise<void>
 }
-
-/** Room above our own limit, so that an operator reads our error and not Bun's bare 413. */
-const bodyHeadroom = 2
 
 /** Starts to listen. Throws when the port is taken or the host is not ours. */
 export const serveAdmin = (
@@ -20,7 +18,7 @@ export const serveAdmin = (
     hostname,
     port,
     development: false,
-    maxRequestBodySize: deps.bodyBytesMax * bodyHeadroom,
+    maxRequestBodySize: anyBodySize,
     fetch: (request) => app.fetch(request)
   })
   return { url: server.url.origin, stop: () => server.stop(true) }

@@ -5,10 +5,9 @@ import type { TlsPair } from "./doors/TlsPair.ts"
 import { readRequest } from "./features/readRequest.ts"
 import { requestWish } from "./features/requestWish.ts"
 import { Front } from "./Front.ts"
-import type { FrontDeps, FrontOptions, ListenOptions } from "./FrontOptions.ts"
+import type { FrontDeps, FrontSettings, ListenOptions } from "./FrontOptions.ts"
 import { makeFront } from "./makeFront.ts"
 import type { ProxyRoute } from "./routes.ts"
-import type { UpstreamOptions } from "./upstream/UpstreamOptions.ts"
 
 /** A listening front end. */
 export interface FrontServer {
@@ -22,29 +21,30 @@ export interface FrontServer {
   readonly openRequests: () => number
   /** New connections get this certificate. Throws when it is none, or the front is served without TLS. */
   readonly replaceTls: (pair: TlsPair) => void
-  /** Requests that come from now on have these options. Body sizes can't grow beyond twice those of the start. */
-  readonly replaceOptions: (options: FrontOptions, upstream: UpstreamOptions) => void
+  /** For requests that come from now on; those that are open keep theirs. */
+  readonly replaceSettings: (settings: FrontSettings) => void
   /** Not ready any more, but still serving: each connection ends with its next answer. */
   readonly announceStop: () => void
   /** Refuses new connections, lets open requests end for `graceMs`, then breaks off what is left. */
   readonly stop: (graceMs: number) => Promise<void>
 }
 
-/** Room above our own limit, so that it is our error that a client sees and not Bun's bare 413. */
-const bodyHeadroom = 2
 const drainPollMs = 5
 
 /** Starts to listen. Throws when the port is taken or the host is not ours. */
 export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer => {
   const front = new Front(deps)
   const app = makeFront(front)
+  const startedIdleS = deps.options.clientIdleTimeoutS
   const serving: ClientServing = {
     hostname: listen.hostname,
     port: listen.port,
     reusePort: listen.reusePort ?? false,
-    idleTimeoutS: deps.options.clientIdleTimeoutS,
-    bodyBytesMax: deps.options.bodyBytesMax * bodyHeadroom,
+    idleTimeoutS: startedIdleS,
     fetch: (request, server) => {
+      const { clientIdleTimeoutS } = front.deps.options
+      // Bun takes its own at the start only; an exchange sets the one of now when it ends.
+      if (clientIdleTimeoutS !== startedIdleS) server.timeout?.(request, clientIdleTimeoutS)
       const answer = app.fetch(request, server)
       return front.draining ? lastOfConnection(answer) : answer
     }
@@ -62,7 +62,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     },
     shared: front,
     openRequests: () => front.openRequests,
-    replaceOptions: (options, upstream) => front.replaceOptions(options, upstream),
+    replaceSettings: (settings) => front.replaceSettings(settings),
     announceStop: () => {
       front.draining = true
     },

@@ -17,7 +17,6 @@ export const statusPaths = [
 ] as const
 
 export const addStatusRoutes = (app: Hono<FrontEnv>, front: Front): void => {
-  const { deps } = front
   app.get("/v1/models", ({ req }) => Response.json({ object: "list", data: visibleCards(front, req.raw.headers) }))
   app.get("/v1/models/:id{.+}", (context) => {
     const id = context.req.param("id")
@@ -31,15 +30,15 @@ export const addStatusRoutes = (app: Hono<FrontEnv>, front: Front): void => {
   })
   app.get("/livez", () => new Response("ok\n"))
   // Load balancers have no key, and the names of sick pods are none of a stranger's business.
-  const ready = () => readiness(deps.pool, front.draining, deps.keys === undefined)
+  const ready = () => readiness(front.deps.pool, front.draining, front.deps.keys === undefined)
   app.get("/readyz", ready)
   app.get("/health", ready)
   app.get("/version", ({ req }) => {
-    deps.keys?.holderOf(req.raw.headers)
-    return Response.json({ version: deps.version })
+    front.deps.keys?.holderOf(req.raw.headers)
+    return Response.json({ version: front.deps.version })
   })
-  const { metricsText } = deps
   app.get("/metrics", () => {
+    const { metricsText } = front.deps
     if (metricsText !== undefined) return metricsPage(metricsText())
     throw new UnknownRoute({ message: "/metrics is on the operators' port (listen.metrics puts it here as well)" })
   })

@@ -39,7 +39,8 @@ export interface DecisionEntry {
   readonly trail: PromptTrail | undefined
 }
 
-export interface DecisionLogOptions {
+/** What may change while decisions are logged. */
+export interface DecisionLogSettings {
   readonly path: string
   /** Share of the decisions that are written, 0 to 1. */
   readonly sampleRate: number
@@ -47,6 +48,9 @@ export interface DecisionLogOptions {
   readonly blockHashes: boolean
   /** A file that would grow above this becomes `path.1`, in the place of the one that had that name. */
   readonly bytesMax: number
+}
+
+export interface DecisionLogOptions extends DecisionLogSettings {
   /** Entries that wait for the next flush; further ones are lost. */
   readonly pendingMax: number
   readonly random: () => number
@@ -62,24 +66,41 @@ const NAME_CHARS_MAX = 200
 /** A sampled log of decisions as JSON lines, written in batches. Writing never throws: a full disk is one warning. */
 export class DecisionLog {
   private readonly options: DecisionLogOptions
-  private pending: Array<readonly [atMs: number, entry: DecisionEntry]> = []
+  /** Of decisions from now on. */
+  private settings: DecisionLogSettings
+  /** The file of what is written out now. */
+  private file: Pick<DecisionLogSettings, "bytesMax" | "path">
+  private pending: Array<readonly [atMs: number, entry: DecisionEntry, sampleRate: number]> = []
   private fileBytes = -1
   private failing = false
   private flushing: Promise<void> = Promise.resolve()
 
   constructor(options: DecisionLogOptions) {
     this.options = options
+    this.settings = options
+    this.file = options
+  }
+
+  /** What waits still goes to the file of before. */
+  replaceSettings(settings: DecisionLogSettings): Promise<void> {
+    this.settings = settings
+    this.flushing = this.flush().then(() => {
+      if (settings.path !== this.file.path) this.fileBytes = -1
+      this.file = settings
+    })
+    return this.flushing
   }
 
   get blockHashes(): boolean {
-    return this.options.blockHashes
+    return this.settings.blockHashes
   }
 
   /** Whether the next decision is to be written; asked first, so that the others cost nothing. */
-  readonly samples = (): boolean => this.options.random() < this.options.sampleRate
+  readonly samples = (): boolean => this.options.random() < this.settings.sampleRate
 
   readonly write = (entry: DecisionEntry): void => {
-    if (this.pending.length < this.options.pendingMax) this.pending.push([this.options.nowMs(), entry])
+    if (this.pending.length >= this.options.pendingMax) return
+    this.pending.push([this.options.nowMs(), entry, this.settings.sampleRate])
   }
 
   /** Appends what waits, after the flush before. Never rejects. */
@@ -90,22 +111,22 @@ export class DecisionLog {
 
   private async append(): Promise<void> {
     if (this.pending.length === 0) return
-    const lines = this.pending.map(([atMs, entry]) => lineOf(atMs, entry, this.options.sampleRate))
+    const lines = this.pending.map(([atMs, entry, sampleRate]) => lineOf(atMs, entry, sampleRate))
     this.pending = []
     try {
-      if (this.fileBytes < 0) this.fileBytes = await sizeOf(this.options.path)
+      if (this.fileBytes < 0) this.fileBytes = await sizeOf(this.file.path)
       await this.appendLines(lines)
       this.failing = false
     } catch (cause) {
       this.fileBytes = -1
       const why = cause instanceof Error ? cause.message : String(cause)
-      if (!this.failing) this.options.warn(`decisions are not logged until ${this.options.path} can be written: ${why}`)
+      if (!this.failing) this.options.warn(`decisions are not logged until ${this.file.path} can be written: ${why}`)
       this.failing = true
     }
   }
 
   private async appendLines(lines: ReadonlyArray<string>): Promise<void> {
-    const { bytesMax, path } = this.options
+    const { bytesMax, path } = this.file
     let text = ""
     let textBytes = 0
     for (const line of lines) {

@@ -54,7 +54,7 @@ const writeHistogram = (lines: Array<string>, name: string, labels: string, hist
  * hash maps, while a gateway has its own numbers, bounds its series and adds to plain fields.
  */
 export class MetricRegistry {
-  private readonly seriesMax: number
+  private seriesMax: number
   private readonly sections = new Map<string, Section>()
 
   /** `seriesMax` is per metric name. */
@@ -101,6 +101,11 @@ export class MetricRegistry {
       })
     }
     this.add({ name, help, type, write }, labelNames)
+  }
+
+  /** From now on; series that are there stay. */
+  resize(seriesMax: number): void {
+    this.seriesMax = seriesMax
   }
 
   /** The page; metrics in the order they were registered. */

@@ -20,13 +20,14 @@ interface ModelInstruments {
 }
 
 /** Makes what a key stands for on its first use; from then on it costs one look into a map. */
-const memoized = <A>(make: (key: string) => A, keysMax: number): (key: string) => A => {
+const memoized = <A>(make: (key: string) => A, keysMax: () => number): (key: string) => A => {
   const made = new Map<string, A>()
   return (key) => {
     let value = made.get(key)
     if (value === undefined) {
-      value = make(made.size < keysMax ? key : "other")
-      if (made.size < keysMax) made.set(key, value)
+      const isKept = made.size < keysMax()
+      value = make(isKept ? key : "other")
+      if (isKept) made.set(key, value)
     }
     return value
   }
@@ -51,7 +52,7 @@ const routeInstruments = (registry: MetricRegistry, routesMax: number) => {
     byStatus: [],
     duration: duration.child(route),
     ttft: ttft.child(route)
-  }), routesMax)
+  }), () => routesMax)
   const answered = (route: string, status: number): Counter => {
     const instruments = of(route)
     return instruments.byStatus[status] ??= requests.child(instruments.route, String(status))
@@ -59,7 +60,10 @@ const routeInstruments = (registry: MetricRegistry, routesMax: number) => {
   return { of, answered }
 }
 
-const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: string) => ModelInstruments => {
+const modelInstruments = (
+  registry: MetricRegistry,
+  limits: Pick<FrontMetricsLimits, "modelsMax">
+): (model: string) => ModelInstruments => {
   const prompt = registry.counter("warmroute_prompt_tokens_total", "Prompt tokens, as the pods told.", ["model"])
   const cached = registry.counter(
     "warmroute_cached_prompt_tokens_total",
@@ -71,9 +75,10 @@ const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: 
     prompt: prompt.child(model),
     cached: cached.child(model),
     output: output.child(model)
-  }), modelsMax)
+  }), () => limits.modelsMax)
 }
 
+/** Read anew each time, so that they may change. */
 export interface FrontMetricsLimits {
   readonly routesMax: number
   /** Tokens of further models count for `other`. */
@@ -103,16 +108,16 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     waitBoundsS
   ).child()
   const retries = registry.counter("warmroute_retries_total", "Requests sent to a second pod.", ["reason"])
-  const retriesFor = memoized((reason) => retries.child(reason), 16)
+  const retriesFor = memoized((reason) => retries.child(reason), () => 16)
   const denials = registry.counter(
     "warmroute_retries_denied_total",
     "Requests that failed at a pod and were not sent to another, by why: limit, unsafe, budget, request-fault, no-pod.",
     ["why"]
   )
-  const denialsFor = memoized((why) => denials.child(why), 8)
+  const denialsFor = memoized((why) => denials.child(why), () => 8)
   const timeouts = registry.counter("warmroute_timeouts_total", "Times that ran out, by phase.", ["phase"])
-  const timeoutsFor = memoized((phase) => timeouts.child(phase), 8)
-  const models = modelInstruments(registry, limits.modelsMax)
+  const timeoutsFor = memoized((phase) => timeouts.child(phase), () => 8)
+  const models = modelInstruments(registry, limits)
   const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
     requestStarted: (_route: string): void => open.add(1),

@@ -33,6 +33,11 @@ const tokensBounds = [
 const pickBounds = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
 const ratioBounds = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 
+/** Read anew each time, so that it may change. */
+interface ModelLimit {
+  readonly modelsMax: number
+}
+
 interface ModelInstruments {
   readonly requests: Counter
   readonly input: Histogram
@@ -40,7 +45,7 @@ interface ModelInstruments {
   readonly output: Histogram
 }
 
-const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: string) => ModelInstruments => {
+const modelInstruments = (registry: MetricRegistry, limits: ModelLimit): (model: string) => ModelInstruments => {
   const labels = ["model_name", "target_model_name"]
   const tokens = (name: string, help: string) => registry.histogram(`${prefix}${name}`, help, tokensBounds, labels)
   const requests = registry.counter(`${prefix}request_total`, "Requests that a pod answered.", labels)
@@ -49,7 +54,7 @@ const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: 
   const output = tokens("request_output_tokens", "Output tokens of a request, told or counted.")
   const byModel = new Map<string, ModelInstruments>()
   return (model) => {
-    const name = byModel.has(model) || byModel.size < modelsMax ? model : "other"
+    const name = byModel.has(model) || byModel.size < limits.modelsMax ? model : "other"
     let found = byModel.get(name)
     if (found === undefined) {
       found = {
@@ -68,9 +73,9 @@ const modelInstruments = (registry: MetricRegistry, modelsMax: number): (model: 
 export const frontWithLlmdNames = (
   registry: MetricRegistry,
   front: ReturnType<typeof makeFrontMetrics>,
-  modelsMax: number
+  limits: ModelLimit
 ): ReturnType<typeof makeFrontMetrics> => {
-  const models = modelInstruments(registry, modelsMax)
+  const models = modelInstruments(registry, limits)
   const errors = registry.counter(`${prefix}request_error_total`, "Requests that ended with an error.", ["error_code"])
   const running = registry.gauge(`${prefix}request_running`, "Requests whose answer has not ended.").child()
   const duration = registry.histogram(

@@ -52,6 +52,12 @@ const podProbeDefaults: PodProbeOptions = {
 
 const ModelId = Schema.NonEmptyString.pipe(Schema.maxLength(512))
 
+/** A probe whose bounds may change. */
+export interface ResizablePodProbe extends PodProbe {
+  /** For questions asked from now on. */
+  readonly replaceLimits: (limits: Pick<PodProbeOptions, "modelsMax" | "pageBytesMax">) => void
+}
+
 /** The answer of `GET /v1/models`; a card keeps the fields that we don't know. */
 const ModelList = Schema.Struct({
   data: Schema.Array(Schema.Struct({ id: ModelId }, { key: Schema.String, value: Schema.Unknown }))
@@ -191,8 +197,8 @@ const expectOk = (what: string, answer: Answer): void => {
  * A probe over fetch. Redirects are refused, bodies cut off at their limit, head and body share the time limit.
  * A thousand pods don't starve each other at Bun's limit of 256 fetches: see ProbeGate.
  */
-export const makePodProbe = (overrides: Partial<PodProbeOptions> = {}): PodProbe => {
-  const options = { ...podProbeDefaults, ...overrides }
+export const makePodProbe = (overrides: Partial<PodProbeOptions> = {}): ResizablePodProbe => {
+  let options = { ...podProbeDefaults, ...overrides }
   const gate = new ProbeGate(options)
 
   const get = async (address: PodAddress, what: string, bytesMax: number, timeoutMs: number): Promise<Answer> => {
@@ -213,6 +219,9 @@ export const makePodProbe = (overrides: Partial<PodProbeOptions> = {}): PodProbe
   }
 
   return {
+    replaceLimits: ({ modelsMax, pageBytesMax }) => {
+      options = { ...options, modelsMax, pageBytesMax }
+    },
     metrics: async (address, timeoutMs) => {
       const answer = await get(address, "/metrics", options.pageBytesMax, timeoutMs)
       expectOk("/metrics", answer)

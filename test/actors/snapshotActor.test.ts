@@ -59,7 +59,7 @@ const world = ({ options = {}, restoredIds = [] }: Setup = {}) =>
       for (const { id } of list) if (!inbox.sketches.has(id)) inbox.sketches.set(id, sketchOf(id, 1))
     }
     const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
-    const ref = yield* Scope.extend(
+    const { ref, replaceInterval } = yield* Scope.extend(
       makeSnapshotActor({
         scheduler: inbox.ref,
         store,
@@ -71,7 +71,7 @@ const world = ({ options = {}, restoredIds = [] }: Setup = {}) =>
     )
     const take = (everything = false) =>
       ref.ask<SnapshotReport, never>((reply) => ({ _tag: "TakeSnapshot", everything, reply }), 5000)
-    return { inbox, store, put, scope, take }
+    return { inbox, store, put, scope, take, replaceInterval }
   })
 
 describe("a snapshot", () => {
@@ -186,7 +186,7 @@ describe("trouble", () => {
     runScoped(Effect.gen(function*() {
       const inbox = yield* schedulerInbox(0)
       const store = memoryStore()
-      const ref = yield* makeSnapshotActor({
+      const { ref } = yield* makeSnapshotActor({
         scheduler: inbox.ref,
         store,
         podsSeen: () => [seen("a:1")],

@@ -50,7 +50,7 @@ export class TestPicker implements AsyncDisposable {
     const scheduler = new ScriptedScheduler(ofPicker)
     const booked: Array<string> = []
     const logged: Array<string> = []
-    const requestBytes = new RequestBytes(front?.requestBytesMax ?? frontDefaults.requestBytesMax)
+    const requestBytes = new RequestBytes(() => front?.requestBytesMax ?? frontDefaults.requestBytesMax)
     const server = await serveExtProc(
       { hostname: "127.0.0.1", port: 0, tls: undefined, healthPort: undefined, ...listen },
       {

@@ -20,7 +20,7 @@ describe("requests under llm-d's names", () => {
   test("count for both names", () => {
     const { registry, value } = registered()
     const limits = { routesMax: 50, modelsMax: 10, podsMax: 4 }
-    const front = frontWithLlmdNames(registry, makeFrontMetrics(registry, limits), 10)
+    const front = frontWithLlmdNames(registry, makeFrontMetrics(registry, limits), { modelsMax: 10 })
     for (let request = 0; request < 3; request++) front.requestStarted(chat)
     front.firstByte(chat, 0.3)
     front.ttft("a:1", 0.2, 0.3)
@@ -47,7 +47,7 @@ describe("requests under llm-d's names", () => {
     const front = frontWithLlmdNames(
       registry,
       makeFrontMetrics(registry, { routesMax: 1, modelsMax: 1, podsMax: 1 }),
-      1
+      { modelsMax: 1 }
     )
     for (const model of ["a", "b", "c", "a"]) front.tokens(model, 1, 0, 1)
     expect(value("llm_d_epp_request_total", { model_name: "a" })).toBe(2)

@@ -13,7 +13,6 @@ export interface ClientServing {
   readonly port: number
   readonly reusePort: boolean
   readonly idleTimeoutS: number
-  readonly bodyBytesMax: number
   readonly fetch: (request: Request, server: ClientServer) => Response | Promise<Response>
 }
 
@@ -29,9 +28,12 @@ export interface ClientListener {
   readonly replaceTls: (pair: TlsPair) => void
 }
 
+/** Bun would refuse with a bare 413, by a bound that can't change; `readBody` refuses with ours before it reads more. */
+export const anyBodySize = Number.MAX_SAFE_INTEGER
+
 /** Throws when the port is taken or the host is not ours. */
 export const startBunServer = (
-  { bodyBytesMax, fetch, hostname, idleTimeoutS, port, reusePort }: ClientServing,
+  { fetch, hostname, idleTimeoutS, port, reusePort }: ClientServing,
   tls?: TlsPair
 ): Bun.Server<undefined> =>
   Bun.serve({
@@ -43,7 +45,7 @@ export const startBunServer = (
     // the timeout off, a model may think for minutes.
     idleTimeout: idleTimeoutS,
     development: false,
-    maxRequestBodySize: bodyBytesMax,
+    maxRequestBodySize: anyBodySize,
     fetch
   })
 

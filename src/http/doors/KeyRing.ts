@@ -19,7 +19,7 @@ export type Refusal = Unauthorized["code"]
  */
 export class KeyRing {
   readonly refusals: Record<Refusal, number> = { missing_api_key: 0, invalid_api_key: 0, expired_api_key: 0 }
-  private readonly options: KeyRingOptions
+  private options: KeyRingOptions
   private byDigest: ReadonlyMap<string, KeyHolder> = new Map()
   private byName: ReadonlyMap<string, KeyHolder> = new Map()
 
@@ -43,6 +43,11 @@ export class KeyRing {
     }
     this.byDigest = byDigest
     this.byName = byName
+  }
+
+  /** For requests that come from now on; those that are open stay so. */
+  replaceOptions(options: KeyRingOptions): void {
+    this.options = options
   }
 
   holders(): Iterable<KeyHolder> {

@@ -2,10 +2,11 @@ import { Overloaded } from "../../errors.ts"
 
 /** The bytes of request bodies that the gateway holds at one time, over all requests. */
 export class RequestBytes {
-  private readonly bytesMax: number
+  private readonly bytesMax: () => number
   private held = 0
 
-  constructor(bytesMax: number) {
+  /** `bytesMax` may change; what is held stays, beyond a smaller bound too. */
+  constructor(bytesMax: () => number) {
     this.bytesMax = bytesMax
   }
 
@@ -15,8 +16,9 @@ export class RequestBytes {
 
   /** Throws Overloaded, and then nothing was taken. */
   take(bytes: number): void {
-    if (this.held + bytes > this.bytesMax) {
-      const message = `the bodies of the open requests already fill ${this.held} of ${this.bytesMax} bytes`
+    const bytesMax = this.bytesMax()
+    if (this.held + bytes > bytesMax) {
+      const message = `the bodies of the open requests already fill ${this.held} of ${bytesMax} bytes`
       throw new Overloaded({ message, retryAfterS: 1 })
     }
     this.held += bytes

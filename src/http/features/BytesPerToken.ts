@@ -15,10 +15,19 @@ interface Average {
 /** How many bytes of canonical prompt text make a token, learned for each model from what pods report. */
 export class BytesPerToken {
   private readonly averages = new Map<string, Average>()
-  private readonly modelsMax: number
+  private modelsMax: number
 
   constructor(modelsMax: number) {
     this.modelsMax = modelsMax
+  }
+
+  /** From now on; what was learned stays, but for the oldest models beyond the bound. */
+  resize(modelsMax: number): void {
+    this.modelsMax = modelsMax
+    for (const model of this.averages.keys()) {
+      if (this.averages.size <= modelsMax) return
+      this.averages.delete(model)
+    }
   }
 
   /** In [1, 16]. */

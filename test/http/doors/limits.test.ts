@@ -99,7 +99,7 @@ describe("limits", () => {
 })
 
 test("a share of the held bytes is given back once", () => {
-  const all = new RequestBytes(10)
+  const all = new RequestBytes(() => 10)
   const held = new HeldBytes(all)
   held.take(8)
   expect(() => new HeldBytes(all).take(3)).toThrow("already fill 8 of 10")

@@ -28,7 +28,6 @@ const serving = (fetch: ClientServing["fetch"]): ClientServing => ({
   port: 0,
   reusePort: false,
   idleTimeoutS: 30,
-  bodyBytesMax: 64 * 1024 * 1024,
   fetch
 })
 
