@@ -4,47 +4,26 @@ import { type GatewayError, PodUnreachable } from "../errors.ts"
 import { AnswerFlow, type AnswerOwner } from "./AnswerFlow.ts"
 import type { Usage } from "./AnswerTail.ts"
 import { isEventStream, wholeBody } from "./answerBody.ts"
-import { decisionEntry, type DecisionSample, sampleDecision } from "./decisionSample.ts"
+import { type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import { timeoutPhase, upstreamGatewayError } from "./errors.ts"
 import { podBroke } from "./exchangeErrors.ts"
 import type { ReadRequest } from "./features/readRequest.ts"
-import type { Front } from "./Front.ts"
-import type { FrontDeps } from "./FrontOptions.ts"
-import { PodTry } from "./PodTry.ts"
+import { PodTry, type TriesOwner } from "./PodTry.ts"
 import { withTokenIds } from "./rescue/continuedBody.ts"
 import { maxModelLenOf, tellsEveryToken } from "./rescue/podFacts.ts"
 import { StreamRescue } from "./rescue/StreamRescue.ts"
 import { Attempts } from "./retry/Attempts.ts"
 import { faultOfError, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
-import type { ProxyRoute } from "./routes.ts"
+import { GuardedHandler } from "./upstream/GuardedHandler.ts"
 import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
-import type { ResponseHead, UpstreamError, UpstreamHandler } from "./upstream/UpstreamRequest.ts"
-
-/** The exchange whose request it is. */
-export interface TriesOwner {
-  readonly deps: FrontDeps
-  readonly front: Front
-  readonly route: ProxyRoute
-  readonly requestId: string
-  readonly startedMs: number
-  /** It is over: nothing may follow but what is under way to the client. */
-  readonly settled: boolean
-  readonly respond: (head: ResponseHead, body: BodyInit | null, answeredBy: PodAddress) => void
-  /** Ends the books, and with them the try in hand. */
-  readonly settle: (outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined) => void
-  /** Answers with an error of the gateway's own. */
-  readonly refuse: (error: GatewayError) => void
-  /** What was thrown, as an error for the client. */
-  readonly errorOf: (cause: unknown) => GatewayError
-  readonly clientGone: () => void
-}
+import type { ResponseHead, UpstreamError } from "./upstream/UpstreamRequest.ts"
 
 /**
  * One request at the pods: a pick, a try, another one where that failed. A `PodTry` is the pod in hand, an `AnswerFlow`
  * what the client gets of its answer. It is itself the upstream's handler and the feeder of the answer's stream, so that
  * a try makes no closures.
  */
-export class PodTries implements UpstreamHandler, AnswerOwner {
+export class PodTries extends GuardedHandler implements AnswerOwner {
   readonly read: ReadRequest
   private readonly owner: TriesOwner
   private readonly target: string
@@ -60,11 +39,12 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
   private attempts: Attempts | undefined
   /** For streams that another pod could go on with. */
   private readonly rescue: StreamRescue | undefined
-  /** What the decision log keeps; decided at the first pick, false when the request is not in the sample. */
-  private sample: DecisionSample | false | undefined
+  /** What the decision log keeps; decided at the first pick, undefined when it is not in the sample. */
+  private sample: DecisionSample | undefined
 
   /** `target`: path and query. */
   constructor(owner: TriesOwner, read: ReadRequest, target: string, headerLines: string, mayBeRescued: boolean) {
+    super()
     this.owner = owner
     this.read = read
     this.target = target
@@ -97,14 +77,14 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
     }
     if (podTry === undefined) return
     metrics.picked(route.path, (podTry.pickedMs - askedMs) / 1000)
-    if (decisionLog !== undefined) this.sample ??= sampleDecision(decisionLog, features) ?? false
+    if (decisionLog !== undefined && this.attempts === undefined) this.sample = sampleDecision(decisionLog, features)
     podTry.call = this.send(podTry, this.target, this.body)
   }
 
   /** The try that a pick leads to; undefined when the request ended meanwhile. */
   private begin(decision: Decision): PodTry | undefined {
-    if (!this.owner.settled) return this.podTry = new PodTry(decision)
-    this.owner.deps.scheduler.end(decision.reservation, bareEnds.aborted)
+    if (!this.owner.settled) return this.podTry = new PodTry(this.owner, this.read.features.model, decision)
+    this.owner.deps.scheduler.end(decision.reservation, { outcome: "aborted" })
     return undefined
   }
 
@@ -115,49 +95,16 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
     return front.client.request(address, { method: "POST", target, headerLines, body, firstByteTimeoutMs }, this)
   }
 
-  onHead(head: ResponseHead): void {
-    try {
-      this.headCame(head)
-    } catch (cause) {
-      this.defect(cause)
-    }
-  }
-
-  onData(bytes: Uint8Array): void {
-    try {
-      this.bytesCame(bytes)
-    } catch (cause) {
-      this.defect(cause)
-    }
-  }
-
-  onEnd(): void {
-    try {
-      this.endCame()
-    } catch (cause) {
-      this.defect(cause)
-    }
-  }
-
-  onError(error: UpstreamError): void {
-    try {
-      this.errorCame(error)
-    } catch (cause) {
-      this.defect(cause)
-    }
-  }
-
-  /** A throw of our own: it must neither leave the client waiting nor be taken for the pod's fault. */
-  private defect(cause: unknown): void {
+  protected defect(cause: unknown): void {
     this.fail(this.owner.errorOf(cause))
   }
 
-  private headCame(head: ResponseHead): void {
+  protected headCame(head: ResponseHead): void {
     if (this.rescue?.continues === true) return this.continues(head, this.rescue)
     this.flow = new AnswerFlow(head, this, this.owner.deps.options, this.read.renamed)
   }
 
-  private bytesCame(bytes: Uint8Array): void {
+  protected bytesCame(bytes: Uint8Array): void {
     const { flow, rescue } = this
     if (flow === undefined) return
     if (rescue === undefined || !flow.isEventStream) return this.take(flow, bytes)
@@ -172,7 +119,7 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
     flow.push(bytes)
   }
 
-  private endCame(): void {
+  protected endCame(): void {
     const { flow, rescue } = this
     if (flow === undefined) return
     if (flow.began && rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
@@ -186,7 +133,7 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
     flow.end()
   }
 
-  private errorCame(error: UpstreamError): void {
+  protected errorCame(error: UpstreamError): void {
     const phase = timeoutPhase(error)
     if (phase !== undefined) this.owner.deps.metrics.timedOut(phase)
     this.tryFailed(faultOfError(error), upstreamGatewayError(error))
@@ -323,21 +270,14 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
   }
 
   private lookForFirstToken(podTry: PodTry, flow: AnswerFlow, bytes: Uint8Array): void {
-    const { deps: { metrics, scheduler }, route, startedMs } = this.owner
+    const { deps: { scheduler }, route } = this.owner
     const isAnswer = flow.status >= 200 && flow.status <= 299
     const mark = flow.isEventStream ? route.firstTokenMark : undefined
     if (isAnswer && mark !== undefined && !includesText(bytes, mark)) return
     podTry.firstTokenSeen = true
     if (!isAnswer) return
-    const { decision } = podTry
     this.attempts?.served(scheduler)
-    scheduler.firstToken(decision.reservation)
-    if (this.rescue?.continues === true) return
-    const nowMs = performance.now()
-    metrics.firstByte(route.path, (nowMs - startedMs) / 1000)
-    if (!flow.isEventStream || !route.generates) return
-    podTry.observedTtftMs = nowMs - podTry.pickedMs
-    metrics.ttft(decision.address.id, decision.predictedTtftS, podTry.observedTtftMs / 1000)
+    podTry.firstToken(flow.isEventStream, this.rescue?.continues === true)
   }
 
   /** Stops the pod in hand, which then tells nothing more. */
@@ -374,32 +314,18 @@ export class PodTries implements UpstreamHandler, AnswerOwner {
     this.rescue?.release()
   }
 
-  /** Gives the reservation of the pod in hand back and logs what became of its decision. False: there is none. */
+  /** False: no pod is in hand. */
   private endTry(
     outcome: RequestEnd["outcome"],
     usage: Usage | undefined,
     outputTokens: number | undefined
   ): boolean {
-    const { podTry, sample } = this
-    if (podTry === undefined) return false
+    const { podTry } = this
     this.podTry = undefined
-    const { decision, observedTtftMs, pickedMs } = podTry
-    const { deps: { decisionLog, scheduler }, requestId, startedMs } = this.owner
-    const isBare = usage === undefined && outputTokens === undefined
-    scheduler.end(decision.reservation, isBare ? bareEnds[outcome] : { outcome, ...usage, outputTokens })
-    if (decisionLog === undefined || sample === undefined || sample === false) return true
-    const { model } = this.read.features
-    const result = { requestId, model, startedMs, pickedMs, observedTtftMs, outcome, usage, outputTokens }
-    decisionLog.write(decisionEntry(sample, decision, result))
-    return true
+    podTry?.end(outcome, usage, outputTokens, this.sample)
+    return podTry !== undefined
   }
 }
-
-const bareEnds = {
-  aborted: { outcome: "aborted" },
-  failed: { outcome: "failed" },
-  finished: { outcome: "finished" }
-} as const
 
 const includesText = (bytes: Uint8Array, text: string): boolean =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(text)

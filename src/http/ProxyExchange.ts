@@ -12,7 +12,8 @@ import { readRequest } from "./features/readRequest.ts"
 import { requestWish } from "./features/requestWish.ts"
 import type { Front } from "./Front.ts"
 import type { FrontDeps } from "./FrontOptions.ts"
-import { PodTries, type TriesOwner } from "./PodTries.ts"
+import { PodTries } from "./PodTries.ts"
+import type { TriesOwner } from "./PodTry.ts"
 import { readBody } from "./readBody.ts"
 import { podRequestHeaders } from "./requestHeaders.ts"
 import { isRescueWanted } from "./rescue/StreamRescue.ts"
@@ -110,7 +111,11 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     if (this.settled) return
     const { metrics, options } = this.deps
     this.fail(new TimedOut("total", `the request took longer than ${options.requestTimeoutMs} ms`))
-    metrics.timedOut("total")
+    try {
+      metrics.timedOut("total")
+    } catch (cause) {
+      this.errorOf(cause)
+    }
   }
 
   private fail(error: GatewayError): void {

@@ -3,7 +3,7 @@ import type { PodAddress } from "../../src/core/Pod.ts"
 import type { KeyRing } from "../../src/http/doors/KeyRing.ts"
 import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
-import { frontDefaults, type FrontDeps, type FrontOptions } from "../../src/http/FrontOptions.ts"
+import { type DecisionSink, frontDefaults, type FrontDeps, type FrontOptions } from "../../src/http/FrontOptions.ts"
 import { type FrontServer, serveFront } from "../../src/http/serveFront.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
 import { ScriptedScheduler } from "./ScriptedScheduler.ts"
@@ -15,6 +15,9 @@ interface TestFrontOptions {
   readonly statuses?: ReadonlyArray<PodStatus>
   readonly keys?: KeyRing
   readonly tls?: TlsPair
+  /** In the place of what books. */
+  readonly metrics?: Partial<FrontMetrics>
+  readonly decisionLog?: DecisionSink
 }
 
 /** A front end on a free port over a scripted scheduler. Stop it with `await using`. */
@@ -27,7 +30,7 @@ export class TestFront implements AsyncDisposable {
 
   constructor(
     pods: ReadonlyArray<PodAddress>,
-    { keys, options, tls, upstream, models, statuses }: TestFrontOptions = {}
+    { decisionLog, keys, metrics, models, options, statuses, tls, upstream }: TestFrontOptions = {}
   ) {
     this.scheduler = new ScriptedScheduler(pods)
     const deps: FrontDeps = {
@@ -40,7 +43,8 @@ export class TestFront implements AsyncDisposable {
       },
       options: { ...frontDefaults, ...options },
       upstream: { ...upstreamDefaults, sweepMs: 10, ...upstream },
-      metrics: this.metrics(),
+      metrics: { ...this.metrics(), ...metrics },
+      decisionLog,
       keys,
       metricsText: () => "# nothing\n",
       version: "1.2.3",

@@ -13,7 +13,7 @@ const nameChars = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // oxlint-disable-next-line no-control-regex -- a tab is the only one of these that a header value may carry
 const valueBreakers = /[\x00-\x08\x0a-\x1f\x7f]/
 // oxlint-disable-next-line no-control-regex -- nor may the words behind a status
-const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?$/
+const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?$/
 const digits = /^\d{1,15}$/
 
 /**
