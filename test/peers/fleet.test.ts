@@ -1,8 +1,14 @@
 import { describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { PodStatus } from "../../actors/PoolView.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import { readiness } from "../../src/http/statusRoutes.ts"
+import { eventually } from "../lib/eventually.ts"
+import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
+import { startTestGateway } from "../lib/testGateway.ts"
 import { policyOf } from "../policies/fleet.ts"
 import { blocks, countsOf, fleetOfPods, placed, pod, podOf, prompt, served, servedBy } from "./fleetOfPods.ts"
 
@@ -28,6 +34,29 @@ describe("round robin", () => {
     const picks = models.map((model) => podOf(placed(scheduler, { ...prompt(blocks(1, 10)), model })))
     expect(countsOf(4, picks)).toEqual([2, 2, 2, 2])
   })
+})
+
+// kubernetes-sigs/gateway-api-inference-extension#1952, #1800; vllm-project/aibrix#476; envoyproxy/ai-gateway#2327
+test("a fleet scaled to zero takes a request, shows it as waiting, and serves it when the first pod comes", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "warmroute-zero-"))
+  const podsFile = join(directory, "pods.yaml")
+  writeFileSync(podsFile, "pods: []\n")
+  const fleet = await startTestFleet(1)
+  const gateway = await startTestGateway({ podsFile })
+  const answer = fetch(`${gateway.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: emulatedModel, prompt: "hello", max_tokens: 2 })
+  })
+  const page = async (): Promise<string> => (await fetch(`${gateway.url}/metrics`)).text()
+  await eventually("it waits", async () => (await page()).includes(`warmroute_waiting_requests{band="0"} 1\n`))
+  writeFileSync(podsFile, `pods:\n  - url: ${fleet.urls[0]}\n`)
+  const { status, headers } = await answer
+  expect([status, headers.get("x-warmroute-pod")]).toEqual([200, new URL(fleet.urls[0]!).host])
+  await gateway.becomesIdle()
+  await gateway.stop()
+  await fleet.stop()
+  rmSync(directory, { recursive: true })
 })
 
 describe("adapters", () => {
