@@ -202,7 +202,9 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       message.reply.succeed(scheduler.outputLengths.export())
       return desk
     default: {
+      const before = scheduler.arrivals
       const warning = takeFact(scheduler, message, nowS)
+      if (scheduler.arrivals !== before) admission.podCame(backAgain(message), nowS)
       return warning === undefined ? desk : Effect.as(Effect.logWarning(warning), desk)
     }
   }
@@ -249,6 +251,10 @@ const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): strin
   }
 }
 
+/** A pod that may have lost what it had against a request. */
+const backAgain = (message: FleetFact): PodId | undefined =>
+  message._tag === "PodObserved" || message._tag === "PodRestarted" ? message.id : undefined
+
 const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   const { admission, scheduler, settings } = desk
   // A pick that nobody waits for would hold a reservation that nobody gives back.
@@ -266,7 +272,8 @@ const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorSettings,
     priority,
     flow: wish?.flow ?? "",
     bytes: wish?.bytes ?? 0,
-    deadlineS: nowS + Math.min(waitMaxS(waiting, priority), wish?.waitMaxS ?? Number.POSITIVE_INFINITY)
+    deadlineS: nowS + Math.min(waitMaxS(waiting, priority), wish?.waitMaxS ?? Number.POSITIVE_INFINITY),
+    clientDeadlineS: wish?.waitMaxS === undefined ? undefined : nowS + wish.waitMaxS
   }
 }
 

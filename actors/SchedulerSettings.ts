@@ -26,8 +26,9 @@ interface WaitTimes {
 export const waitMaxS = (times: WaitTimes | undefined, priority: number): number =>
   times?.bandWaitMaxS.get(priority) ?? times?.waitMaxS ?? 0
 
-export const longestWaitS = (times: WaitTimes | undefined): number =>
-  times === undefined ? 0 : Math.max(times.waitMaxS, ...times.bandWaitMaxS.values())
+/** For a turn and, besides, for a pod. */
+export const longestWaitS = (times: WaitingOptions | undefined): number =>
+  times === undefined ? 0 : times.podlessS + Math.max(times.waitMaxS, ...times.bandWaitMaxS.values())
 
 /** Of the scheduler itself. Where nobody waits any more, those who still do find room on any pod. */
 export const coreSettings = ({ scheduler, waiting }: SchedulerActorSettings): SchedulerSettings => {

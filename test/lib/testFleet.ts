@@ -14,11 +14,13 @@ export interface TestFleet {
 
 export const startTestFleet = async (
   count: number,
-  options: Partial<EmulatedPodOptions> = {}
+  options: Partial<EmulatedPodOptions> = {},
+  /** Of the first; 0: any free one. */
+  port = 0
 ): Promise<TestFleet> => {
   const constants = hardwarePresets["small"]
   if (constants === undefined) throw new Error("the preset small is gone")
-  const fleet = await startEmulatedFleet(count, 0, { model: emulatedModel, speed: 20, constants, ...options })
+  const fleet = await startEmulatedFleet(count, port, { model: emulatedModel, speed: 20, constants, ...options })
   return {
     urls: fleet.urls,
     becomesIdle: () => eventually("every pod idle", () => fleet.pods.every((pod) => !pod.engine.hasWork)),
