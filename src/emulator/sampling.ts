@@ -1,6 +1,32 @@
-import { booleanOf, type Fields, integerOf, isFields, listOf, numberOf, pythonFloat } from "./bodyFields.ts"
+import {
+  booleanOf,
+  type FieldRule,
+  type Fields,
+  integerOf,
+  isFields,
+  listOf,
+  numberOf,
+  pythonFloat
+} from "./bodyFields.ts"
 import type { OutputLimits } from "./OutputPlan.ts"
 import { badParameter, badRequest } from "./VllmError.ts"
+
+/** The sampling fields that have a type to check, whatever the API. */
+export const samplingRules: ReadonlyArray<FieldRule> = [
+  { name: "frequency_penalty", kind: "number" },
+  { name: "max_tokens", kind: "integer" },
+  { name: "max_completion_tokens", kind: "integer" },
+  { name: "n", kind: "integer" },
+  { name: "presence_penalty", kind: "number" },
+  { name: "seed", kind: "integer" },
+  { name: "stream", kind: "boolean" },
+  { name: "temperature", kind: "number" },
+  { name: "top_p", kind: "number" },
+  { name: "top_k", kind: "integer" },
+  { name: "min_tokens", kind: "integer" },
+  { name: "ignore_eos", kind: "boolean" },
+  { name: "cache_salt", kind: "string" }
+]
 
 /** What a body asks of the answer, whatever the API. */
 export interface Sampling {

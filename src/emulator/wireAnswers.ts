@@ -1,3 +1,4 @@
+import type { Generation } from "./Generation.ts"
 import { VllmError } from "./VllmError.ts"
 
 /** vLLM's `system_fingerprint`; the version is what `/version` says. */
@@ -20,6 +21,15 @@ export const detail = (status: number, text: string, headers: Record<string, str
   })
 
 export const errorAnswer = (error: VllmError): Response => jsonText(error.toJson(), error.status)
+
+/** The answer once all of it is there; none when the client left before, or the pod stopped. */
+export const wholeAnswer = async (
+  generations: ReadonlyArray<Generation>,
+  answer: () => Response
+): Promise<Response> => {
+  await Promise.all(generations.map((generation) => generation.whenEnded))
+  return generations.some((generation) => generation.aborted) ? clientClosed() : answer()
+}
 
 /** The client left before its answer; nobody reads this. */
 export const clientClosed = (): Response => new Response(null, { status: 499 })

@@ -1,5 +1,5 @@
 import { promptOf, startPrefill } from "../answer.ts"
-import { clientClosed, dataEvent, jsonAnswer, jsonInner, requestIdOf, streamAnswer } from "../wireAnswers.ts"
+import { dataEvent, jsonAnswer, jsonInner, requestIdOf, streamAnswer, wholeAnswer } from "../wireAnswers.ts"
 import { type PodState, randomId } from "../PodState.ts"
 import { specialTokens } from "../Tokenizer.ts"
 import { badRequest, validationError } from "../VllmError.ts"
@@ -25,13 +25,13 @@ export const audio = (isTranslation: boolean) => async (pod: PodState, request: 
     ...Array.from({ length: tokenCount - 1 }, (_, index) => (bytes[index] ?? 0) + 16)
   ]
   const run = startPrefill(pod, promptOf(model, tokens, {}), request.signal)
-  await run.whenEnded
-  if (run.aborted) return clientClosed()
-  const text = pod.lorem.pieces.slice(0, seconds * wordsPerSecond).join("").trimEnd()
-  const format = textField(form, "response_format") ?? "json"
-  if (textField(form, "stream") === "true") return streamAnswer(transcriptStream(request, model, text))
-  if (format === "text") return jsonAnswer(text)
-  return jsonAnswer(isTranslation ? { text } : { text, usage: { type: "duration", seconds } })
+  return wholeAnswer([run], () => {
+    const text = pod.lorem.pieces.slice(0, seconds * wordsPerSecond).join("").trimEnd()
+    const format = textField(form, "response_format") ?? "json"
+    if (textField(form, "stream") === "true") return streamAnswer(transcriptStream(request, model, text))
+    if (format === "text") return jsonAnswer(text)
+    return jsonAnswer(isTranslation ? { text } : { text, usage: { type: "duration", seconds } })
+  })
 }
 
 const readForm = async (request: Request): Promise<FormData> => {

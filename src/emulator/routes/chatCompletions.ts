@@ -2,30 +2,14 @@ import { fixedTextOfFormat, promptOf, startAnswers } from "../answer.ts"
 import { booleanOf, type FieldRule, type Fields, integerOf, listOf, readFields, stringOf } from "../bodyFields.ts"
 import { chatTokens } from "../chatTemplate.ts"
 import type { Generation } from "../Generation.ts"
-import { clientClosed, jsonAnswer, requestIdOf, streamAnswer, systemFingerprint } from "../wireAnswers.ts"
+import { jsonAnswer, requestIdOf, streamAnswer, systemFingerprint, wholeAnswer } from "../wireAnswers.ts"
 import { chatLogprobs } from "../logprobs.ts"
 import { type PodState, randomId } from "../PodState.ts"
 import { sampleOf } from "../sampleJson.ts"
-import { forcedTool, readSampling } from "../sampling.ts"
+import { forcedTool, readSampling, samplingRules } from "../sampling.ts"
 import { tokenStream } from "../TokenStream.ts"
 import { usageFields, usageOf } from "../usage.ts"
 import { chatStreamShape } from "./chatStream.ts"
-
-export const samplingRules: ReadonlyArray<FieldRule> = [
-  { name: "frequency_penalty", kind: "number" },
-  { name: "max_tokens", kind: "integer" },
-  { name: "max_completion_tokens", kind: "integer" },
-  { name: "n", kind: "integer" },
-  { name: "presence_penalty", kind: "number" },
-  { name: "seed", kind: "integer" },
-  { name: "stream", kind: "boolean" },
-  { name: "temperature", kind: "number" },
-  { name: "top_p", kind: "number" },
-  { name: "top_k", kind: "integer" },
-  { name: "min_tokens", kind: "integer" },
-  { name: "ignore_eos", kind: "boolean" },
-  { name: "cache_salt", kind: "string" }
-]
 
 const chatRules: ReadonlyArray<FieldRule> = [
   { name: "messages", kind: "list", required: true },
@@ -74,9 +58,7 @@ export const chatCompletions = async (pod: PodState, request: Request): Promise<
   if (sampling.stream) {
     return streamAnswer(tokenStream(pod.driver, generations, chatStreamShape(pod, call, generations), false))
   }
-  await Promise.all(generations.map((generation) => generation.whenEnded))
-  if (generations.some((generation) => generation.aborted)) return clientClosed()
-  return jsonAnswer(chatAnswer(pod, call, generations))
+  return wholeAnswer(generations, () => jsonAnswer(chatAnswer(pod, call, generations)))
 }
 
 const toolText = (tool: Fields) =>

@@ -2,22 +2,21 @@ import { promptOf, startAnswers } from "../answer.ts"
 import { booleanOf, type FieldRule, integerOf, readFields, stringOf } from "../bodyFields.ts"
 import type { Generation } from "../Generation.ts"
 import {
-  clientClosed,
   dataEvent,
   jsonAnswer,
   jsonInner,
   requestIdOf,
   streamAnswer,
-  systemFingerprint
+  systemFingerprint,
+  wholeAnswer
 } from "../wireAnswers.ts"
 import { completionLogprobs } from "../logprobs.ts"
 import { type PodState, randomId } from "../PodState.ts"
-import { readSampling, type Sampling } from "../sampling.ts"
+import { readSampling, type Sampling, samplingRules } from "../sampling.ts"
 import { specialTokens } from "../Tokenizer.ts"
 import { type StreamShape, tokenStream } from "../TokenStream.ts"
 import { continuousUsageJson, streamUsageFields, usageFields, usageOf } from "../usage.ts"
 import { badRequest } from "../VllmError.ts"
-import { samplingRules } from "./chatCompletions.ts"
 
 const completionRules: ReadonlyArray<FieldRule> = [
   { name: "model", kind: "string" },
@@ -66,21 +65,20 @@ export const completions = async (pod: PodState, request: Request): Promise<Resp
   if (sampling.stream) {
     return streamAnswer(tokenStream(pod.driver, generations, completionStreamShape(pod, call, byPrompt), false))
   }
-  await Promise.all(generations.map((generation) => generation.whenEnded))
-  if (generations.some((generation) => generation.aborted)) return clientClosed()
-  return jsonAnswer({
-    id: call.id,
-    object: "text_completion",
-    created: call.created,
-    model,
-    choices: generations.map((generation, index) => completionChoice(pod, call, generation, index)),
-    service_tier: null,
-    system_fingerprint: systemFingerprint,
-    usage: usageFields(usageOf(pod, byPrompt), false),
-    kv_transfer_params: null,
-    ec_transfer_params: null,
-    metrics: null
-  })
+  return wholeAnswer(generations, () =>
+    jsonAnswer({
+      id: call.id,
+      object: "text_completion",
+      created: call.created,
+      model,
+      choices: generations.map((generation, index) => completionChoice(pod, call, generation, index)),
+      service_tier: null,
+      system_fingerprint: systemFingerprint,
+      usage: usageFields(usageOf(pod, byPrompt), false),
+      kv_transfer_params: null,
+      ec_transfer_params: null,
+      metrics: null
+    }))
 }
 
 /** A text, texts, token ids, or lists of token ids. */

@@ -1,7 +1,7 @@
 import { promptOf, startAnswers } from "../answer.ts"
 import { booleanOf, type FieldRule, isFields, listOf, readFields, stringOf } from "../bodyFields.ts"
 import type { Generation } from "../Generation.ts"
-import { clientClosed, dataEvent, jsonAnswer, requestIdOf, streamAnswer } from "../wireAnswers.ts"
+import { dataEvent, jsonAnswer, requestIdOf, streamAnswer, wholeAnswer } from "../wireAnswers.ts"
 import { type PodState, randomId } from "../PodState.ts"
 import { readSampling } from "../sampling.ts"
 import { type StreamShape, tokenStream } from "../TokenStream.ts"
@@ -27,32 +27,31 @@ export const generate = async (pod: PodState, request: Request): Promise<Respons
   if (booleanOf(body, "stream")) {
     return streamAnswer(tokenStream(pod.driver, generations, generateStreamShape(id, generations), false))
   }
-  await Promise.all(generations.map((generation) => generation.whenEnded))
-  if (generations.some((generation) => generation.aborted)) return clientClosed()
-  return jsonAnswer({
-    request_id: id,
-    model,
-    created: Math.floor(Date.now() / 1000),
-    usage: usageFields(usageOf(pod, [generations]), false),
-    prompt_logprobs: null,
-    prompt_token_id_logprobs: null,
-    prompt_token_ids: null,
-    mm_placeholders: null,
-    metrics: null,
-    kv_transfer_params: null,
-    ec_transfer_params: null,
-    output_mode: "tokens",
-    choices: generations.map(({ plan }, index) => ({
-      index,
-      finish_reason: plan.finishReason,
-      stop_reason: plan.stopReason,
-      token_ids: plan.tokens,
-      routed_experts: null,
-      sampling_mask: null,
-      weight_versions: [{ version: "default", start: 0, end: plan.tokenCount }],
-      logprobs: null
+  return wholeAnswer(generations, () =>
+    jsonAnswer({
+      request_id: id,
+      model,
+      created: Math.floor(Date.now() / 1000),
+      usage: usageFields(usageOf(pod, [generations]), false),
+      prompt_logprobs: null,
+      prompt_token_id_logprobs: null,
+      prompt_token_ids: null,
+      mm_placeholders: null,
+      metrics: null,
+      kv_transfer_params: null,
+      ec_transfer_params: null,
+      output_mode: "tokens",
+      choices: generations.map(({ plan }, index) => ({
+        index,
+        finish_reason: plan.finishReason,
+        stop_reason: plan.stopReason,
+        token_ids: plan.tokens,
+        routed_experts: null,
+        sampling_mask: null,
+        weight_versions: [{ version: "default", start: 0, end: plan.tokenCount }],
+        logprobs: null
+      }))
     }))
-  })
 }
 
 const generateStreamShape = (id: string, generations: ReadonlyArray<Generation>): StreamShape => ({

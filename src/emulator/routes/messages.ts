@@ -2,14 +2,13 @@ import { promptOf, startAnswers } from "../answer.ts"
 import { type FieldRule, type Fields, isFields, listOf, readFields, stringOf } from "../bodyFields.ts"
 import { chatTokens } from "../chatTemplate.ts"
 import type { Generation } from "../Generation.ts"
-import { clientClosed, jsonAnswer, jsonInner, namedEvent, requestIdOf, streamAnswer } from "../wireAnswers.ts"
+import { jsonAnswer, jsonInner, namedEvent, requestIdOf, streamAnswer, wholeAnswer } from "../wireAnswers.ts"
 import { type PodState, randomId } from "../PodState.ts"
 import { sampleOf } from "../sampleJson.ts"
-import { readSampling } from "../sampling.ts"
+import { readSampling, samplingRules } from "../sampling.ts"
 import { type StreamShape, tokenStream } from "../TokenStream.ts"
 import { type TokenUsage, usageOf } from "../usage.ts"
 import { VllmError } from "../VllmError.ts"
-import { samplingRules } from "./chatCompletions.ts"
 
 const countRules: ReadonlyArray<FieldRule> = [
   { name: "model", kind: "string", required: true },
@@ -65,18 +64,18 @@ const messageAnswer = async (pod: PodState, request: Request, body: Fields): Pro
     const shape = messageStreamShape(pod, id, model, generation, tool)
     return streamAnswer(tokenStream(pod.driver, generations, shape, false))
   }
-  await generation.whenEnded
-  if (generation.aborted) return clientClosed()
-  const text = generation.plan.text()
-  return jsonAnswer({
-    id,
-    type: "message",
-    role: "assistant",
-    content: [tool === undefined ? { type: "text", text } : { ...toolUse(tool), input: parsedInput(text) }],
-    model,
-    stop_reason: stopReason(generation),
-    ...stopSequence(generation),
-    usage: messageUsage(usageOf(pod, [generations]))
+  return wholeAnswer([generation], () => {
+    const text = generation.plan.text()
+    return jsonAnswer({
+      id,
+      type: "message",
+      role: "assistant",
+      content: [tool === undefined ? { type: "text", text } : { ...toolUse(tool), input: parsedInput(text) }],
+      model,
+      stop_reason: stopReason(generation),
+      ...stopSequence(generation),
+      usage: messageUsage(usageOf(pod, [generations]))
+    })
   })
 }
 

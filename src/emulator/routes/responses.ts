@@ -11,12 +11,11 @@ import {
 } from "../bodyFields.ts"
 import { chatTokens } from "../chatTemplate.ts"
 import type { Generation } from "../Generation.ts"
-import { clientClosed, jsonInner, jsonText, namedEvent, requestIdOf, streamAnswer } from "../wireAnswers.ts"
+import { jsonInner, jsonText, namedEvent, requestIdOf, streamAnswer, wholeAnswer } from "../wireAnswers.ts"
 import { type PodState, randomId } from "../PodState.ts"
-import { readSampling } from "../sampling.ts"
+import { readSampling, samplingRules } from "../sampling.ts"
 import { type StreamShape, tokenStream } from "../TokenStream.ts"
 import { usageOf } from "../usage.ts"
-import { samplingRules } from "./chatCompletions.ts"
 
 const responseRules: ReadonlyArray<FieldRule> = [
   { name: "input", kind: "text or list", required: true },
@@ -55,8 +54,7 @@ export const responses = async (pod: PodState, request: Request): Promise<Respon
   if (sampling.stream) {
     return streamAnswer(tokenStream(pod.driver, generations, responseStreamShape(pod, call, generation), true))
   }
-  await generation.whenEnded
-  return generation.aborted ? clientClosed() : jsonText(responseJson(pod, call, generation))
+  return wholeAnswer([generation], () => jsonText(responseJson(pod, call, generation)))
 }
 
 const inputMessages = (body: Fields): ReadonlyArray<unknown> => {
