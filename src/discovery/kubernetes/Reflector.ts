@@ -264,11 +264,9 @@ export class Reflector<T> {
       const known = name === undefined ? undefined : this.byName.get(name)
       if (name !== undefined && known !== undefined) objects.set(name, known)
     } else if (name !== undefined) {
-      if (objects.size < this.options.objectsMax || objects.has(name)) objects.set(name, decoded)
-      else {this.log.warn(
-          `number of ${what}`,
-          `there are more than ${this.options.objectsMax} ${what}; the rest is left out`
-        )}
+      const { objectsMax } = this.options
+      if (objects.size < objectsMax || objects.has(name)) objects.set(name, decoded)
+      else this.log.warn(`number of ${what}`, `there are more than ${objectsMax} ${what}; the rest is left out`)
     }
   }
 }

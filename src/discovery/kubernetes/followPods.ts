@@ -10,7 +10,7 @@ import {
   type ClusterSlice,
   clusterSlice
 } from "./clusterObjects.ts"
-import { podsOfCluster, podsOfSlices } from "./podSets.ts"
+import { type PodsOf, podsOfCluster, podsOfSlices } from "./podSets.ts"
 import type { Reflector, ReflectorTarget } from "./Reflector.ts"
 
 /** What is known of the pods; the follower writes it, and the teller reads it when `changed` opens. */
@@ -26,8 +26,8 @@ export const followPods = (cluster: Cluster) => {
   const { target } = cluster
   if ("pool" in target) return followPool(cluster, target.pool)
   return "selector" in target
-    ? followSelector(cluster, target.selector, target.ports)
-    : followService(cluster, target.service, target.ports)
+    ? followList(cluster, podsTarget(cluster, target.selector), target.ports, podsOfCluster)
+    : followList(cluster, slicesTarget(cluster, target.service), target.ports, podsOfSlices)
 }
 
 const podsTarget = (cluster: Cluster, labelSelector: string): Omit<ReflectorTarget<ClusterPod>, "onChange"> => ({
@@ -38,36 +38,25 @@ const podsTarget = (cluster: Cluster, labelSelector: string): Omit<ReflectorTarg
   decode: clusterPod
 })
 
-const followSelector = (cluster: Cluster, selector: string, ports: ReadonlyArray<number>) =>
-  Effect.sync(() => {
-    const pods = reflectorOf(cluster, podsTarget(cluster, selector))
-    return {
-      seen: {
-        pods: () =>
-          pods.synced ? podsOfCluster(pods.objects.values(), ports, cluster.tls, cluster.log.warn) : undefined,
-        adapt: Effect.void
-      },
-      failed: pods.run
-    }
-  })
+const slicesTarget = (cluster: Cluster, service: string): Omit<ReflectorTarget<ClusterSlice>, "onChange"> => ({
+  what: `EndpointSlices of ${service} in ${cluster.inNamespace}`,
+  paths: [`/apis/discovery.k8s.io/v1/namespaces/${encodeURIComponent(cluster.inNamespace)}/endpointslices`],
+  labelSelector: `kubernetes.io/service-name=${service}`,
+  optional: false,
+  decode: clusterSlice
+})
 
-const followService = (cluster: Cluster, service: string, ports: ReadonlyArray<number>) =>
+/** The pods are those of one list. */
+const followList = <T>(
+  cluster: Cluster,
+  target: Omit<ReflectorTarget<T>, "onChange">,
+  ports: ReadonlyArray<number>,
+  podsOf: PodsOf<T>
+) =>
   Effect.sync(() => {
-    const slices = reflectorOf<ClusterSlice>(cluster, {
-      what: `EndpointSlices of ${service} in ${cluster.inNamespace}`,
-      paths: [`/apis/discovery.k8s.io/v1/namespaces/${encodeURIComponent(cluster.inNamespace)}/endpointslices`],
-      labelSelector: `kubernetes.io/service-name=${service}`,
-      optional: false,
-      decode: clusterSlice
-    })
-    return {
-      seen: {
-        pods: () =>
-          slices.synced ? podsOfSlices(slices.objects.values(), ports, cluster.tls, cluster.log.warn) : undefined,
-        adapt: Effect.void
-      },
-      failed: slices.run
-    }
+    const list = reflectorOf(cluster, target)
+    const pods = () => list.synced ? podsOf(list.objects.values(), ports, cluster.tls, cluster.log.warn) : undefined
+    return { seen: { pods, adapt: Effect.void }, failed: list.run }
   })
 
 /** The pods of a pool change with its selector; until the new ones are listed the old ones serve. */

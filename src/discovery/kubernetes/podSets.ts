@@ -3,7 +3,7 @@ import { type PodAddress, podAddress, type PodId } from "../../core/Pod.ts"
 import type { ClusterPod, ClusterSlice } from "./clusterObjects.ts"
 
 /** What is said of pods that are left out, by a kind that is logged once in a while. */
-export type Complain = (kind: string, message: string) => void
+type Complain = (kind: string, message: string) => void
 
 const ROLE_LABEL = "llm-d.ai/role"
 /** Roles that serve a whole request, llm-d's decode filter; a pod without the label does too. */
@@ -14,25 +14,29 @@ const ordered = (pods: ReadonlyArray<PodAddress>, complain: Complain): ReadonlyA
   const byId = new Map<PodId, PodAddress>()
   for (const pod of pods) {
     const earlier = byId.get(pod.id)
-    if (earlier === undefined) byId.set(pod.id, pod)
-    else {complain(
-        "address",
-        `${pod.name ?? "a pod"} has the address of ${earlier.name ?? "another"}, ${pod.id}, and is left out`
-      )}
+    if (earlier === undefined) {
+      byId.set(pod.id, pod)
+    } else {
+      const where = `the address of ${earlier.name ?? "another"}, ${pod.id},`
+      complain("address", `${pod.name ?? "a pod"} has ${where} and is left out`)
+    }
   }
   return [...byId.values()].sort((one, other) => one.id < other.id ? -1 : 1)
 }
+
+/** `ports` say where a pod serves; pods that are left out are complained of. */
+export type PodsOf<T> = (
+  objects: Iterable<T>,
+  ports: ReadonlyArray<number>,
+  tls: boolean,
+  complain: Complain
+) => ReadonlyArray<PodAddress>
 
 /**
  * The pods that take requests: ready, with an address, with a role that serves whole requests. Each port is a pod of
  * its own, the data-parallel rank of its place in the list.
  */
-export const podsOfCluster = (
-  pods: Iterable<ClusterPod>,
-  ports: ReadonlyArray<number>,
-  tls: boolean,
-  complain: Complain
-): ReadonlyArray<PodAddress> => {
+export const podsOfCluster: PodsOf<ClusterPod> = (pods, ports, tls, complain) => {
   const addresses: Array<PodAddress> = []
   for (const { activePorts, ip, labels, name, ready } of pods) {
     if (!ready || ip === undefined) continue
@@ -51,12 +55,7 @@ export const podsOfCluster = (
 }
 
 /** The pods of a Service by its EndpointSlices; IPv6 counts only where there is no IPv4, as both name the same pods. */
-export const podsOfSlices = (
-  slices: Iterable<ClusterSlice>,
-  ports: ReadonlyArray<number>,
-  tls: boolean,
-  complain: Complain
-): ReadonlyArray<PodAddress> => {
+export const podsOfSlices: PodsOf<ClusterSlice> = (slices, ports, tls, complain) => {
   const all = [...slices]
   const family = all.some((slice) => slice.family === "IPv4" && slice.pods.length > 0) ? "IPv4" : "IPv6"
   const addresses: Array<PodAddress> = []
