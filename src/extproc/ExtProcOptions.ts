@@ -18,14 +18,6 @@ export interface ExtProcOptions {
   readonly healthService: string
 }
 
-export const extProcDefaults: ExtProcOptions = {
-  fallbacks: 2,
-  messageBytesMax: 64 * 1024 * 1024,
-  openStreamsMax: 16_384,
-  pingEveryMs: 30_000,
-  healthService: ""
-}
-
 /** A certificate with its chain, and the key, PEM. */
 export interface PickerTls {
   readonly cert: string

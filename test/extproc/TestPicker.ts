@@ -1,6 +1,6 @@
 import http2, { type ClientHttp2Session } from "node:http2"
 import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
-import { extProcDefaults, type ExtProcListen, type ExtProcOptions } from "../../src/extproc/ExtProcOptions.ts"
+import type { ExtProcListen, ExtProcOptions } from "../../src/extproc/ExtProcOptions.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
 import { RequestBytes } from "../../src/http/doors/RequestBytes.ts"
 import { FeatureWorkshop } from "../../src/http/features/PromptFeatures.ts"
@@ -11,6 +11,14 @@ import { eventually } from "../lib/eventually.ts"
 import { EnvoyStream, type GrpcClientCall, headerMap, type Headers } from "./EnvoyStream.ts"
 
 export const pods: ReadonlyArray<PodAddress> = [8000, 8001, 8002].map((port) => podAddress("10.0.0.1", port, false))
+
+const shippedOptions: ExtProcOptions = {
+  fallbacks: 2,
+  messageBytesMax: 64 * 1024 * 1024,
+  openStreamsMax: 16_384,
+  pingEveryMs: 30_000,
+  healthService: ""
+}
 
 interface TestPickerOptions {
   readonly options?: Partial<ExtProcOptions>
@@ -55,7 +63,7 @@ export class TestPicker implements AsyncDisposable {
       { hostname: "127.0.0.1", port: 0, tls: undefined, healthPort: undefined, ...listen },
       {
         scheduler,
-        options: { ...extProcDefaults, ...options },
+        options: { ...shippedOptions, ...options },
         front: { deps: { options: { ...frontDefaults, ...front } }, workshop: new FeatureWorkshop(16), requestBytes },
         metrics: metricsInto(booked),
         log: (message) => void logged.push(message)
