@@ -1,5 +1,6 @@
 import type { BreakerState } from "../core/Breaker.ts"
 import type { PodTable } from "../core/PodTable.ts"
+import { forEachPod } from "./forEachPod.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
 
 const gaugeValues: Readonly<Record<BreakerState, number>> = { closed: 0, "half-open": 0.5, open: 1 }
@@ -11,12 +12,13 @@ export const watchBreakers = (
   guard: { readonly stateOf: (row: number) => BreakerState }
 ): void => {
   const help = "1 while the pod's breaker is open, 0.5 while one request at a time may try the pod, else 0."
-  registry.collected("warmroute_pod_breaker_open", help, "gauge", ["pod"], (emit) => {
-    for (let row = 0; row < table.rowCount; row++) {
-      const address = table.addresses[row]
-      if (address !== undefined) emit([address.id], gaugeValues[guard.stateOf(row)])
-    }
-  })
+  registry.collected(
+    "warmroute_pod_breaker_open",
+    help,
+    "gauge",
+    ["pod"],
+    (emit) => forEachPod(table, (pod, row) => emit([pod], gaugeValues[guard.stateOf(row)]))
+  )
 }
 
 /** Changes of breakers by the state they came to. */

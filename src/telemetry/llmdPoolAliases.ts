@@ -1,4 +1,5 @@
 import type { PodTable } from "../core/PodTable.ts"
+import { forEachPod } from "./forEachPod.ts"
 import type { Collect, MetricRegistry } from "./MetricRegistry.ts"
 
 /** What is read when the page is written. */
@@ -20,12 +21,12 @@ export const watchLlmdPool = (
   const ofPool = (metric: string, help: string, value: () => number): void =>
     gauge(metric, help, ["name"], (emit) => emit([name], value()))
   const ofPod = (metric: string, help: string, labels: ReadonlyArray<string>, value: (row: number) => number): void =>
-    gauge(metric, help, labels, (emit) => {
-      for (let row = 0; row < table.rowCount; row++) {
-        const address = table.addresses[row]
-        if (address !== undefined) emit(labels.length === 1 ? [address.id] : [name, address.id], value(row))
-      }
-    })
+    gauge(
+      metric,
+      help,
+      labels,
+      (emit) => forEachPod(table, (pod, row) => emit(labels.length === 1 ? [pod] : [name, pod], value(row)))
+    )
   const columns = [
     ["kv_cache_utilization", "share of the KV blocks in use", table.observedKvUsage],
     ["queue_size", "requests in a pod's queue", table.observedWaiting],

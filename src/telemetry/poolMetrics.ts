@@ -1,4 +1,5 @@
 import type { PodTable } from "../core/PodTable.ts"
+import { forEachPod } from "./forEachPod.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
 
 /** Columns of the pod table by the name they have on the page. */
@@ -23,12 +24,13 @@ const at = (column: { readonly [row: number]: number }, row: number): number => 
 /** Gauges of each pod, read from the scheduler's table when the page is written. */
 export const watchPodTable = (registry: MetricRegistry, table: PodTable): void => {
   for (const [name, help, valueAt] of podColumns(table)) {
-    registry.collected(`warmroute_pod_${name}`, help, "gauge", ["pod"], (emit) => {
-      for (let row = 0; row < table.rowCount; row++) {
-        const address = table.addresses[row]
-        if (address !== undefined) emit([address.id], valueAt(row))
-      }
-    })
+    registry.collected(
+      `warmroute_pod_${name}`,
+      help,
+      "gauge",
+      ["pod"],
+      (emit) => forEachPod(table, (pod, row) => emit([pod], valueAt(row)))
+    )
   }
 }
 
