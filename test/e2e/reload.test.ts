@@ -1,15 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { explainPath } from "../../src/http/adminRoutes.ts"
 import { reloadPath } from "../../src/http/reloadRoute.ts"
-import { configFile } from "../lib/configFile.ts"
 import { eventually } from "../lib/eventually.ts"
 import { textOf } from "../lib/rawHttp.ts"
 import type { PodConnection, RawPod } from "../lib/rawPod.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import { streamCompletion } from "../lib/streamCompletion.ts"
 import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
-import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
-import { valueOf } from "../telemetry/page.ts"
+import { type ReloadedGateway, reloadedSettings as settings, startReloadedGateway } from "../lib/reloadedGateway.ts"
 
 /** Streams that the first pod has begun and waits to be told to end. */
 const begun: Array<PodConnection> = []
@@ -29,47 +27,27 @@ afterAll(() => {
   second.stop()
 })
 
-const settings = (changes: Readonly<Record<string, unknown>>) => ({
-  listen: { hostname: "127.0.0.1", port: 0 },
-  admin: { port: 0 },
-  scrape: { interval: "100 millis" },
-  log: { level: "none" },
-  snapshot: { enabled: false },
-  reload: { watch: false },
-  ...changes
-})
-
-const started = async (changes: Readonly<Record<string, unknown>>) => {
-  const file = configFile(settings(changes))
-  const gateway = await startTestGateway({ configPath: file.path })
-  const stop = async () => {
-    await gateway.stop()
-    file.remove()
-  }
-  return { file, gateway, stop }
-}
-
-const reload = async (gateway: TestGateway) => {
+const reload = async (gateway: ReloadedGateway) => {
   const response = await fetch(`${gateway.handle.adminUrl}${reloadPath}`, { method: "POST" })
   return { status: response.status, body: await response.json() as unknown }
 }
 
-const reloads = async (gateway: TestGateway, outcome: string): Promise<number | undefined> =>
-  valueOf(await (await fetch(`${gateway.url}/metrics`)).text(), "warmroute_config_reloads_total", { outcome })
+const reloads = (gateway: ReloadedGateway, outcome: string): Promise<number | undefined> =>
+  gateway.metric("warmroute_config_reloads_total", { outcome })
 
-const policyOf = async (gateway: TestGateway): Promise<unknown> => {
+const policyOf = async (gateway: ReloadedGateway): Promise<unknown> => {
   const body = JSON.stringify({ model: "tiny", messages: [{ role: "user", content: "x" }] })
   const response = await fetch(`${gateway.handle.adminUrl}${explainPath}`, { method: "POST", body })
   return (await response.json() as { policy: unknown }).policy
 }
 
 test("streams run on through a reload byte for byte, and the pod that was removed drains", async () => {
-  const { file, gateway, stop } = await started({ pods: [first.url] })
+  const gateway = await startReloadedGateway({ pods: [first.url] })
   await gateway.healthyPods(1)
   const streaming = Array.from({ length: 5 }, () => streamCompletion(gateway.url, "hello"))
   await eventually("five streams have begun", () => begun.length === 5)
 
-  file.write(settings({ pods: [second.url], policy: "random", limits: { silenceTimeout: "1 minute" } }))
+  gateway.file.write(settings({ pods: [second.url], policy: "random", limits: { silenceTimeout: "1 minute" } }))
   expect(await reload(gateway)).toEqual({
     status: 200,
     body: {
@@ -96,11 +74,11 @@ test("streams run on through a reload byte for byte, and the pod that was remove
     expect(answer.complete).toBe(true)
   }
   await gateway.becomesIdle()
-  await stop()
+  await gateway.stop()
 })
 
 test("a bad file changes nothing, and the answer says where it is wrong", async () => {
-  const { file, gateway, stop } = await started({ pods: [second.url], policy: "random" })
+  const gateway = await startReloadedGateway({ pods: [second.url], policy: "random" })
   await gateway.healthyPods(1)
   for (
     const [text, why] of [
@@ -109,26 +87,26 @@ test("a bad file changes nothing, and the answer says where it is wrong", async 
       ["scrape:\n  intervall: 1 s\n", ":2:3: scrape.intervall is not a setting. Did you mean scrape.interval?"]
     ] as const
   ) {
-    file.writeText(text)
+    gateway.file.writeText(text)
     const { body, status } = await reload(gateway)
     const { error } = body as { error: { code: string; message: string } }
     expect([status, error.code]).toEqual([400, "bad_configuration"])
-    expect(error.message).toStartWith(file.path)
+    expect(error.message).toStartWith(gateway.file.path)
     expect(error.message).toContain(why)
   }
   expect(await policyOf(gateway)).toBe("random")
   expect(textOf(await streamCompletion(gateway.url, "hello"))).toBe("data: second\n\n")
   expect(await reloads(gateway, "refused")).toBe(3)
-  file.write(settings({ pods: [second.url], policy: "random" }))
+  gateway.file.write(settings({ pods: [second.url], policy: "random" }))
   expect((await reload(gateway)).body).toEqual({ outcome: "unchanged", warnings: [], changes: [] })
-  await stop()
+  await gateway.stop()
 })
 
 test("another policy places the next request, new aliases and headers are those of the next answer", async () => {
-  const { file, gateway, stop } = await started({ pods: [second.url] })
+  const gateway = await startReloadedGateway({ pods: [second.url] })
   await gateway.healthyPods(1)
   expect(await policyOf(gateway)).toBe("marginal-cost")
-  file.write(settings({
+  gateway.file.write(settings({
     pods: [second.url],
     policy: "least-requests",
     models: { aliases: { nickname: "tiny" } },
@@ -144,53 +122,40 @@ test("another policy places the next request, new aliases and headers are those 
     body: JSON.stringify({ model: "nickname", prompt: "x", stream: true })
   })
   expect([answer.status, answer.headers.get("x-warmroute-pod")]).toEqual([200, null])
-  await stop()
+  await gateway.stop()
 })
 
 test("what can't change now is named and stays as it was, also after a further reload", async () => {
-  const { file, gateway, stop } = await started({ pods: [second.url] })
-  file.write(settings({ pods: [second.url], limits: { podsMax: 7 }, listen: { hostname: "127.0.0.1", port: 1 } }))
+  const gateway = await startReloadedGateway({ pods: [second.url] })
+  gateway.file.write(
+    settings({ pods: [second.url], limits: { podsMax: 7 }, listen: { hostname: "127.0.0.1", port: 1 } })
+  )
   const late = [
     { setting: "listen.port", kind: "changed", from: "0", to: "1", takesEffect: "after a restart" },
     { setting: "limits.podsMax", kind: "changed", from: "1024", to: "7", takesEffect: "after a restart" }
   ]
   for (let i = 0; i < 2; i++) expect((await reload(gateway)).body).toMatchObject({ outcome: "applied", changes: late })
   expect(gateway.handle.config().limits.podsMax).toBe(1024)
-  await stop()
+  await gateway.stop()
 })
 
 test("a file that is replaced is taken without being asked to, and a bad one is refused once", async () => {
-  const { file, gateway, stop } = await started({ pods: [second.url], reload: { poll: "50 millis" } })
+  const gateway = await startReloadedGateway({ pods: [second.url], reload: { poll: "50 millis" } })
   const next = { pods: [second.url], reload: { poll: "50 millis" }, limits: { retriesMax: 7 } }
-  file.writeText("limits: { retriesMax: many }")
-  await eventuallyAsync("it is refused", async () => await reloads(gateway, "refused") === 1)
-  file.write(settings(next))
+  gateway.file.writeText("limits: { retriesMax: many }")
+  await eventually("it is refused", async () => await reloads(gateway, "refused") === 1)
+  gateway.file.write(settings(next))
   await eventually("it is taken", () => gateway.handle.config().limits.retriesMax === 7)
   // Several looks at the same file have passed by now.
-  await eventuallyAsync("it was counted", async () => await reloads(gateway, "applied") === 1)
+  await eventually("it was counted", async () => await reloads(gateway, "applied") === 1)
   expect(await reloads(gateway, "refused")).toBe(1)
-  await stop()
+  await gateway.stop()
 })
 
 test("reloads that are asked for together come one after the other", async () => {
-  const { file, gateway, stop } = await started({ pods: [second.url] })
-  file.write(settings({ pods: [second.url], limits: { retriesMax: 5 } }))
+  const gateway = await startReloadedGateway({ pods: [second.url] })
+  gateway.file.write(settings({ pods: [second.url], limits: { retriesMax: 5 } }))
   const outcomes = await Promise.all(Array.from({ length: 4 }, () => gateway.handle.reload()))
   expect(outcomes.map(({ outcome }) => outcome)).toEqual(["applied", "unchanged", "unchanged", "unchanged"])
-  await stop()
+  await gateway.stop()
 })
-
-const eventuallyAsync = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
-  let last = false
-  let asking = false
-  await eventually(what, () => {
-    if (!asking && !last) {
-      asking = true
-      void holds().then((value) => {
-        last = value
-        asking = false
-      })
-    }
-    return last
-  })
-}

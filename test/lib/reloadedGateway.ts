@@ -8,7 +8,7 @@ type Values = Readonly<Record<string, unknown>>
 
 /** A gateway in this process whose configuration is a file that nobody watches, in the words of the YAML. */
 export const startReloadedGateway = async (values: Values) => {
-  const file = configFile(settings(values))
+  const file = configFile(reloadedSettings(values))
   const gateway = await startTestGateway({ configPath: file.path })
   const { adminUrl } = gateway.handle
   return {
@@ -16,7 +16,7 @@ export const startReloadedGateway = async (values: Values) => {
     file,
     /** Writes these settings in the place of all before, and has them taken. Answers with the differences, one a line. */
     change: async (values: Values): Promise<ReadonlyArray<string>> => {
-      file.write(settings(values))
+      file.write(reloadedSettings(values))
       const response = await fetch(`${adminUrl}${reloadPath}`, { method: "POST" })
       const body = await response.json() as { changes: ReadonlyArray<{ setting: string; takesEffect: string }> }
       expect([response.status, body]).toMatchObject([200, { outcome: "applied" }])
@@ -33,7 +33,8 @@ export const startReloadedGateway = async (values: Values) => {
 
 export type ReloadedGateway = Awaited<ReturnType<typeof startReloadedGateway>>
 
-const settings = (values: Values) => ({
+/** Small and quick, and nothing is kept or watched. */
+export const reloadedSettings = (values: Values) => ({
   listen: { hostname: "127.0.0.1", port: 0 },
   admin: { port: 0 },
   scrape: { interval: "50 millis" },
