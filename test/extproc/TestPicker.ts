@@ -12,7 +12,7 @@ import { EnvoyStream, type GrpcClientCall, headerMap, type Headers } from "./Env
 
 export const pods: ReadonlyArray<PodAddress> = [8000, 8001, 8002].map((port) => podAddress("10.0.0.1", port, false))
 
-const shippedOptions: ExtProcOptions = {
+export const shippedOptions: ExtProcOptions = {
   fallbacks: 2,
   messageBytesMax: 64 * 1024 * 1024,
   openStreamsMax: 16_384,

@@ -10,6 +10,7 @@ import {
   fullDuplex,
   heardBody,
   pods,
+  shippedOptions,
   tellChat,
   TestPicker
 } from "./TestPicker.ts"
@@ -367,6 +368,31 @@ describe("a refusal", () => {
     tellChat(stream, "{", fullDuplex, { ...chatHeaders, ":path": "/v1/messages" })
     expect(JSON.parse((await stream.hear()).immediateBody)).toMatchObject({ type: "error" })
   })
+})
+
+test("streams that are opened later have the options of then, and those that are open go on", async () => {
+  await using picker = await TestPicker.start({ options: { openStreamsMax: 1, fallbacks: 0 } })
+  const first = picker.open()
+  first.tell({ requestHeaders: { headers: headerMap(chatHeaders) }, protocolConfig: fullDuplex })
+  await eventually("it is open", () => picker.server.openRequests() === 1)
+  picker.server.replaceOptions({ ...shippedOptions, openStreamsMax: 2, messageBytesMax: 2000 })
+  const second = picker.open()
+  tellChat(second)
+  expect((await second.hear()).destination).toBe(ids.join(","))
+  picker.server.replaceOptions({ ...shippedOptions, openStreamsMax: 1 })
+  const third = picker.open()
+  tellChat(third)
+  expect((await third.hear()).status).toBe("TooManyRequests")
+  first.tell({ requestBody: { body: base64(chatBody()), endOfStream: true } })
+  expect((await first.hear()).destination.split(",").length).toBe(3)
+})
+
+test("a message beyond the bound of now ends the stream", async () => {
+  await using picker = await TestPicker.start()
+  picker.server.replaceOptions({ ...shippedOptions, messageBytesMax: 100 })
+  const stream = picker.open()
+  tellChat(stream, chatBody({ padding: "x".repeat(1000) }))
+  expect((await stream.end).status).toBe(8)
 })
 
 test("without fallbacks the destination is one pod", async () => {

@@ -6,7 +6,17 @@ import tls from "node:tls"
 import { MessageSplitter } from "../../src/extproc/grpc/MessageSplitter.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { base64, GrpcClientCall, grpcFrame, headerMap, processingRequestBytes } from "./EnvoyStream.ts"
-import { chatBody, chatHeaders, closed, fullDuplex, heardBody, pods, tellChat, TestPicker } from "./TestPicker.ts"
+import {
+  chatBody,
+  chatHeaders,
+  closed,
+  fullDuplex,
+  heardBody,
+  pods,
+  shippedOptions,
+  tellChat,
+  TestPicker
+} from "./TestPicker.ts"
 
 const processPath = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 
@@ -239,6 +249,15 @@ test("a connection whose other side is gone without a word is cut", async () => 
   await using picker = await TestPicker.start({ options: { pingEveryMs: 50 } })
   const silent = await silentConnection(picker.server.port)
   while (picker.server.openRequests() === 0) await Bun.sleep(1)
+  await picker.quiet()
+  silent.end()
+})
+
+test("a connection that is there already is asked as often as the picker is told to now", async () => {
+  await using picker = await TestPicker.start({ options: { pingEveryMs: 3_600_000 } })
+  const silent = await silentConnection(picker.server.port)
+  while (picker.server.openRequests() === 0) await Bun.sleep(1)
+  picker.server.replaceOptions({ ...shippedOptions, pingEveryMs: 50 })
   await picker.quiet()
   silent.end()
 })

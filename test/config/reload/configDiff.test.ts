@@ -40,6 +40,9 @@ const configs = fc.record({
   auth: fc.record({
     keys: fc.constantFrom<unknown>([], [{ name: "ci", hash: hash("a") }], [{ name: "ci", hash: hash("b") }])
   }),
+  listen: fc.record({
+    tls: fc.record({ certPath: fc.constantFrom("a.pem", "b.pem"), keyPath: fc.constant("key.pem") })
+  }, { requiredKeys: [] }),
   log: fc.record({ level: fc.constantFrom("info", "debug") })
 }, { requiredKeys: [] })
 
@@ -99,6 +102,20 @@ describe("the difference of two configurations", () => {
     expect(texts({ pods: ["http://a:1"] }, { pods: [{ url: "http://a:1", preset: "small" }] })).toEqual([
       "pods[\"http://a:1\"].preset: not set -> small"
     ])
+  })
+
+  test("says of TLS that it begins and ends with a start, and of its files that they are taken now", () => {
+    const tls = (name: string) => ({ listen: { tls: { certPath: `${name}.pem`, keyPath: "key.pem" } } })
+    const late = [
+      "listen.tls.certPath: not set -> a.pem (takes effect after a restart)",
+      "listen.tls.keyPath: not set -> key.pem (takes effect after a restart)"
+    ]
+    expect(texts({}, tls("a"))).toEqual(late)
+    expect(texts(tls("a"), tls("b"))).toEqual(["listen.tls.certPath: a.pem -> b.pem"])
+    const [plain, first, second] = [configOf({}), configOf(tls("a")), configOf(tls("b"))]
+    expect(runningConfig(plain, first).listen.tls).toBeUndefined()
+    expect(runningConfig(first, second).listen.tls).toEqual(second.listen.tls)
+    expect(runningConfig(runningConfig(first, second), plain).listen.tls).toEqual(second.listen.tls)
   })
 
   test("shows no hash of a key", () => {
