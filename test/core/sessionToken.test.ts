@@ -4,11 +4,13 @@ import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import { isNamed, nameInToken } from "../../src/core/sessionToken.ts"
 
 const pods: ReadonlyArray<PodAddress> = [undefined, "ns/a", "ns/a-rank-1", "ns/a1", ""].flatMap((name) =>
-  [undefined, 0, 1, 10].map((rank) => ({
-    ...podAddress("10.0.0.1", 8000, false),
-    ...(name === undefined ? {} : { name }),
-    ...(rank === undefined ? {} : { rank })
-  }))
+  [undefined, 0, 1, 10].map((rank) =>
+    Object.assign(
+      podAddress("10.0.0.1", 8000, false),
+      name === undefined ? {} : { name },
+      rank === undefined ? {} : { rank }
+    )
+  )
 )
 
 const nameArb = fc.oneof(
