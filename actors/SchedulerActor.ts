@@ -56,6 +56,8 @@ interface Desk {
   settings: SchedulerActorSettings
   readonly scheduler: Scheduler
   readonly admission: Admission<PickPod>
+  /** When clients give up that said so: a retry has what is left of it. */
+  readonly clientDeadlinesS: WeakMap<RequestFeatures, number>
 }
 
 /**
@@ -127,7 +129,7 @@ const makeDesk = (options: SchedulerActorOptions): Desk => {
     (entry, outcome) => goOn(desk, entry, outcome),
     ({ reply }) => reply.abandoned()
   )
-  const desk: Desk = { options, settings: options, scheduler, admission }
+  const desk: Desk = { options, settings: options, scheduler, admission, clientDeadlinesS: new WeakMap() }
   return desk
 }
 
@@ -184,7 +186,7 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
     case "ExplainPick":
       message.reply.succeed({
         ...scheduler.explain(message.request, nowS),
-        waits: settings.waiting && admission.whyWait(message.request, termsOf(message.request, settings, nowS), nowS)
+        waits: settings.waiting && admission.whyWait(message.request, termsOf(desk, message.request, nowS), nowS)
       })
       return desk
     case "FirstTokenSeen":
@@ -262,19 +264,34 @@ const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   const { excluded, request } = message
   const outcome = settings.waiting === undefined
     ? scheduler.pick(request, excluded, nowS)
-    : admission.submit(request, excluded, termsOf(request, settings, nowS), message, nowS)
+    : admission.submit(request, excluded, termsOf(desk, request, nowS), message, nowS)
   if (outcome !== "waiting") answer(desk, message, outcome, nowS)
 }
 
-const termsOf = ({ wish }: RequestFeatures, { waiting }: SchedulerActorSettings, nowS: number): WaitingTerms => {
+const termsOf = (desk: Desk, request: RequestFeatures, nowS: number): WaitingTerms => {
+  const { wish } = request
   const priority = wish?.priority ?? 0
+  const clientDeadlineS = clientDeadlineOf(desk, request, nowS)
   return {
     priority,
     flow: wish?.flow ?? "",
     bytes: wish?.bytes ?? 0,
-    deadlineS: nowS + Math.min(waitMaxS(waiting, priority), wish?.waitMaxS ?? Number.POSITIVE_INFINITY),
-    clientDeadlineS: wish?.waitMaxS === undefined ? undefined : nowS + wish.waitMaxS
+    deadlineS: Math.min(nowS + waitMaxS(desk.settings.waiting, priority), clientDeadlineS ?? Number.POSITIVE_INFINITY),
+    clientDeadlineS
   }
+}
+
+const clientDeadlineOf = (
+  { clientDeadlinesS }: Desk,
+  request: RequestFeatures,
+  nowS: number
+): number | undefined => {
+  const forS = request.wish?.waitMaxS
+  if (forS === undefined) return undefined
+  const knownS = clientDeadlinesS.get(request)
+  if (knownS !== undefined) return knownS
+  clientDeadlinesS.set(request, nowS + forS)
+  return nowS + forS
 }
 
 const answer = (

@@ -41,7 +41,8 @@ export interface PodFailure {
  */
 export interface SchedulerPort {
   /**
-   * Picks a pod and reserves the load there; while every pod would queue the request it waits for that. Rejects with a GatewayError: UnknownModel, NoPodAvailable,
+   * Picks a pod and reserves the load there; while every pod would queue the request, or none serves it for the moment,
+   * it waits for that; with `excluded` pods before others of its band. Rejects with a GatewayError: UnknownModel, NoPodAvailable,
    * Overloaded (mailbox or open-request limit reached), QueueRefused (no room to wait, or waited too long),
    * TimedOut (no answer within the ask deadline).
    * `excluded` are pods that already failed this request.

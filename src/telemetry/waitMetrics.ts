@@ -24,7 +24,7 @@ export const makeWaitMetrics = (registry: MetricRegistry) => {
   const label = makeBandLabel()
   const seconds = registry.histogram(
     "warmroute_waited_seconds",
-    "Time that requests waited at the gateway because every pod was busy; those placed at once are not counted.",
+    "Time that requests waited at the gateway because every pod was busy or away; those placed at once are not counted.",
     waitBoundsS,
     ["band"]
   )
@@ -43,6 +43,8 @@ export const makeWaitMetrics = (registry: MetricRegistry) => {
 /** Who waits now. Undefined: nobody ever does. */
 interface WatchedRoom {
   readonly bytes: number
+  /** Those who wait until a pod is there at all. */
+  readonly podlessCount: number
   /** Bands with somebody waiting. */
   readonly bandCounts: () => ReadonlyArray<{ readonly priority: number; readonly count: number }>
 }
@@ -62,6 +64,13 @@ export const watchWaiting = (registry: MetricRegistry, room: WatchedRoom | undef
       }
       for (const [band, count] of counts) emit([band], count)
     }
+  )
+  registry.collected(
+    "warmroute_waiting_podless_requests",
+    "Of those, requests that wait because every pod that serves their model is away.",
+    "gauge",
+    [],
+    (emit) => emit([], room?.podlessCount ?? 0)
   )
   registry.collected(
     "warmroute_waiting_bytes",

@@ -241,3 +241,60 @@ test("picks beyond another capacity of the mailbox are refused", () =>
     const outcomes = yield* Effect.promise(() => Promise.allSettled([1, 2, 3].map(() => scheduler.explain(request()))))
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"])
   })))
+
+const observed = (accepting: boolean) =>
+  ({ _tag: "PodObserved", id: pod.id, accepting, running: 0, waiting: 0, kvUsage: 0 }) as const
+
+test("a pick waits while its pod is away and resolves when that is back, for a retry as good as new", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, scheduler } = yield* started({ podlessS: 60 })
+    yield* Effect.orDie(scheduler.ref.tell(observed(false)))
+    const picks = [scheduler.pick(request()), scheduler.pick(request({ priority: 1 }), [pod.id])]
+    yield* until("both wait", () => waitingCount(scheduler) === 2)
+    yield* Effect.orDie(scheduler.ref.tell({ _tag: "PodRestarted", id: pod.id }))
+    yield* Effect.orDie(scheduler.ref.tell(observed(true)))
+    scheduler.firstToken((yield* Effect.promise(() => picks[1]!)).reservation)
+    expect((yield* Effect.promise(() => picks[0]!)).address.id).toBe(pod.id)
+    expect(ends).toEqual(["1 placed", "0 placed"])
+  })))
+
+test("a pick that waits for a pod is refused with 503 when its time is over, and at once where nobody waits", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, options, scheduler } = yield* started({ podlessS: 0.02 })
+    yield* Effect.orDie(scheduler.ref.tell(observed(false)))
+    const refused = { status: 503, code: "no_pod_available", retryAfterS: 1 }
+    expect(yield* Effect.promise(() => rejectionOf(scheduler.pick(request())))).toMatchObject(refused)
+    expect(ends).toEqual(["0 no-pod"])
+    yield* scheduler.replaceSettings({ ...options, waiting: undefined })
+    expect(yield* Effect.promise(() => rejectionOf(scheduler.pick(request())))).toMatchObject(refused)
+    expect(ends).toEqual(["0 no-pod"])
+  })))
+
+test("those that wait for a pod are refused when a reload says that nobody is to wait", () =>
+  runScoped(Effect.gen(function*() {
+    const { options, scheduler } = yield* started({ podlessS: 60 })
+    yield* Effect.orDie(scheduler.ref.tell(observed(false)))
+    const waiting = scheduler.pick(request())
+    yield* until("one waits", () => waitingCount(scheduler) === 1)
+    yield* scheduler.replaceSettings({ ...options, waiting: undefined })
+    expect(yield* Effect.promise(() => rejectionOf(waiting))).toMatchObject({ status: 503 })
+  })))
+
+test("a retry has only what is left of the time that its client gave", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, scheduler } = yield* started({ podlessS: 60 })
+    const features = request({ waitMaxS: 0.02 })
+    const { reservation } = yield* Effect.promise(() => scheduler.pick(features))
+    scheduler.end(reservation, { outcome: "failed" })
+    yield* Effect.orDie(scheduler.ref.tell(observed(false)))
+    yield* Effect.sleep(30)
+    expect(yield* Effect.promise(() => rejectionOf(scheduler.pick(features, [pod.id])))).toMatchObject({ status: 503 })
+    expect(ends).toEqual([])
+  })))
+
+test("an explanation says that a request would wait for a pod", () =>
+  runScoped(Effect.gen(function*() {
+    const { scheduler } = yield* started({ podlessS: 7 })
+    yield* Effect.orDie(scheduler.ref.tell(observed(false)))
+    expect((yield* Effect.promise(() => scheduler.explain(request()))).waits).toStartWith("for 7 s at most")
+  })))
