@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { flags, repositoryRoot } from "./Process.ts"
 
 /** What a bench sets of a gateway; the rest is as it ships. */
@@ -27,29 +27,29 @@ const command = (name: string): ReadonlyArray<string> => [
   name
 ]
 
-/** Writes the configuration and gives the command that serves with it. */
-export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> => {
-  mkdirSync(settings.directory, { recursive: true })
-  const file = join(settings.directory, "gateway.yaml")
+/** Writes the settings to the file and gives the command that serves with them. */
+export const serveWith = (file: string, settings: object): ReadonlyArray<string> => {
+  mkdirSync(dirname(file), { recursive: true })
   // JSON is YAML.
-  writeFileSync(
-    file,
-    JSON.stringify({
-      listen: { hostname: "127.0.0.1", port: settings.port },
-      admin: { enabled: false },
-      pods: settings.podPorts.map((port) => ({ url: `http://127.0.0.1:${port}` })),
-      policy: { type: "marginal-cost" },
-      hardware: { preset: settings.preset },
-      // Nobody balances load over a benched gateway.
-      limits: { shutdownDelay: "1 millis" },
-      snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval },
-      ...(settings.pickerPort === undefined
-        ? {}
-        : { extproc: { listen: { hostname: "127.0.0.1", port: settings.pickerPort } } })
-    })
-  )
+  writeFileSync(file, JSON.stringify(settings))
   return [...command("serve"), ...flags({ config: file })]
 }
+
+/** The command of a gateway as it ships. */
+export const serveArgv = (settings: WarmrouteSettings): ReadonlyArray<string> =>
+  serveWith(join(settings.directory, "gateway.yaml"), {
+    listen: { hostname: "127.0.0.1", port: settings.port },
+    admin: { enabled: false },
+    pods: settings.podPorts.map((port) => ({ url: `http://127.0.0.1:${port}` })),
+    policy: { type: "marginal-cost" },
+    hardware: { preset: settings.preset },
+    // Nobody balances load over a benched gateway.
+    limits: { shutdownDelay: "1 millis" },
+    snapshot: { path: SNAPSHOT, interval: settings.snapshotInterval },
+    ...(settings.pickerPort === undefined
+      ? {}
+      : { extproc: { listen: { hostname: "127.0.0.1", port: settings.pickerPort } } })
+  })
 
 /** The snapshot and its journals. */
 export const snapshotFiles = (directory: string): ReadonlyArray<string> =>

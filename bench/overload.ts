@@ -1,8 +1,7 @@
-import { join } from "node:path"
 import { askStream } from "./askStream.ts"
 import type { BenchOptions } from "./Bench.ts"
 import { type Flags, namesOf, numberOf } from "./flags.ts"
-import { PODS, PRESET } from "./headline/scale.ts"
+import { PODS, PRESET, scaledPodsArgv } from "./headline/scale.ts"
 import { type Arm, arms } from "./overload/arms.ts"
 import { type LoadResult, loadResult, SLO } from "./overload/LoadResult.ts"
 import { type Arrival, arrivals, MODEL, type Sender } from "./overload/traffic.ts"
@@ -116,10 +115,9 @@ const measure = async (
     }
   }
   try {
-    const pods = join(import.meta.dir, "headline/pods.ts")
     await started(
       "pods",
-      [process.execPath, pods, `${podPort}`, `${speed}`, `${STREAM_INTERVAL}`, MODEL],
+      scaledPodsArgv(podPort, speed, STREAM_INTERVAL, MODEL),
       podPorts.map((pod) => `http://127.0.0.1:${pod}/v1/models`)
     )
     await started("gateway", arm.argv(port, podPorts), [`http://127.0.0.1:${port}/v1/models`])

@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { askStream, type StreamedAnswer } from "../askStream.ts"
-import { flags, freePort, Process, repositoryRoot, untilAnswers, workDirectory } from "../Process.ts"
+import { freePort, Process, untilAnswers, workDirectory } from "../Process.ts"
+import { serveWith } from "../Warmroute.ts"
 import { Prompts } from "./prompts.ts"
-import { PODS, PRESET, scaledConstants, scaledPolicy, SCRAPE_MS } from "./scale.ts"
+import { PODS, PRESET, scaledConstants, scaledPodsArgv, scaledPolicy, SCRAPE_MS } from "./scale.ts"
 import type { BenchStage } from "./stages.ts"
 
 const MODEL = "emulated"
@@ -44,26 +44,13 @@ export class Arm {
     const name = `headline-${this.policy}`
     const pods = new Process({
       name: `${name}-pods`,
-      argv: [
-        process.execPath,
-        join(import.meta.dir, "pods.ts"),
-        `${podPort}`,
-        `${this.speed}`,
-        `${STREAM_INTERVAL}`,
-        MODEL
-      ]
+      argv: scaledPodsArgv(podPort, this.speed, STREAM_INTERVAL, MODEL)
     })
     this.processes.push(pods)
     const urls = Array.from({ length: PODS }, (_, index) => `http://127.0.0.1:${podPort + index}`)
     for (const url of urls) await answering(pods, `${url}/v1/models`, MODEL)
     const file = join(workDirectory, "headline", `${this.policy}.yaml`)
-    mkdirSync(join(workDirectory, "headline"), { recursive: true })
-    // JSON is YAML.
-    writeFileSync(file, JSON.stringify(this.settings(urls)))
-    const gateway = new Process({
-      name,
-      argv: [process.execPath, join(repositoryRoot, "src/cli/main.ts"), "serve", ...flags({ config: file })]
-    })
+    const gateway = new Process({ name, argv: serveWith(file, this.settings(urls)) })
     this.processes.push(gateway)
     await this.seesAllPods()
   }

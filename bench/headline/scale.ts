@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 
@@ -26,3 +27,18 @@ export const scaledPolicy = (type: string, speed: number) =>
 
 /** Real milliseconds between two scrapes of a pod. */
 export const SCRAPE_MS = 100
+
+/** The command of `PODS` pods that are so many times as fast, on `port` and the ports after it. */
+export const scaledPodsArgv = (
+  port: number,
+  speed: number,
+  streamInterval: number,
+  model: string
+): ReadonlyArray<string> => [
+  process.execPath,
+  join(import.meta.dir, "pods.ts"),
+  `${port}`,
+  `${speed}`,
+  `${streamInterval}`,
+  model
+]

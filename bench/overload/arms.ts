@@ -1,8 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { PRESET, scaledConstants, SCRAPE_MS } from "../headline/scale.ts"
-import { flags, repositoryRoot, workDirectory } from "../Process.ts"
+import { workDirectory } from "../Process.ts"
 import { gateways } from "../proxy/gateways.ts"
+import { serveWith } from "../Warmroute.ts"
 
 /** One gateway under one set of settings. */
 export interface Arm {
@@ -30,27 +30,18 @@ const millis = (seconds: number, speed: number): string => `${Math.round(seconds
 const warmroute = (name: string, waiting: object, speed: number): Arm => ({
   name,
   install: async () => {},
-  argv: (port, podPorts) => {
-    const directory = join(workDirectory, "overload")
-    mkdirSync(directory, { recursive: true })
-    const file = join(directory, `${name}.yaml`)
-    // JSON is YAML.
-    writeFileSync(
-      file,
-      JSON.stringify({
-        listen: { hostname: "127.0.0.1", port },
-        admin: { enabled: false },
-        pods: podPorts.map((pod) => `http://127.0.0.1:${pod}`),
-        policy: { type: "marginal-cost", parameters: { queueToleranceS: 0.5 / speed } },
-        hardware: { preset: PRESET, ...scaledConstants(speed) },
-        scrape: { interval: `${SCRAPE_MS} millis` },
-        snapshot: { enabled: false },
-        limits: { shutdownDelay: "1 millis" },
-        waiting: { ...waiting, objectives: { interactive: 10 } }
-      })
-    )
-    return [process.execPath, join(repositoryRoot, "src/cli/main.ts"), "serve", ...flags({ config: file })]
-  }
+  argv: (port, podPorts) =>
+    serveWith(join(workDirectory, "overload", `${name}.yaml`), {
+      listen: { hostname: "127.0.0.1", port },
+      admin: { enabled: false },
+      pods: podPorts.map((pod) => `http://127.0.0.1:${pod}`),
+      policy: { type: "marginal-cost", parameters: { queueToleranceS: 0.5 / speed } },
+      hardware: { preset: PRESET, ...scaledConstants(speed) },
+      scrape: { interval: `${SCRAPE_MS} millis` },
+      snapshot: { enabled: false },
+      limits: { shutdownDelay: "1 millis" },
+      waiting: { ...waiting, objectives: { interactive: 10 } }
+    })
 })
 
 /** In the order in which they are measured. */
