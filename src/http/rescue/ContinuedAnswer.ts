@@ -35,6 +35,7 @@ export class ContinuedAnswer {
   private readonly trail: TokenTrail
   private readonly head: Readonly<Record<string, unknown>>
   private readonly saidBefore: number
+  private saidHere = 0
   private readonly promptTokens: number
   private readonly decoder = new TextDecoder()
   private partial = ""
@@ -65,7 +66,9 @@ export class ContinuedAnswer {
   /** The end of an answer whose last words the client has: usage, when it asked for that, and the end mark. */
   closing(): Uint8Array {
     this.done = true
-    const usage = this.terms.includeUsage ? this.line({ choices: [], usage: this.counts(this.trail.outputTokens) }) : ""
+    const outputTokens = this.saidBefore + this.saidHere
+    this.usage = { promptTokens: this.promptTokens, cachedTokens: undefined, outputTokens }
+    const usage = this.terms.includeUsage ? this.line({ choices: [], usage: this.counts(outputTokens) }) : ""
     return Buffer.from(`${usage}data: [DONE]\n\n`)
   }
 
@@ -87,6 +90,7 @@ export class ContinuedAnswer {
   private words(choice: NonNullable<Continuation["choices"]>[number], event: Continuation): string {
     const { finish_reason = null, stop_reason = null, text = "", token_ids } = choice
     if (token_ids !== undefined && token_ids !== null && token_ids.length > 0) {
+      this.saidHere += token_ids.length
       const ids = Buffer.from(token_ids.join(","))
       this.trail.append(ids, 0, ids.length)
     }

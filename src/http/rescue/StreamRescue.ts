@@ -32,6 +32,8 @@ export class StreamRescue {
   private events: TokenEvents
   private answer: ContinuedAnswer | undefined
   private attempts = 0
+  /** Counts of an answer that we ended. */
+  private closed: Usage | undefined
 
   constructor(terms: StreamTerms, room: RescueBytes, { attemptsMax, streamBytesMax }: RescueOptions) {
     this.terms = terms
@@ -60,9 +62,9 @@ export class StreamRescue {
     return this.answer === undefined ? this.trail.kept && !this.events.finished : !this.answer.done
   }
 
-  /** As the client was told, or would have been; undefined while nobody else went on. */
+  /** As the client was told, or would have been; undefined while nobody else went on or ended it. */
   get usage(): Usage | undefined {
-    return this.answer?.usage
+    return this.closed ?? this.answer?.usage
   }
 
   /** The pod in hand was given up before its answer began. */
@@ -78,9 +80,11 @@ export class StreamRescue {
 
   /** What is still missing, when the pod was lost behind the last word. */
   closing(): Uint8Array | undefined {
-    if (this.answer?.finished === true) return this.answer.closing()
-    if (!this.events.finished || !this.trail.kept) return undefined
-    return new ContinuedAnswer(this.terms, this.trail, this.events.first).closing()
+    const answer = this.answer ?? this.wholeAnswer()
+    if (answer?.finished !== true) return undefined
+    const bytes = answer.closing()
+    this.closed = answer.usage
+    return bytes
   }
 
   /** `toldAll`: the pod that was lost tells tokens too that have no word in the answer. */
@@ -107,6 +111,14 @@ export class StreamRescue {
   /** Gives the memory back; harmless when repeated. */
   release(): void {
     this.trail.release()
+  }
+
+  /** The first pod's, when it had said its last word. */
+  private wholeAnswer(): ContinuedAnswer | undefined {
+    if (!this.events.finished || !this.trail.kept) return undefined
+    const answer = new ContinuedAnswer(this.terms, this.trail, this.events.first)
+    answer.finished = true
+    return answer
   }
 
   private newEvents(): TokenEvents {

@@ -135,17 +135,19 @@ export class TokenEvents {
     if (startsWith(event, "data: {\"error\"")) return this.gaveUp(event)
     const at = event.lastIndexOf(idsKey) + idsKey.length
     const close = event.indexOf(closeBracket, at)
-    if (at < idsKey.length || event[at] !== openBracket || close <= at + 1) return event
+    const hasIds = at >= idsKey.length && event[at] === openBracket && close >= 0
+    // An engine that gives up a request says so without a token.
+    if (event.includes("\"finish_reason\":\"abort\"")) {
+      return this.gaveUp(hasIds ? this.without(event, at, close + 1) : event)
+    }
+    if (!hasIds) return event
+    if (close === at + 1) return this.without(event, at, close + 1)
     if (!event.subarray(at + 1, close).every(isIdByte)) {
       // What is not known to be ids must not reach another pod as such.
       this.trail.release()
       return event
     }
     this.finished ||= !event.includes("\"finish_reason\":null")
-    if (this.finished && event.includes("\"finish_reason\":\"abort\"")) {
-      this.finished = false
-      return this.gaveUp(event)
-    }
     const isEmpty = !this.finished && event.includes(this.isChat ? "\"content\":\"\"" : "\"text\":\"\"")
     return this.tokens(event, at, close + 1, isEmpty, !this.finished && event.includes("\"delta\":{}"))
   }

@@ -138,7 +138,9 @@ test("an event that a parser of the pod left empty is dropped, and its token kep
 test.each([
   "data: {\"error\":{\"message\":\"EngineCore encountered an issue\",\"code\":500}}\n\n",
   "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null," +
-  "\"finish_reason\":\"abort\",\"stop_reason\":null,\"token_ids\":[9]}]}\n\n"
+  "\"finish_reason\":\"abort\",\"stop_reason\":null,\"token_ids\":[9]}]}\n\n",
+  "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null," +
+  "\"finish_reason\":\"abort\",\"stop_reason\":null,\"token_ids\":[]}]}\n\n"
 ])("an event by which the pod gives up is held back: %s", (event) => {
   const { events } = watch("chat")
   const text = streamOf("chat", [{ text: "a", ids: [1] }, { text: "b", ids: [2] }], true, "")
