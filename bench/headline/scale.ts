@@ -1,6 +1,8 @@
 import { join } from "node:path"
+import { Schema } from "effect"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
+import * as marginalCost from "../../src/policies/placement/marginal-cost.ts"
 
 /** The hardware of the published run. */
 export const PRESET = "qwen3-32b-2xh100"
@@ -21,9 +23,11 @@ export const scaledConstants = (speed: number): EngineConstants => {
   }
 }
 
-/** A policy whose own setting in seconds runs at the bench's pace too. */
+const shipped = Schema.decodeUnknownSync(marginalCost.Config)({})
+
+/** A policy as it ships, whose own setting in seconds runs at the bench's pace too. */
 export const scaledPolicy = (type: string, speed: number) =>
-  type === "marginal-cost" ? { type, parameters: { queueToleranceS: 1 / speed } } : { type }
+  type === marginalCost.type ? { type, parameters: { queueToleranceS: shipped.queueToleranceS / speed } } : { type }
 
 /** Real milliseconds between two scrapes of a pod. */
 export const SCRAPE_MS = 100

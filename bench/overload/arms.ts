@@ -1,5 +1,5 @@
 import { join } from "node:path"
-import { PRESET, scaledConstants, SCRAPE_MS } from "../headline/scale.ts"
+import { PRESET, scaledConstants, scaledPolicy, SCRAPE_MS } from "../headline/scale.ts"
 import { workDirectory } from "../Process.ts"
 import { gateways } from "../proxy/gateways.ts"
 import { serveWith } from "../Warmroute.ts"
@@ -35,7 +35,7 @@ const warmroute = (name: string, waiting: object, speed: number): Arm => ({
       listen: { hostname: "127.0.0.1", port },
       admin: { enabled: false },
       pods: podPorts.map((pod) => `http://127.0.0.1:${pod}`),
-      policy: { type: "marginal-cost", parameters: { queueToleranceS: 0.5 / speed } },
+      policy: scaledPolicy("marginal-cost", speed),
       hardware: { preset: PRESET, ...scaledConstants(speed) },
       scrape: { interval: `${SCRAPE_MS} millis` },
       snapshot: { enabled: false },
