@@ -39,7 +39,11 @@ const serve = Command.make("serve", {
   policy: flag("policy", "NAME", `How a pod is chosen: ${policyNames.join(", ")}. Default: marginal-cost.`),
   hardware: flag("hardware", "PRESET", `How fast the pods are: ${presets}. Default: qwen3-32b-2xh100.`),
   snapshot: flag("snapshot", "FILE", `Where the learned state is kept, or "off". Default: warmroute-snapshot.sqlite.`),
-  logLevel: flag("log-level", "LEVEL", "Least level that is logged: debug, info, warning, error, none. Default: info."),
+  logLevel: flag(
+    "log-level",
+    "LEVEL",
+    "Least level that is logged: all, trace, debug, info, warning, error, fatal, none. Default: info."
+  ),
   insecure: Options.boolean("insecure").pipe(
     Options.withDescription("No warning when other machines reach a gateway that asks for no keys."),
     Options.map((given) => given ? "true" : undefined)
