@@ -1,8 +1,9 @@
 import { Effect, Either } from "effect"
-import { access, constants, open, stat } from "node:fs/promises"
+import { access, constants } from "node:fs/promises"
 import { dirname, isAbsolute, join } from "node:path"
 import { ConfigError, type ConfigIssue } from "./ConfigError.ts"
 import { type ConfigSource, issueAt, isTree } from "./ConfigSource.ts"
+import { readPlainFile, whyUnread } from "../src/discovery/plainFile.ts"
 import { decodeConfig } from "./decodeConfig.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import type { LlmdReport } from "./llmd/LlmdReport.ts"
@@ -63,7 +64,10 @@ const readSource = (path: string, namedBy: string): Effect.Effect<ReadFile, Conf
   Effect.gen(function*() {
     const refuse = (problem: string, fix?: string) =>
       new ConfigError({ issues: [{ source: namedBy, key: undefined, problem: `${path} ${problem}`, fix }] })
-    const text = yield* Effect.tryPromise({ try: () => readText(path), catch: (cause) => refuse(...whyUnread(cause)) })
+    const text = yield* Effect.tryPromise({
+      try: () => readPlainFile(path, FILE_BYTES_MAX),
+      catch: (cause) => refuse(...withFix(cause))
+    })
     // The parser is of use only here, and a gateway without a file starts faster for not loading it.
     const { yamlSource } = yield* Effect.promise(() => import("./yamlSource.ts"))
     const { llmd, source } = yield* ownSource(yield* yamlSource(path, text))
@@ -82,24 +86,13 @@ const ownSource = (source: ConfigSource): Effect.Effect<ReadFile, ConfigError> =
     return { source: translated.source, llmd: translated.report }
   })
 
-const readText = async (path: string): Promise<string> => {
-  const found = await stat(path)
-  if (!found.isFile()) throw new Error("is not a plain file")
-  if (found.size > FILE_BYTES_MAX) throw new Error(`is longer than ${FILE_BYTES_MAX} bytes`)
-  const file = await open(path)
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await file.readFile())
-  } finally {
-    await file.close()
-  }
-}
-
-const whyUnread = (cause: unknown): readonly [problem: string, fix?: string] => {
-  if (cause instanceof TypeError) return ["is not UTF-8 text", "Save it as UTF-8."]
-  const { code, message } = cause as NodeJS.ErrnoException
-  if (code === "ENOENT") return ["does not exist", `Relative paths start at ${process.cwd()}.`]
-  if (code === "EACCES") return ["may not be read by this user", "Give the user of the gateway read permission."]
-  return [message]
+const withFix = (cause: unknown): readonly [problem: string, fix?: string] => {
+  const why = whyUnread(cause)
+  if (cause instanceof TypeError) return [why, "Save it as UTF-8."]
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === "ENOENT") return [why, `Relative paths start at ${process.cwd()}.`]
+  if (code === "EACCES") return [why, "Give the user of the gateway read permission."]
+  return [why]
 }
 
 /** Paths in a file start at the file. */
@@ -171,7 +164,7 @@ const unreachableFiles = (
   return Effect.tryPromise(() => access(path, constants.R_OK)).pipe(
     Effect.as<ReadonlyArray<ConfigIssue>>([]),
     Effect.catchAll(({ error }) => {
-      const [problem, fix] = whyUnread(error)
+      const [problem, fix] = withFix(error)
       return Effect.succeed([issueAt(sources, ["discovery", "file", "path"], `${path} ${problem}`, fix)])
     })
   )

@@ -1,8 +1,8 @@
 import { Either, ParseResult, Schema } from "effect"
 import { X509Certificate } from "node:crypto"
-import { open, stat } from "node:fs/promises"
 import type { PodId } from "../src/core/Pod.ts"
 import type { PodTls } from "../src/core/PodAccess.ts"
+import { readPlainFile, whyUnread } from "../src/discovery/plainFile.ts"
 import type { ClientKey } from "../src/http/doors/clientKey.ts"
 import type { PodSecrets } from "../src/http/doors/PodCredentials.ts"
 import { checkPair, type TlsPair } from "../src/http/doors/TlsPair.ts"
@@ -134,19 +134,8 @@ const readPair = async (setting: string, certPath: string, keyPath: string): Pro
 
 const readSecret = async (setting: string, path: string): Promise<string> => {
   try {
-    const found = await stat(path)
-    // Opening a pipe would wait for its writer.
-    if (!found.isFile()) throw new Error("is not a plain file")
-    if (found.size > FILE_BYTES_MAX) throw new Error(`is longer than ${FILE_BYTES_MAX} bytes`)
-    const file = await open(path)
-    try {
-      return await file.readFile("utf8")
-    } finally {
-      await file.close()
-    }
+    return await readPlainFile(path, FILE_BYTES_MAX)
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    const why = code === "ENOENT" ? "does not exist" : code === "EACCES" ? "may not be read by this user" : message
-    throw new Error(`${setting}: ${path} ${why}`, { cause })
+    throw new Error(`${setting}: ${path} ${whyUnread(cause)}`, { cause })
   }
 }

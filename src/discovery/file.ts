@@ -1,9 +1,9 @@
 import { Effect, Ref, Stream } from "effect"
-import { open, stat } from "node:fs/promises"
 import type { PodAddress } from "../core/Pod.ts"
 import type { Discovery } from "./Discovery.ts"
 import { fileChanges } from "./fileChanges.ts"
 import { faultOfList, lastGood, pulses } from "./lastGood.ts"
+import { readPlainFile, whyUnread } from "./plainFile.ts"
 import { parsePodFile } from "./podFile.ts"
 
 export interface FileDiscoveryOptions {
@@ -24,41 +24,16 @@ const fileDiscoveryDefaults: Omit<FileDiscoveryOptions, "path"> = {
   podsMax: 4096
 }
 
-/** Up to the limit, even of a file that grows while it is read. */
-const readText = async (path: string, bytesMax: number): Promise<string> => {
-  // Opening a pipe would wait for its writer, so only a plain file is opened.
-  if (!(await stat(path)).isFile()) throw new Error("is not a plain file")
-  const file = await open(path)
-  try {
-    const bytes = new Uint8Array(bytesMax + 1)
-    let length = 0
-    for (;;) {
-      const { bytesRead } = await file.read(bytes, length, bytes.length - length)
-      if (bytesRead === 0) break
-      length += bytesRead
-      if (length > bytesMax) throw new Error(`is longer than ${bytesMax} bytes`)
-    }
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length))
-  } finally {
-    await file.close()
-  }
-}
-
-const whyUnread = (cause: unknown): string => {
-  if (cause instanceof TypeError) return "is not UTF-8 text"
-  const { code, message } = cause as NodeJS.ErrnoException
-  if (code === "ENOENT") return "does not exist"
-  if (code === "EACCES") return "may not be read by this user"
-  return message
-}
-
 /** Reads the file; `skipped` holds what was last said of its entries that were left out, to say it once. */
 const readPods = (
   options: FileDiscoveryOptions,
   skipped: Ref.Ref<string>
 ): Effect.Effect<ReadonlyArray<PodAddress>, string> =>
   Effect.gen(function*() {
-    const text = yield* Effect.tryPromise({ try: () => readText(options.path, options.fileBytesMax), catch: whyUnread })
+    const text = yield* Effect.tryPromise({
+      try: () => readPlainFile(options.path, options.fileBytesMax),
+      catch: whyUnread
+    })
     const read = yield* parsePodFile(text, options.path.endsWith(".json"))
     const { pods } = read
     const left = read.skipped.slice(0, SKIPPED_LOGGED_MAX).join("; ")

@@ -1,5 +1,5 @@
 import { Data } from "effect"
-import { open } from "node:fs/promises"
+import { readPlainFile, whyUnread } from "../plainFile.ts"
 
 /** How an API server is reached and who we are there, as read at one moment. */
 export interface ClusterAccess {
@@ -39,17 +39,8 @@ const CREDENTIAL_BYTES_MAX = 1024 * 1024
 /** The text of a file of credentials. Throws ClusterAccessError. */
 export const readCredential = async (path: string, what: string): Promise<string> => {
   try {
-    const file = await open(path)
-    try {
-      const { size } = await file.stat()
-      if (size > CREDENTIAL_BYTES_MAX) throw new Error(`is longer than ${CREDENTIAL_BYTES_MAX} bytes`)
-      return await file.readFile("utf8")
-    } finally {
-      await file.close()
-    }
+    return await readPlainFile(path, CREDENTIAL_BYTES_MAX)
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    const why = code === "ENOENT" ? "does not exist" : code === "EACCES" ? "may not be read by this user" : message
-    throw new ClusterAccessError({ why: `${what} ${path} ${why}` })
+    throw new ClusterAccessError({ why: `${what} ${path} ${whyUnread(cause)}` })
   }
 }
