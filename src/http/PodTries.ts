@@ -89,10 +89,11 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   private send({ decision: { address, probes } }: PodTry, target: string, body: Uint8Array | undefined): UpstreamCall {
-    const { deps, front } = this.owner
+    const { deps, front, route: { repeatable } } = this.owner
     const firstByteTimeoutMs = probes === true ? deps.options.probeTimeoutMs : undefined
     const { headerLines } = this
-    return front.client.request(address, { method: "POST", target, headerLines, body, firstByteTimeoutMs }, this)
+    const request = { method: "POST", target, headerLines, body, repeatable, firstByteTimeoutMs }
+    return front.client.request(address, request, this)
   }
 
   protected defect(cause: unknown): void {

@@ -5,9 +5,9 @@ import type { PodAccess, PodTls } from "../../src/core/PodAccess.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
-import type { ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
 import { pulledPod } from "./pulledPod.ts"
 import { deadAddress, RawPod } from "./RawPod.ts"
+import { ok, sendUpstream as send } from "./sendUpstream.ts"
 import { tlsPair } from "./tlsPair.ts"
 
 const clients: Array<UpstreamClient> = []
@@ -21,52 +21,6 @@ afterEach(() => {
 })
 
 const accessWith = (tls: PodTls, token?: string): PodAccess => ({ tls: () => tls, tokenFor: () => token })
-
-interface Answer {
-  readonly head: ResponseHead | undefined
-  readonly body: Buffer
-  readonly error: UpstreamError | undefined
-  readonly ends: number
-}
-
-interface Sending {
-  readonly method?: string
-  readonly body?: Uint8Array | string | undefined
-  readonly onData?: (call: UpstreamCall, bytes: Uint8Array) => void
-  readonly onHead?: (call: UpstreamCall) => void
-}
-
-const send = (client: UpstreamClient, address: PodAddress, sending: Sending = {}) => {
-  let head: ResponseHead | undefined
-  const pieces: Array<Uint8Array> = []
-  let ends = 0
-  const { promise, resolve } = Promise.withResolvers<Answer>()
-  const finish = (error: UpstreamError | undefined) => {
-    ends++
-    // A later tick, so that a second end would be counted.
-    setTimeout(() => resolve({ head, body: Buffer.concat(pieces), error, ends }), 1)
-  }
-  const body = typeof sending.body === "string" ? Buffer.from(sending.body) : sending.body
-  const call = client.request(
-    address,
-    { method: sending.method ?? "POST", target: "/v1/x?y=z", headerLines: "a: b\r\n", body },
-    {
-      onHead: (value) => {
-        head = value
-        sending.onHead?.(call)
-      },
-      onData: (bytes) => {
-        pieces.push(bytes)
-        sending.onData?.(call, bytes)
-      },
-      onEnd: () => finish(undefined),
-      onError: finish
-    }
-  )
-  return { call, answer: promise }
-}
-
-const ok = (text: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`
 
 describe("UpstreamClient", () => {
   test("the request goes out as given, with host and content-length", async () => {
@@ -115,7 +69,7 @@ describe("UpstreamClient", () => {
       if (connection === 0 && nth === 1) socket.terminate()
       else socket.write(ok(`${connection}.${nth}`))
     })
-    const client = makeClient()
+    const client = makeClient({ staleSocketMs: 60_000 })
     await send(client, pod.address).answer
     const second = await send(client, pod.address, { body: "again" }).answer
     expect([second.body.toString(), second.error]).toEqual(["1.0", undefined])

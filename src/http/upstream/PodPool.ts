@@ -42,6 +42,7 @@ export class PodPool {
 
   /** Sends over an idle socket or a new one. */
   start(call: UpstreamCall): void {
+    if (call.request?.repeatable === false) return this.startFresh(call)
     const nowMs = this.nowMs()
     for (let connection = this.idle.pop(); connection !== undefined; connection = this.idle.pop()) {
       if (nowMs - connection.idleSinceMs < this.options.idleMaxMs) return connection.begin(call, nowMs)
@@ -52,6 +53,7 @@ export class PodPool {
 
   /** Sends over a new socket: no idle one is trusted. */
   startFresh(call: UpstreamCall): void {
+    if (this.connections.size >= this.options.connectionsMax) this.idle[0]?.close()
     if (this.connections.size >= this.options.connectionsMax) {
       const message = `all ${this.options.connectionsMax} connections to the pod are in use`
       return queueMicrotask(() => call.fail("exhausted", message, false))

@@ -32,7 +32,7 @@ export class UpstreamCall {
     if (!this.ended) this.connection?.resume()
   }
 
-  /** True once: the request went out on a stale socket and may go out again. */
+  /** True once: the request crossed the end of a stale socket and may go out again. */
   mayTryAgain(): boolean {
     if (this.triedAgain) return false
     this.triedAgain = true

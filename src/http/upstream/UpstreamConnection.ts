@@ -19,6 +19,8 @@ export class UpstreamConnection implements ResponseSink {
   private isClosed = false
   private served = 0
   private deadlineMs = 0
+  /** When the socket last took bytes of the request. */
+  private sentMs = 0
   /** Bytes of the answer's body came since the last sweep. */
   private moved = false
   private bodyBegan = false
@@ -161,8 +163,9 @@ export class UpstreamConnection implements ResponseSink {
   drained(): void {
     const socket = this.socket
     if (socket === undefined || this.isClosed) return
+    this.sentMs = this.pool.nowMs()
     if (this.call !== undefined && !this.parser.started) {
-      this.deadlineMs = this.pool.nowMs() + this.firstByteTimeoutMs(this.call)
+      this.deadlineMs = this.sentMs + this.firstByteTimeoutMs(this.call)
     }
     if (this.pendingHead !== undefined) {
       const wrote = socket.write(this.pendingHead)
@@ -187,8 +190,7 @@ export class UpstreamConnection implements ResponseSink {
     this.call = undefined
     if (this.parser.closed(error === undefined)) call.end()
     else if (this.parser.started) call.fail("truncated", "the pod closed the connection inside its answer", true)
-    // Only a socket that has served before can be stale: the pod closed it while it was idle.
-    else if (this.served > 0 && call.mayTryAgain()) this.pool.startFresh(call)
+    else if (this.wasStale() && call.mayTryAgain()) this.pool.startFresh(call)
     else call.fail("broken", "the pod closed the connection before its answer", false)
   }
 
@@ -201,6 +203,17 @@ export class UpstreamConnection implements ResponseSink {
     call?.fail(answered ? "truncated" : "broken", error.message, answered)
   }
 
+  /**
+   * The pod closed the socket while it was idle and the request crossed that on its way: RFC 9112, section 9.3.1. Neither
+   * a FIN nor a reset proves that, since a pod that dies of a request sends the same, so this is for requests that may
+   * run twice (RFC 9110, section 9.2.2): those that may not have a socket that never was idle. What bounds it is time. The
+   * close of an idle socket was under way before the request came and is here within a round trip; whatever comes later
+   * comes of a pod that had the request, and is a failed try that the retry budget pays for.
+   */
+  private wasStale(): boolean {
+    return this.served > 0 && this.pool.nowMs() - this.sentMs <= this.pool.options.staleSocketMs
+  }
+
   private send(call: UpstreamCall, nowMs: number): void {
     const { socket } = this
     const { request } = call
@@ -209,6 +222,7 @@ export class UpstreamConnection implements ResponseSink {
     this.paused = false
     this.moved = false
     this.bodyBegan = false
+    this.sentMs = nowMs
     this.deadlineMs = nowMs + this.firstByteTimeoutMs(call)
     const scratch = this.pool.scratch
     const { body } = request

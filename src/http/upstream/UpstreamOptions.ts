@@ -8,6 +8,8 @@ export interface UpstreamOptions {
   readonly idleMax: number
   /** Age at which an idle socket is dropped; below vLLM's keep-alive of 5 s, or we write into a closing socket. */
   readonly idleMaxMs: number
+  /** A kept socket that closes without an answer this soon after the request was written had been given up before it came. */
+  readonly staleSocketMs: number
   readonly connectTimeoutMs: number
   /**
    * From the request's last byte being handed over to the first byte of the answer's body; a queue at the pod counts.
@@ -31,6 +33,7 @@ export const upstreamDefaults: UpstreamOptions = {
   connectionsMax: 4_096,
   idleMax: 256,
   idleMaxMs: 4_000,
+  staleSocketMs: 500,
   connectTimeoutMs: 3_000,
   firstByteTimeoutMs: 600_000,
   silenceTimeoutMs: 300_000,

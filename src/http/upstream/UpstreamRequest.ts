@@ -6,6 +6,8 @@ export interface UpstreamRequest {
   /** Header lines, each ended by CRLF; neither host, content-length nor anything hop-by-hop. */
   readonly headerLines: string
   readonly body: Uint8Array | undefined
+  /** Running it twice may do harm: it goes over a socket of its own, where nothing is ever sent again unasked. */
+  readonly repeatable?: false | undefined
   /** Undefined: the client's own. */
   readonly firstByteTimeoutMs?: number | undefined
 }
@@ -34,7 +36,7 @@ export interface UpstreamHandler {
 
 /**
  * refused: no connection. connect-timeout: none in time. exhausted: our own limit of sockets to that pod.
- * broken: closed before any byte of an answer (a stale socket has been tried anew by then).
+ * broken: closed before any byte of an answer, and not because the socket was stale; the request may have run.
  * first-byte-timeout, silent: no answer, no further byte in time. truncated: closed inside the answer.
  * protocol: not HTTP/1.1, or beyond a limit. lost: the pod is unhealthy, and silent on all sockets.
  */
