@@ -1,10 +1,10 @@
-import { Clock, Effect, Random, type Scope } from "effect"
+import { Clock, Effect, type Scope } from "effect"
 import { type EngineConstants, sameConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
 import type { PodProbe, PodProbeError } from "../src/vllm/PodProbe.ts"
-import { type Inspected, inspection, type ProbeFact, scrape } from "./PodFacts.ts"
+import { type Inspected, inspection, type ProbeFact } from "./PodFacts.ts"
 import {
   cacheLoss,
   describePod,
@@ -12,13 +12,15 @@ import {
   mayAccept,
   type PodProcess,
   podProcess,
+  podSigns,
   type PodState,
   podStatus,
   sameDescription
 } from "./PodState.ts"
-import type { PodStatus } from "./PoolView.ts"
+import type { PodSigns, PodStatus } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { SchedulerMessage } from "./SchedulerMessages.ts"
+import { scrapeForever } from "./scrapeForever.ts"
 
 /** A request that we sent there got no answer, half of one, or that the pod is broken. From the front ends. */
 interface DispatchFailed {
@@ -45,9 +47,11 @@ type PodMessage = DispatchFailed | Drain | Undrain | PodSettingsReplaced | Probe
 export interface PodActorOptions {
   /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */
   readonly scrapeIntervalMs: number
+  /** The same after a scrape that failed; an eighth of the time that the pod is away if that is more, up to the interval. */
+  readonly scrapeRetryMs: number
   /** For each question asked of the pod. */
   readonly scrapeTimeoutMs: number
-  /** Scrapes that fail in a row before the pod must prove by /health that it lives. */
+  /** Scrapes that fail in a row before silence on /health is proof; it is asked along with the last of them. */
   readonly unhealthyAfterScrapes: number
   /** After so many failed requests without a good scrape between, it is asked at once, and silence is proof. */
   readonly unhealthyAfterDispatches: number
@@ -64,6 +68,7 @@ export interface PodActorOptions {
 
 export const podActorDefaults: PodActorOptions = {
   scrapeIntervalMs: 1000,
+  scrapeRetryMs: 250,
   scrapeTimeoutMs: 1000,
   unhealthyAfterScrapes: 3,
   unhealthyAfterDispatches: 3,
@@ -90,6 +95,7 @@ export interface PodActorArgs {
 export interface PodHandle {
   readonly ref: ActorRef<PodMessage>
   readonly status: () => PodStatus
+  readonly signs: () => PodSigns
   readonly process: () => PodProcess
 }
 
@@ -126,14 +132,19 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
         }),
         receive: (state, message) => Effect.map(receive(pod, state, message), publish),
         // The crash may have swallowed the result of an inspection.
-        recover: (lastGood) => Effect.succeed({ ...lastGood, inspecting: false }),
+        recover: (lastGood) => Effect.succeed({ ...lastGood, inspecting: false, inspectAgain: false }),
         stopped: () => Effect.sync(() => tellSurely(pod, { _tag: "PodLeft", id: pod.id }))
       },
       { ...args.options, name: `pod ${pod.id}`, reservedCapacity: RESERVED }
     )
     pod.self = ref
-    yield* Effect.forkScoped(Effect.interruptible(scrapeForever(pod, ref)))
-    return { ref, status: () => podStatus(args.address, pod.published), process: () => podProcess(pod.published) }
+    yield* Effect.forkScoped(Effect.interruptible(scrapeForever(pod, ref.tell)))
+    return {
+      ref,
+      status: () => podStatus(args.address, pod.published),
+      signs: () => podSigns(pod.published),
+      process: () => podProcess(pod.published)
+    }
   }).pipe(Effect.annotateLogs("pod", args.address.id))
 
 /** What the functions below share; `published` and `self` are written by `makePodActor` alone. */
@@ -200,21 +211,24 @@ const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Eff
       scrapeFailures: 0,
       dispatchFailures: 0,
       idleScrapes: idle ? state.idleScrapes + 1 : 0,
-      scrapesSinceInspection: state.scrapesSinceInspection + 1
+      scrapesSinceInspection: state.scrapesSinceInspection + 1,
+      silence: undefined,
+      // One that said itself that it can't work may still show its metrics.
+      timesWell: state.timesWell + (state.health === "unhealthy" ? 0 : 1)
     }
     if (next.draining && next.idleScrapes === IDLE_SCRAPES) yield* pod.onIdle
     const due = next.health !== "healthy" || loss !== undefined ||
       next.scrapesSinceInspection >= pod.options.modelsEveryScrapes
     const seen = observe(pod, describe(pod, next), true)
-    return due ? yield* inspect(pod, seen) : seen
+    return due ? yield* inspect(pod, { ...seen, inspectAgain: seen.inspecting }) : seen
   })
 
 const afterScrapeFailure = (pod: Pod, state: PodState, error: PodProbeError): Effect.Effect<PodState> =>
   Effect.gen(function*() {
     const warned = yield* warn(pod, state, error)
     const next = { ...warned, scrapeFailures: state.scrapeFailures + 1, idleScrapes: 0 }
-    const doubtful = next.health !== "healthy" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
-    return doubtful ? yield* inspect(pod, next) : next
+    const doubtful = next.health !== "healthy" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes - 1
+    return yield* judgeSilence(pod, doubtful ? yield* inspect(pod, next) : next)
   })
 
 const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Effect<PodState> =>
@@ -223,19 +237,21 @@ const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Eff
     const next: PodState = {
       ...warned,
       inspecting: false,
+      inspectAgain: false,
       scrapesSinceInspection: 0,
       models: seen.models ?? state.models,
       version: seen.version ?? state.version
     }
     const why = seen.problem?.message ?? "it did not say why"
-    if (seen.life !== "alive") {
-      // A single silence between good scrapes is no proof; an answer that it can't work is.
-      const failedDispatches = next.dispatchFailures >= pod.options.unhealthyAfterDispatches
-      const sure = seen.life === "dead" || failedDispatches || next.scrapeFailures >= pod.options.unhealthyAfterScrapes
-      const reason = failedDispatches ? `${why}; a request there failed: ${next.dispatchFailure}` : why
-      return sure && next.health !== "unhealthy" ? yield* fallIll(pod, next, reason) : { ...next, reason }
-    }
-    const described = describe(pod, next)
+    if (seen.life === "alive") return yield* afterGoodInspection(pod, next, why)
+    if (seen.life === "dead") return yield* fallIll(pod, next, why)
+    if (state.inspectAgain) return yield* inspect(pod, { ...next, reason: why })
+    return yield* judgeSilence(pod, { ...next, reason: why, silence: why })
+  })
+
+const afterGoodInspection = (pod: Pod, state: PodState, why: string): Effect.Effect<PodState> =>
+  Effect.gen(function*() {
+    const described = describe(pod, { ...state, silence: undefined, timesWell: state.timesWell + 1 })
     if (described.models === undefined) return { ...described, reason: why }
     if (described.health === "healthy") return observe(pod, described)
     const models = described.models.map((card) => card.id).join(", ")
@@ -243,10 +259,23 @@ const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Eff
     return observe(pod, { ...described, health: "healthy", reason: undefined, dispatchFailures: 0 })
   })
 
-const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> =>
-  Effect.logWarning(`pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
+/** A single silence between good scrapes is no proof; the same with failed scrapes or requests around it is. */
+const judgeSilence = (pod: Pod, state: PodState): Effect.Effect<PodState> => {
+  const { dispatchFailure, dispatchFailures, scrapeFailures, silence } = state
+  const { unhealthyAfterDispatches, unhealthyAfterScrapes } = pod.options
+  if (silence === undefined) return Effect.succeed(state)
+  if (dispatchFailures >= unhealthyAfterDispatches) {
+    return fallIll(pod, state, `${silence}; a request there failed: ${dispatchFailure}`)
+  }
+  return scrapeFailures >= unhealthyAfterScrapes ? fallIll(pod, state, silence) : Effect.succeed(state)
+}
+
+const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> => {
+  if (state.health === "unhealthy") return Effect.succeed({ ...state, reason })
+  return Effect.logWarning(`pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
     Effect.map(() => observe(pod, { ...state, health: "unhealthy", reason }))
   )
+}
 
 const join = (pod: Pod): void => {
   const { address, constants, id, restored } = pod
@@ -290,15 +319,6 @@ const warn = (pod: Pod, state: PodState, { what, why }: PodProbeError): Effect.E
     yield* Effect.logWarning(`pod ${pod.id}: ${what}: ${why} (the next such warning in ${pauseS} s at the earliest)`)
     return { ...state, warnedAtMs: new Map([...state.warnedAtMs, [what, nowMs]]) }
   })
-
-/** A child that asks the pod for its metrics for ever, never twice at once. */
-const scrapeForever = (pod: Pod, self: ActorRef<PodMessage>): Effect.Effect<never> =>
-  Effect.gen(function*() {
-    yield* pod.scrapeNow.close
-    yield* Effect.ignore(Effect.flatMap(scrape(pod), self.tell))
-    const pauseMs = pod.options.scrapeIntervalMs * (yield* Random.nextRange(0.8, 1.2))
-    yield* Effect.raceFirst(Effect.sleep(pauseMs), pod.scrapeNow.await)
-  }).pipe(Effect.forever)
 
 /** Starts a child that asks for health, models and version, unless one is at it. */
 const inspect = (pod: Pod, state: PodState): Effect.Effect<PodState> => {

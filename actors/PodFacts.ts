@@ -24,7 +24,7 @@ export interface Inspected {
 /** What a pod's answers say, as messages to its actor. */
 export type ProbeFact = Scraped | ScrapeFailed | Inspected
 
-interface Questioned {
+export interface Questioned {
   readonly address: PodAddress
   readonly probe: PodProbe
   readonly options: { readonly scrapeTimeoutMs: number }

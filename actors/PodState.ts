@@ -1,7 +1,7 @@
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
-import type { ModelCard, PodStatus } from "./PoolView.ts"
+import type { ModelCard, PodSigns, PodStatus } from "./PoolView.ts"
 import type { PodDescribed } from "./SchedulerMessages.ts"
 
 /** Block size of vLLM's default, for a pod that does not say its own. */
@@ -26,6 +26,12 @@ export interface PodState {
   readonly idleScrapes: number
   readonly scrapesSinceInspection: number
   readonly inspecting: boolean
+  /** A good scrape came while an inspection was under way, which may have begun before the pod was back. */
+  readonly inspectAgain: boolean
+  /** Why an inspection got no answer; undefined once the pod gave a good one. */
+  readonly silence: string | undefined
+  /** Looks at the pod that found it well. */
+  readonly timesWell: number
   /** What the scheduler was told last. */
   readonly described: PodDescribed | undefined
   readonly accepting: boolean
@@ -55,6 +61,9 @@ export const initialPodState = (processStartS: number | undefined): PodState => 
   idleScrapes: 0,
   scrapesSinceInspection: 0,
   inspecting: false,
+  inspectAgain: false,
+  silence: undefined,
+  timesWell: 0,
   described: undefined,
   accepting: false,
   warnedAtMs: new Map()
@@ -116,6 +125,11 @@ export const podStatus = (address: PodAddress, state: PodState): PodStatus => {
   if (state.health === "healthy" && !awake(state)) return { ...known, health: "unhealthy", reason: "it sleeps" }
   return { ...known, health: state.health, reason: state.health === "healthy" ? undefined : state.reason }
 }
+
+export const podSigns = (state: PodState): PodSigns => ({
+  isUnhealthy: state.health === "unhealthy" || (state.health === "healthy" && !awake(state)),
+  timesWell: state.timesWell
+})
 
 export const podProcess = ({ metrics, processStartS }: PodState): PodProcess => {
   const { generationTokensTotal, promptTokensTotal } = metrics ?? {}

@@ -2,7 +2,7 @@ import type { Fiber, Scope } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodHandle } from "./PodActor.ts"
 import type { PodProcess } from "./PodState.ts"
-import type { ModelCard, PodStatus, PoolView } from "./PoolView.ts"
+import type { ModelCard, PodSigns, PodStatus, PoolView } from "./PoolView.ts"
 
 /** A pod of the pool with its actor. */
 export interface Living {
@@ -38,7 +38,7 @@ export const podsSeen = (entries: ReadonlyMap<PodId, Entry>): ReadonlyArray<PodS
 
 export const poolView = (entries: ReadonlyMap<PodId, Entry>): PoolView => {
   const pods = (): ReadonlyArray<PodStatus> => [...entries.values()].map(statusOf)
-  return { pods, models: () => unionOfModels(pods()) }
+  return { pods, signs: (id) => signsOf(entries.get(id)), models: () => unionOfModels(pods()) }
 }
 
 const statusOf = (entry: Entry): PodStatus => {
@@ -46,6 +46,9 @@ const statusOf = (entry: Entry): PodStatus => {
   const { address, phase, reason } = entry
   return { address, health: phase === "down" ? "unhealthy" : "draining", reason, models: [], version: undefined }
 }
+
+const signsOf = (entry: Entry | undefined): PodSigns | undefined =>
+  entry === undefined || isLiving(entry) ? entry?.pod.signs() : { isUnhealthy: entry.phase === "down", timesWell: 0 }
 
 const unionOfModels = (pods: ReadonlyArray<PodStatus>): ReadonlyArray<ModelCard> => {
   const cards = new Map<string, ModelCard>()

@@ -1,4 +1,4 @@
-import type { PodAddress } from "../src/core/Pod.ts"
+import type { PodAddress, PodId } from "../src/core/Pod.ts"
 
 /** One entry of a pod's `GET /v1/models`, kept as it came. */
 export type ModelCard = { readonly id: string } & Readonly<Record<string, unknown>>
@@ -15,9 +15,19 @@ export interface PodStatus {
   readonly version: string | undefined
 }
 
+/** Whether requests at a pod may still hope. */
+export interface PodSigns {
+  /** A drain does not hide it. */
+  readonly isUnhealthy: boolean
+  /** Looks at the pod that found it well; stands still while it gives no answer or a bad one. */
+  readonly timesWell: number
+}
+
 /** A read-only view that the pool keeps current; reading it sends no message. */
 export interface PoolView {
   readonly pods: () => ReadonlyArray<PodStatus>
+  /** undefined of a pod that is not in the pool. */
+  readonly signs: (id: PodId) => PodSigns | undefined
   /** Union over healthy pods, first pod's card wins, ordered by id. */
   readonly models: () => ReadonlyArray<ModelCard>
 }

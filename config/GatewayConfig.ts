@@ -82,6 +82,8 @@ const Discovery = Schema.Struct({
 const Scrape = Schema.Struct({
   /** From the end of one scrape of a pod to the start of the next, jittered by 20 %. Default 1 second. */
   interval: setting(DurationText, Duration.seconds(1)),
+  /** The same after a scrape that failed, or an eighth of the time that the pod is away; at most the interval. Default 250 ms. */
+  retryAfter: setting(DurationText, Duration.millis(250)),
   /** For each question asked of a pod. Default 1 second. */
   timeout: setting(DurationText, Duration.seconds(1)),
   /** After so many failed scrapes in a row, or failed requests, a pod that leaves `/health` open gets no more. Default 3. */
@@ -197,7 +199,12 @@ const Limits = Schema.Struct({
   firstByteTimeout: setting(DurationText, Duration.minutes(10)),
   /** Longest silence inside an answer. Default 5 minutes. */
   silenceTimeout: setting(DurationText, Duration.minutes(5)),
-  /** A pod that is unhealthy and sends no byte on any socket for so long is lost to its requests. Default 5 seconds. */
+  /**
+   * An unhealthy pod that for so long gave no byte on any socket and no good answer to any question is lost to its
+   * requests, which go on elsewhere. A busy vLLM may answer no question for half a minute, but then it streams. What
+   * silences it whole, a huge prompt cut into tokens in its event loop, takes seconds: with less, busy pods lose work.
+   * Default 5 seconds.
+   */
   lostPodGrace: setting(DurationText, Duration.seconds(5)),
   /** From a request's arrival to the end of its answer, retries included. Default 1 hour. */
   requestTimeout: setting(DurationText, Duration.hours(1)),

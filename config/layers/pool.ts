@@ -63,6 +63,7 @@ const poolSettings = ({ hardware, limits, scrape }: GatewayConfig): PoolSettings
   pod: {
     ...podActorDefaults,
     scrapeIntervalMs: Duration.toMillis(scrape.interval),
+    scrapeRetryMs: Duration.toMillis(scrape.retryAfter),
     scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
     unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
     unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,

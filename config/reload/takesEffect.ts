@@ -46,6 +46,7 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "discovery.dns.tls": "live",
   "discovery.kubernetes": "restart",
   "scrape.interval": "live",
+  "scrape.retryAfter": "live",
   "scrape.timeout": "live",
   "scrape.failuresBeforeUnhealthy": "live",
   "scrape.pageBytesMax": "live",

@@ -1,5 +1,3 @@
-import type { PoolView } from "../../actors/PoolView.ts"
-import type { PodId } from "../core/Pod.ts"
 import { type GatewayError, Overloaded } from "../errors.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
@@ -29,7 +27,7 @@ export class Front {
 
   constructor(deps: FrontDeps) {
     this.deps = deps
-    this.client = new UpstreamClient(deps.upstream, () => unhealthyPods(this.deps.pool))
+    this.client = new UpstreamClient(deps.upstream, (id) => this.deps.pool.signs(id))
     this.requestBytes = new RequestBytes(() => this.deps.options.requestBytesMax)
     this.retryBudget = new RetryBudget(() => this.deps.options)
     this.rescueBytes = new RescueBytes(() => this.deps.options.rescue.bytesMax)
@@ -74,10 +72,4 @@ export class Front {
   left(): void {
     this.open--
   }
-}
-
-const unhealthyPods = (pool: PoolView): ReadonlySet<PodId> => {
-  const ids = new Set<PodId>()
-  for (const { address, health } of pool.pods()) if (health === "unhealthy") ids.add(address.id)
-  return ids
 }

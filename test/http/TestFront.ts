@@ -37,6 +37,7 @@ export class TestFront implements AsyncDisposable {
       scheduler: this.scheduler,
       pool: {
         models: () => models ?? [],
+        signs: () => undefined,
         pods: () =>
           statuses ??
             pods.map((address) => ({ address, health: "healthy", reason: undefined, models: [], version: undefined }))

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import type { PodAddress } from "../../src/core/Pod.ts"
 import type { PodAccess, PodTls } from "../../src/core/PodAccess.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
@@ -126,7 +125,7 @@ describe("UpstreamClient", () => {
       speak()
     })
     const options = { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 1_000 }
-    const client = new UpstreamClient(options, () => new Set([pod.address.id]))
+    const client = new UpstreamClient(options, () => ({ isUnhealthy: true, timesWell: 1 }))
     clients.push(client)
     let ended = 0
     const answers = [send(client, pod.address, { body: "speak" }), send(client, pod.address, { body: "mute" })].map(
@@ -136,6 +135,40 @@ describe("UpstreamClient", () => {
     expect(ended).toBe(0)
     speaks = false
     expect((await Promise.all(answers)).map(({ error }) => error?.kind)).toEqual(["lost", "lost"])
+  })
+
+  test("silence before the pod is known to be unhealthy counts", async () => {
+    using pod = new RawPod(() => {})
+    let isUnhealthy = false
+    const client = new UpstreamClient(
+      { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 1_000 },
+      () => ({ isUnhealthy, timesWell: 1 })
+    )
+    clients.push(client)
+    const order: Array<string> = []
+    const lost = send(client, pod.address).answer.then(({ error }) => order.push(error?.kind ?? "answered"))
+    await Bun.sleep(1_200)
+    expect(order).toEqual([])
+    isUnhealthy = true
+    await Promise.all([lost, Bun.sleep(900).then(() => order.push("later"))])
+    expect(order).toEqual(["lost", "later"])
+  })
+
+  test("an unhealthy pod is not lost while looks at it find it well", async () => {
+    using pod = new RawPod(() => {})
+    let timesWell = 0
+    let isWell = true
+    const client = new UpstreamClient(
+      { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 500 },
+      () => ({ isUnhealthy: true, timesWell: isWell ? timesWell++ : timesWell })
+    )
+    clients.push(client)
+    let ended = 0
+    const answer = send(client, pod.address).answer.then((value) => (ended++, value))
+    await Bun.sleep(800)
+    expect(ended).toBe(0)
+    isWell = false
+    expect((await answer).error?.kind).toBe("lost")
   })
 
   test("a pod that closes inside its answer gives truncated", async () => {

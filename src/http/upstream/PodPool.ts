@@ -1,3 +1,4 @@
+import type { PodSigns } from "../../../actors/PoolView.ts"
 import type { PodAddress } from "../../core/Pod.ts"
 import type { UpstreamCall } from "./UpstreamCall.ts"
 import { UpstreamConnection } from "./UpstreamConnection.ts"
@@ -15,8 +16,9 @@ export class PodPool {
   private readonly idle: Array<UpstreamConnection> = []
   private readonly hostHeader: string
   private isClosed = false
-  private movedAtMs = -Infinity
-  private unhealthySinceMs = Infinity
+  /** The last sign of life: a byte of an answer, or a question about itself that it answered well. */
+  private livedAtMs = -Infinity
+  private timesWell = -1
 
   constructor(address: PodAddress, options: UpstreamOptions, scratch: Buffer, nowMs: () => number) {
     this.address = address
@@ -75,14 +77,16 @@ export class PodPool {
     if (at >= 0) this.idle.splice(at, 1)
   }
 
-  /** `unhealthy`: it says so itself, or answers no question. */
-  sweep(nowMs: number, unhealthy: boolean): void {
+  /** `signs`: undefined when nobody watches the pod. */
+  sweep(nowMs: number, signs: PodSigns | undefined): void {
     while (nowMs - (this.idle[0]?.idleSinceMs ?? nowMs) >= this.options.idleMaxMs) this.idle[0]?.close()
-    for (const connection of this.connections) if (connection.sweep(nowMs)) this.movedAtMs = nowMs
-    this.unhealthySinceMs = unhealthy ? Math.min(this.unhealthySinceMs, nowMs) : Infinity
+    for (const connection of this.connections) if (connection.sweep(nowMs)) this.livedAtMs = nowMs
+    if (signs === undefined) return
+    if (signs.timesWell !== this.timesWell) this.livedAtMs = nowMs
+    this.timesWell = signs.timesWell
     // Bytes on any of its sockets say that the pod is only too busy for questions.
-    if (nowMs - Math.max(this.movedAtMs, this.unhealthySinceMs) < this.options.lostPodGraceMs) return
-    if (unhealthy) { for (const connection of this.connections) connection.lose() }
+    if (!signs.isUnhealthy || nowMs - this.livedAtMs < this.options.lostPodGraceMs) return
+    for (const connection of this.connections) connection.lose()
   }
 
   /** Busy sockets break off, their calls fail. */

@@ -1,11 +1,11 @@
+import type { PodSigns } from "../../../actors/PoolView.ts"
 import { type PodAddress, type PodId, podUrl } from "../../core/Pod.ts"
 import { PodPool } from "./PodPool.ts"
 import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
 import type { UpstreamHandler, UpstreamRequest } from "./UpstreamRequest.ts"
 
-const none: ReadonlySet<PodId> = new Set()
-const nobody = () => none
+const nobody = () => undefined
 
 /** Requests with their body up to this size leave in one write. */
 const scratchBytes = 128 * 1024
@@ -19,12 +19,12 @@ export class UpstreamClient {
   private readonly pools = new Map<string, PodPool>()
   private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
   private readonly nowMs = () => performance.now()
-  private readonly unhealthyPods: () => ReadonlySet<PodId>
+  private readonly signsOf: (id: PodId) => PodSigns | undefined
   private timer: Timer | undefined
 
-  /** `unhealthyPods` is asked at each sweep. */
-  constructor(options: UpstreamOptions, unhealthyPods: () => ReadonlySet<PodId> = nobody) {
-    this.unhealthyPods = unhealthyPods
+  /** `signsOf` is asked at each sweep. */
+  constructor(options: UpstreamOptions, signsOf: (id: PodId) => PodSigns | undefined = nobody) {
+    this.signsOf = signsOf
     this.options = options
   }
 
@@ -69,9 +69,8 @@ export class UpstreamClient {
 
   private sweep(): void {
     const nowMs = this.nowMs()
-    const unhealthy = this.unhealthyPods()
     for (const [id, pool] of this.pools) {
-      pool.sweep(nowMs, unhealthy.has(pool.address.id))
+      pool.sweep(nowMs, this.signsOf(pool.address.id))
       // Pods come and go; a pool without sockets knows nothing worth keeping.
       if (pool.openCount === 0) this.pools.delete(id)
     }

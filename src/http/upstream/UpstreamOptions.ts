@@ -18,7 +18,10 @@ export interface UpstreamOptions {
   readonly firstByteTimeoutMs: number
   /** Longest silence inside an answer; time in which the client itself holds us up does not count. */
   readonly silenceTimeoutMs: number
-  /** An unhealthy pod that sends no byte on any socket for so long is lost to the requests it has. */
+  /**
+   * An unhealthy pod is lost to the requests it has, the newest too, when for so long it has sent no byte on any socket
+   * and was not found well.
+   */
   readonly lostPodGraceMs: number
   /** Status line and headers, and apart from them the trailers. */
   readonly headBytesMax: number

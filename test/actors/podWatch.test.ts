@@ -1,0 +1,156 @@
+import { describe, expect, test } from "bun:test"
+import { FastCheck as fc } from "effect"
+import { podActorDefaults } from "../../actors/PodActor.ts"
+import { scrapePauseMs } from "../../actors/scrapeForever.ts"
+import { WatchedPod } from "./watchedPod.ts"
+
+const options = podActorDefaults
+const intervalMs = options.scrapeIntervalMs * 1.2
+const retryMs = options.scrapeRetryMs * 1.2
+/** For the answers themselves, a millisecond each. */
+const answersMs = 10
+const seeds = [1, 2, 3, 4, 5]
+
+describe("a pod that hangs", () => {
+  test.each(seeds)(
+    "is unhealthy after three timeouts in a row, /health asked along with the last (seed %d)",
+    async (seed) => {
+      const pod = await WatchedPod.start(options, seed)
+      await pod.pass(10_000 + 97 * seed)
+      pod.condition = "hangs"
+      const tookMs = await pod.until(() => !pod.accepting)
+      expect(tookMs).toBeGreaterThan(3 * options.scrapeTimeoutMs - answersMs)
+      expect(tookMs).toBeLessThanOrEqual(3 * options.scrapeTimeoutMs + intervalMs)
+      expect(pod.health).toBe("unhealthy")
+    }
+  )
+
+  test("shows no sign of life from then on, until it is well again", async () => {
+    const pod = await WatchedPod.start(options)
+    await pod.pass(10_000)
+    expect(pod.timesWell).toBeGreaterThan(5)
+    pod.condition = "hangs"
+    await pod.pass(2 * answersMs)
+    const before = pod.timesWell
+    await pod.pass(30_000)
+    expect(pod.timesWell).toBe(before)
+    pod.condition = "well"
+    await pod.until(() => pod.accepting)
+    expect(pod.timesWell).toBeGreaterThan(before)
+  })
+
+  test("is asked no more often than its silence and the interval allow", async () => {
+    const pod = await WatchedPod.start(options)
+    pod.condition = "hangs"
+    await pod.pass(20_000)
+    const sinceMs = pod.time.nowMs
+    await pod.pass(60_000)
+    const asked = pod.looksAt("/metrics").filter((atMs) => atMs > sinceMs).length
+    expect(asked).toBeLessThanOrEqual(60_000 / (options.scrapeTimeoutMs + 0.8 * options.scrapeIntervalMs) + 1)
+  })
+
+  test("for less than the limit of scrapes stays in the pool", async () => {
+    const pod = await WatchedPod.start(options)
+    pod.condition = "hangs"
+    await pod.pass(2 * options.scrapeTimeoutMs)
+    pod.condition = "well"
+    await pod.pass(10_000)
+    expect(pod.accepting).toBe(true)
+  })
+
+  test("with its metrics only, while /health is good, stays in the pool and shows signs of life", async () => {
+    const pod = await WatchedPod.start(options)
+    pod.condition = "starved"
+    await pod.pass(10_000)
+    const before = pod.timesWell
+    await pod.pass(30_000)
+    expect(pod.accepting).toBe(true)
+    expect(pod.timesWell).toBeGreaterThan(before)
+  })
+})
+
+describe("a pod that refuses connections", () => {
+  test.each(seeds)("is unhealthy within two short pauses of the first refusal (seed %d)", async (seed) => {
+    const pod = await WatchedPod.start(options, seed)
+    await pod.pass(10_000 + 97 * seed)
+    pod.condition = "refuses"
+    expect(await pod.until(() => !pod.accepting)).toBeLessThanOrEqual(intervalMs + 2 * retryMs + answersMs)
+  })
+
+  test.each(seeds)(
+    "and is back before two seconds are over takes requests a short pause later (seed %d)",
+    async (seed) => {
+      const pod = await WatchedPod.start(options, seed)
+      pod.condition = "refuses"
+      await pod.until(() => !pod.accepting)
+      await pod.pass(100 * seed)
+      pod.condition = "well"
+      expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(retryMs + answersMs)
+    }
+  )
+
+  test.each([3000, 5000, 8000, 60_000])(
+    "for %d ms is back within an eighth of that or the interval",
+    async (awayMs) => {
+      const pod = await WatchedPod.start(options)
+      pod.condition = "refuses"
+      await pod.pass(awayMs)
+      pod.condition = "well"
+      const boundMs = Math.min(intervalMs, Math.max(retryMs, (1.2 * awayMs) / 8))
+      expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(boundMs + answersMs)
+    }
+  )
+
+  test("for long is asked no more often than a pod that is well", async () => {
+    const pod = await WatchedPod.start(options, 1, "refuses")
+    await pod.pass(60_000)
+    const sinceMs = pod.time.nowMs
+    await pod.pass(600_000)
+    const asked = pod.looksAt("/metrics").filter((atMs) => atMs > sinceMs).length
+    expect(asked).toBeLessThanOrEqual(600_000 / (0.8 * options.scrapeIntervalMs))
+  })
+
+  test("from the start is asked often at first, so that a pod which starts with the gateway is found", async () => {
+    const pod = await WatchedPod.start(options, 1, "refuses")
+    await pod.pass(1_500)
+    pod.condition = "well"
+    expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(retryMs + answersMs)
+  })
+})
+
+test("a pod that says it can't work shows no sign of life by answering", async () => {
+  const pod = await WatchedPod.start({ ...options, modelsEveryScrapes: 2 })
+  pod.condition = "ill"
+  await pod.until(() => !pod.accepting)
+  const before = pod.timesWell
+  await pod.pass(20_000)
+  expect(pod.timesWell).toBe(before)
+})
+
+test("a pod that is back while the question about its health still hangs is asked again at once", async () => {
+  const pod = await WatchedPod.start({ ...options, scrapeTimeoutMs: 400, scrapeRetryMs: 100 })
+  pod.condition = "hangs"
+  await pod.until(() => !pod.accepting)
+  const asked = pod.looksAt("/health").length
+  await pod.until(() => pod.looksAt("/health").length > asked)
+  pod.condition = "well"
+  expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(400 + answersMs)
+})
+
+test("the pause after a scrape is within the interval, and never less than the short one between two beginnings", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5000 }),
+      fc.integer({ min: 1, max: 5000 }),
+      fc.nat(10),
+      fc.nat(100_000),
+      fc.nat(10_000),
+      (scrapeIntervalMs, scrapeRetryMs, failures, awayMs, tookMs) => {
+        const pauseMs = scrapePauseMs({ ...options, scrapeIntervalMs, scrapeRetryMs }, { failures, awayMs, tookMs })
+        expect(pauseMs).toBeGreaterThanOrEqual(0)
+        expect(pauseMs).toBeLessThanOrEqual(scrapeIntervalMs)
+        expect(pauseMs + tookMs).toBeGreaterThanOrEqual(Math.min(scrapeIntervalMs, scrapeRetryMs))
+      }
+    )
+  )
+})

@@ -1,0 +1,79 @@
+import { afterEach, describe, expect, test } from "bun:test"
+import { eventually } from "../lib/eventually.ts"
+import { rawRequest, type RawResponse } from "../lib/rawHttp.ts"
+import { startScriptedPod } from "../lib/recordedPod.ts"
+import { event, streamEnd, streamHead } from "../lib/streamedAnswer.ts"
+import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
+
+const cleanups: Array<() => void | Promise<void>> = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+const wholeStream = streamHead + event("one") + event("[DONE]") + streamEnd
+
+const ask = (gateway: TestGateway): Promise<RawResponse> =>
+  rawRequest(gateway.url, {
+    method: "POST",
+    path: "/v1/completions",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "tiny", prompt: "Hello", max_tokens: 8, stream: true })
+  })
+
+/** Two pods asked in turn, the first of which hears nothing from its first request on and is given that request's socket. */
+const withDeafPod = async (
+  onFirst: (say: (text: string) => void) => void,
+  lostPodGrace: string
+): Promise<{ gateway: TestGateway; healths: () => ReadonlyArray<string>; rescuedAt: Array<string> }> => {
+  let isDeaf = false
+  const rescuedAt: Array<string> = []
+  const deaf = startScriptedPod((_, { send }) => {
+    isDeaf = true
+    onFirst(send)
+  }, { hears: () => !isDeaf })
+  const healths = (): ReadonlyArray<string> => gateway.handle.poolView.pods().map(({ health }) => health)
+  const well = startScriptedPod((_, { send }) => {
+    rescuedAt.push(healths()[0] ?? "")
+    send(wholeStream)
+  })
+  const gateway = await startTestGateway({
+    pods: [deaf.url, well.url],
+    policy: "round-robin",
+    config: {
+      limits: { lostPodGrace },
+      scrape: { interval: "50 millis", retryAfter: "20 millis", timeout: "100 millis" }
+    }
+  })
+  cleanups.push(deaf.stop, well.stop, gateway.stop)
+  await gateway.healthyPods(2)
+  return { gateway, healths, rescuedAt }
+}
+
+describe("a pod that hangs under its requests", () => {
+  test("is known to be unhealthy first and then loses them to another pod", async () => {
+    const { gateway, rescuedAt } = await withDeafPod(() => {}, "700 millis")
+    const { complete, status } = await ask(gateway)
+    expect([status, complete]).toEqual([200, true])
+    expect(rescuedAt).toEqual(["unhealthy"])
+    await gateway.becomesIdle()
+  })
+
+  test("but still sends bytes keeps them, however long it answers no question", async () => {
+    let finish = (): void => {}
+    const { gateway, healths, rescuedAt } = await withDeafPod((say) => {
+      say(streamHead)
+      const timer = setInterval(() => say(event("more")), 10)
+      finish = () => {
+        clearInterval(timer)
+        say(event("[DONE]") + streamEnd)
+      }
+    }, "700 millis")
+    const answer = ask(gateway)
+    await eventually("it is unhealthy", () => healths()[0] === "unhealthy")
+    await Bun.sleep(1_000)
+    finish()
+    const { complete, status } = await answer
+    expect([status, complete, rescuedAt]).toEqual([200, true, []])
+    await gateway.becomesIdle()
+  })
+})
