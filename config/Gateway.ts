@@ -3,7 +3,7 @@ import packageJson from "../package.json" with { type: "json" }
 import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
 import type { ActorStopped } from "../actors/runtime/errors.ts"
-import { makeSnapshotActor, snapshotActorDefaults, type SnapshotHandle } from "../actors/SnapshotActor.ts"
+import { makeSnapshotActor, snapshotActorDefaults } from "../actors/SnapshotActor.ts"
 import type { Scheduler } from "../src/core/Scheduler.ts"
 import { BadConfiguration } from "../src/errors.ts"
 import type { SchedulerPort } from "../actors/SchedulerPort.ts"
@@ -25,10 +25,9 @@ import { GatewayConfig } from "./GatewayConfig.ts"
 import { makeReloadMetrics } from "../src/telemetry/reloadMetrics.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
 import { isOpenToAll } from "./isOpenToAll.ts"
-import { decisionLogSettings, makeDecisionLog } from "./layers/decisionLog.ts"
-import { extProcOptions, listenForEnvoy } from "./layers/extProc.ts"
+import { makeDecisionLog } from "./layers/decisionLog.ts"
+import { listenForEnvoy } from "./layers/extProc.ts"
 import { frontSettingsWith } from "./layers/front.ts"
-import { LogSettings } from "./layers/log.ts"
 import { ClusterRules } from "./layers/clusterRules.ts"
 import * as clusterRules from "./layers/clusterRules.ts"
 import { Doors } from "./layers/doors.ts"
@@ -44,6 +43,7 @@ import { Scheduling } from "./layers/scheduling.ts"
 import * as scheduling from "./layers/scheduling.ts"
 import * as snapshotStore from "./layers/snapshotStore.ts"
 import { applyConfig, type RunningParts } from "./reload/applyConfig.ts"
+import { takersOf } from "./reload/takers.ts"
 import { makeReloadActor, type ReloadHandle, type ReloadReport } from "./reload/ReloadActor.ts"
 import { Telemetry } from "./layers/telemetry.ts"
 import * as telemetry from "./layers/telemetry.ts"
@@ -119,26 +119,12 @@ const start = Effect.gen(function*() {
     log
   })
   followTls(front.replaceTls)
-  const picker = yield* listenForEnvoy(config, {
-    scheduler,
-    metrics: telemetry.front,
-    decisionLog,
-    front: front.shared,
-    log
-  })
+  const metrics = telemetry.front
+  const picker = yield* listenForEnvoy(config, { scheduler, metrics, decisionLog, front: front.shared, log })
   yield* warnIfOpen(config)
   const sources = yield* PodSources
-  const logSettings = yield* Effect.serviceOption(LogSettings)
-  const takers: RunningParts["takers"] = [
-    (after) => Effect.sync(() => Option.map(logSettings, ({ replace }) => replace(after.log))),
-    (after) => Effect.sync(() => front.replaceSettings(frontSettings(after))),
-    (after) => Effect.sync(() => picker?.replaceOptions(extProcOptions(after))),
-    (after) => Effect.sync(() => telemetry.reload(after)),
-    (after) => Effect.promise(() => decisionLog.replaceSettings(decisionLogSettings(after.decisionLog))),
-    reloadScheduling,
-    reloadPool,
-    replaceIntervalOf(config, replaceInterval)
-  ]
+  const others = { front, frontSettings, picker, telemetry, decisionLog, replaceInterval }
+  const takers = [...takersOf(config, others), reloadScheduling, reloadPool]
   const parts: RunningParts = { doors, scheduler: ref, discovery, sources, takers }
   const { reload, running } = yield* makeReload(config, telemetry, parts)
   const { readFeatures } = front
@@ -172,20 +158,6 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
     lookAt(id, failure.why)
   }
 })
-
-/** The next snapshot is put off only when the interval is another one. */
-const replaceIntervalOf = (
-  started: GatewayConfig,
-  replace: SnapshotHandle["replaceInterval"]
-): (config: GatewayConfig) => Effect.Effect<void> => {
-  let { interval } = started.snapshot
-  return ({ snapshot }) =>
-    Effect.suspend(() => {
-      if (Duration.equals(interval, snapshot.interval)) return Effect.void
-      interval = snapshot.interval
-      return replace(Duration.toMillis(interval))
-    })
-}
 
 const warnIfOpen = (config: GatewayConfig): Effect.Effect<void> =>
   isOpenToAll(config) ? Effect.logWarning(OPEN_TO_ALL) : Effect.void

@@ -9,6 +9,7 @@ import type { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
 import type { Doors } from "../layers/doors.ts"
 import { sourcesAfter } from "../layers/podSources.ts"
+import type { Taker } from "./takers.ts"
 
 /** What of a running gateway takes other settings. */
 export interface RunningParts {
@@ -18,7 +19,7 @@ export interface RunningParts {
   /** Those that discovery follows since the start. */
   readonly sources: ReadonlyArray<Discovery>
   /** Everything that takes whatever a configuration says, in order. */
-  readonly takers: ReadonlyArray<(config: GatewayConfig) => Effect.Effect<void>>
+  readonly takers: ReadonlyArray<Taker>
 }
 
 /**

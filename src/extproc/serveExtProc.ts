@@ -80,7 +80,7 @@ export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Pr
       picker.deps = { ...picker.deps, options }
       for (const [session, lives] of sessions) {
         lives.ask(options.pingEveryMs)
-        session.settings({ maxConcurrentStreams: streamsMaxOf(options) })
+        if (!session.destroyed) session.settings({ maxConcurrentStreams: streamsMaxOf(options) })
       }
     },
     announceStop: () => {
