@@ -169,6 +169,11 @@ const Limits = Schema.Struct({
     ),
     Duration.seconds(75)
   ),
+  /**
+   * A client that reads more slowly than its pod writes has this long to take what waits for it, at most half a MiB and
+   * what the system's own buffers hold; then it is hung up on and its request ends at the pod. Default 2 minutes.
+   */
+  clientStallTimeout: setting(DurationText, Duration.minutes(2)),
   /** How often files of keys, tokens and certificates are looked at. Default 5 seconds. */
   secretsPoll: setting(DurationText, Duration.seconds(5)),
   /** Time a client has to send its body, else 408. Default 1 minute. */
@@ -187,7 +192,7 @@ const Limits = Schema.Struct({
   retryShare: setting(Schema.Number.pipe(Schema.between(0, 1)), 0.2),
   /** Retries a second that are allowed whatever their share. Default 10. */
   retriesPerSecondMin: setting(count(0, MANY), 10),
-  /** Sockets to one pod, busy and idle; more requests wait for one. Default 4096. */
+  /** Sockets to one pod, busy and idle; one more request is tried at another pod, or answered 429. Default 4096. */
   connectionsPerPodMax: setting(count(1, 65_535), 4096),
   /** Sockets to one pod kept open for reuse. Default 256. */
   idleConnectionsPerPodMax: setting(count(0, 65_535), 256),

@@ -55,6 +55,7 @@ const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfi
   urlCharsMax: limits.urlCharsMax,
   jsonDepthMax: limits.jsonDepthMax,
   clientIdleTimeoutS: Math.ceil(Duration.toSeconds(limits.clientIdleTimeout)),
+  clientStallTimeoutMs: Duration.toMillis(limits.clientStallTimeout),
   openRequestsMax: limits.openRequestsMax,
   learnedModelsMax: limits.modelsMax
 })

@@ -91,6 +91,7 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "limits.urlCharsMax": "live",
   "limits.jsonDepthMax": "live",
   "limits.clientIdleTimeout": "live",
+  "limits.clientStallTimeout": "live",
   "limits.secretsPoll": "restart",
   "limits.bodyReadTimeout": "live",
   "limits.mailboxCapacity": "live",

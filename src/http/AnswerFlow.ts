@@ -17,7 +17,7 @@ export interface AnswerOwner extends StreamFeeder {
   readonly respond: (head: ResponseHead, body: BodyInit | null) => void
 }
 
-type Limits = Pick<FrontOptions, "errorAnswerBytesMax" | "wholeAnswerBytesMax">
+type Limits = Pick<FrontOptions, "clientStallTimeoutMs" | "errorAnswerBytesMax" | "wholeAnswerBytesMax">
 
 /**
  * A pod's answer on its way to the client, from its head on: handed over as one when it is short or may yet be replaced
@@ -77,7 +77,7 @@ export class AnswerFlow {
     // Bun sends no complete head before the first piece, so until here a pod that breaks off can be replaced.
     if (this.isWhole) return
     this.waiting = undefined
-    const stream = new ClientStream(this.owner, waiting)
+    const stream = new ClientStream(this.owner, waiting, this.limits.clientStallTimeoutMs)
     this.respond(directStream(stream))
     this.stream = stream
   }

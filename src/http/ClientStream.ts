@@ -6,20 +6,27 @@ export interface StreamFeeder {
   readonly pause: () => void
   readonly resume: () => void
   readonly clientGone: () => void
+  /** The client did not take what waited for it in time; its connection has been broken. */
+  readonly clientStalled: () => void
 }
 
 /** The body of a streamed answer on its way to the client, with what came before Bun asked for it. */
 export class ClientStream implements Bun.DirectUnderlyingSource {
   readonly type = "direct"
   private readonly feeder: StreamFeeder
+  private readonly stallTimeoutMs: number
   private waiting: Array<Uint8Array> | undefined
   private controller: ReadableStreamDirectController | undefined
   private sending: PromiseWithResolvers<void> | undefined
   private ended: "no" | "well" | "broken" = "no"
+  /** Runs from the time that bytes wait for the client until all of them are on their way. */
+  private stallTimer: Timer | undefined
 
-  constructor(feeder: StreamFeeder, firstPieces: Array<Uint8Array>) {
+  /** `stallTimeoutMs`: so long a client may take for what waits for it, which is what one read of its pod brought. */
+  constructor(feeder: StreamFeeder, firstPieces: Array<Uint8Array>, stallTimeoutMs: number) {
     this.feeder = feeder
     this.waiting = firstPieces
+    this.stallTimeoutMs = stallTimeoutMs
   }
 
   write(bytes: Uint8Array): void {
@@ -39,6 +46,7 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
   break(): void {
     if (this.ended !== "no") return
     this.ended = "broken"
+    this.stopWatch()
     this.sending?.reject(breakOff)
   }
 
@@ -55,18 +63,36 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
   }
 
   cancel(): void {
+    this.stopWatch()
     this.feeder.clientGone()
   }
 
+  /** From here on the connection's own idle timeout watches over what still waits. */
   private finish(controller: ReadableStreamDirectController): void {
+    this.stopWatch()
     controller.close()
     this.sending?.resolve()
   }
 
   private holdUntil(drained: Promise<number>): void {
-    const { feeder } = this
-    feeder.pause()
-    const resume = () => feeder.resume()
+    this.feeder.pause()
+    if (this.ended === "no") this.stallTimer ??= setTimeout(() => this.stalled(), this.stallTimeoutMs)
+    const resume = () => this.resume()
     drained.then(resume, resume)
+  }
+
+  private resume(): void {
+    this.stopWatch()
+    this.feeder.resume()
+  }
+
+  private stopWatch(): void {
+    clearTimeout(this.stallTimer)
+    this.stallTimer = undefined
+  }
+
+  private stalled(): void {
+    this.break()
+    this.feeder.clientStalled()
   }
 }

@@ -26,7 +26,8 @@ export interface FrontMetrics {
   readonly rescued: (outcome: "begun" | "whole" | "broken") => void
   /** A stream that lost its pod ends with an error although it could have gone on. */
   readonly rescueDenied: (why: RescueDenial) => void
-  readonly timedOut: (phase: TimeoutPhase) => void
+  /** client: it did not take its answer. */
+  readonly timedOut: (phase: TimeoutPhase | "client") => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */
   readonly tokens: (
     model: string,

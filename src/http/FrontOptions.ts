@@ -52,6 +52,11 @@ export interface FrontOptions {
   readonly bodyReadTimeoutMs: number
   /** A client has this long between requests and to send all headers of one; at most 255, Bun's limit. */
   readonly clientIdleTimeoutS: number
+  /**
+   * What has come of a stream and waits for its client must be on its way in this time, else the client is hung up on
+   * and its request ended. A settled answer has the connection's idle timeout instead.
+   */
+  readonly clientStallTimeoutMs: number
   /** Answers up to this size that carry a content-length are collected and sent as one piece, with that length. */
   readonly wholeAnswerBytesMax: number
   /** Models whose bytes per token are remembered. */
@@ -80,6 +85,7 @@ export const frontDefaults: FrontOptions = {
   openRequestsMax: 16_384,
   bodyReadTimeoutMs: 60_000,
   clientIdleTimeoutS: 255,
+  clientStallTimeoutMs: 120_000,
   wholeAnswerBytesMax: 1024 * 1024,
   learnedModelsMax: 1_024
 }

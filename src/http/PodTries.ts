@@ -152,6 +152,15 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     this.owner.clientGone()
   }
 
+  clientStalled(): void {
+    this.owner.clientGone()
+    try {
+      this.owner.deps.metrics.timedOut("client")
+    } catch (cause) {
+      this.owner.errorOf(cause)
+    }
+  }
+
   respond(head: ResponseHead, body: BodyInit | null): void {
     if (this.podTry !== undefined) this.answerWith(head, body, this.podTry.decision.address)
   }

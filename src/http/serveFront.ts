@@ -41,6 +41,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     port: listen.port,
     reusePort: listen.reusePort ?? false,
     idleTimeoutS: startedIdleS,
+    stallTimeoutMs: () => front.deps.options.clientStallTimeoutMs,
     fetch: (request, server) => {
       const { clientIdleTimeoutS } = front.deps.options
       // Bun takes its own at the start only; an exchange sets the one of now when it ends.

@@ -13,6 +13,8 @@ export interface ClientServing {
   readonly port: number
   readonly reusePort: boolean
   readonly idleTimeoutS: number
+  /** Longest time in which a client takes nothing of what is left for it. */
+  readonly stallTimeoutMs: () => number
   readonly fetch: (request: Request, server: ClientServer) => Response | Promise<Response>
 }
 

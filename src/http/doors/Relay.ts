@@ -8,17 +8,24 @@ export interface RelaySide {
 
 type RelaySocket = Socket<RelaySide>
 
-/** Two sockets joined byte for byte: what one can't take yet stops the reading of the other. */
+/**
+ * Two sockets joined byte for byte: what one can't take yet stops the reading of the other. Who keeps the server waiting
+ * is the server's to judge; once it has closed, what is left for a client waits so long as the client takes of it.
+ */
 export class Relay {
   readonly clientAddress: string
   private readonly client: RelaySocket
+  private readonly stallTimeoutMs: () => number
+  private stallTimer: Timer | undefined
   private readonly whenOver: () => void
   private server: RelaySocket | undefined
   private readonly waiting: Record<"client" | "server", Array<Uint8Array>> = { client: [], server: [] }
   private over = false
 
-  constructor(client: RelaySocket, whenOver: () => void) {
+  /** `stallTimeoutMs`: longest time in which a client takes nothing of what a closed server left for it. */
+  constructor(client: RelaySocket, stallTimeoutMs: () => number, whenOver: () => void) {
     this.client = client
+    this.stallTimeoutMs = stallTimeoutMs
     this.clientAddress = client.remoteAddress
     this.whenOver = whenOver
   }
@@ -39,16 +46,24 @@ export class Relay {
   }
 
   drained({ isClient }: RelaySide): void {
+    if (this.over && isClient) this.watchClient()
     this.flush(isClient ? "client" : "server")
   }
 
   /** One side is gone; what it had sent before still goes to the client. */
   closed({ isClient }: RelaySide): void {
+    if (isClient) clearTimeout(this.stallTimer)
     if (this.over) return
     this.over = true
     if (isClient) this.server?.terminate()
     else if (this.waiting.client.length === 0) this.client.end()
+    else this.watchClient()
     this.whenOver()
+  }
+
+  private watchClient(): void {
+    clearTimeout(this.stallTimer)
+    this.stallTimer = setTimeout(() => this.client.terminate(), this.stallTimeoutMs())
   }
 
   private flush(to: "client" | "server"): void {

@@ -42,7 +42,7 @@ class Generations {
     const { addresses, newest } = this
     newest.connections++
     let innerPort: number | undefined
-    const relay = new Relay(client, () => {
+    const relay = new Relay(client, this.serving.stallTimeoutMs, () => {
       newest.connections--
       if (innerPort !== undefined) addresses.delete(innerPort)
       this.endIfOver(newest)

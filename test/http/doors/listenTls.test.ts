@@ -28,6 +28,7 @@ const serving = (fetch: ClientServing["fetch"]): ClientServing => ({
   port: 0,
   reusePort: false,
   idleTimeoutS: 30,
+  stallTimeoutMs: () => 60_000,
   fetch
 })
 
