@@ -25,9 +25,10 @@ export class FaultyFleet {
     return pod
   }
 
-  send(id: PodId, request: WorldRequest, caller: Caller): Call {
+  /** `said`: output tokens that the request brings along, since another pod said them. */
+  send(id: PodId, request: WorldRequest, said: number, caller: Caller): Call {
     const pod = this.podOf(id)
-    const call: Call = { pod, caller, request, isOpen: true, hasToken: false, held: [] }
+    const call: Call = { pod, caller, request, said, isOpen: true, hasToken: false, sent: said, held: [] }
     pod.take(call)
     return call
   }
@@ -42,7 +43,12 @@ export class FaultyFleet {
         return pod.metrics()
       }),
     models: (address, timeoutMs) =>
-      this.ask(address.id, "/v1/models", timeoutMs, (pod) => pod.models.map((id) => ({ id }))),
+      this.ask(
+        address.id,
+        "/v1/models",
+        timeoutMs,
+        (pod) => pod.models.map((id) => ({ id, max_model_len: pod.kvCapacityTokens }))
+      ),
     health: (address, timeoutMs) => this.ask(address.id, "/health", timeoutMs, (pod) => pod.trouble !== "engine-dead"),
     version: (address, timeoutMs) => this.ask(address.id, "/version", timeoutMs, () => "0.24.0")
   }

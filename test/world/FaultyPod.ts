@@ -4,6 +4,7 @@ import type { UpstreamErrorKind } from "../../src/http/upstream/UpstreamRequest.
 import { SimulatedPod } from "../../src/simulator/SimulatedPod.ts"
 import type { PodMetrics } from "../../src/vllm/MetricsText.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
+import type { PodUsage } from "./WorldAnswer.ts"
 import type { WorldRequest } from "./WorldRequest.ts"
 
 /**
@@ -22,12 +23,16 @@ export const troubles = [
 ] as const
 export type Trouble = (typeof troubles)[number] | "none"
 
+/** How a pod gives up in the middle of a stream without breaking the connection. */
+export const surrenders = ["error-event", "cut", "abort"] as const
+export type Surrender = (typeof surrenders)[number]
+
 /** Who sent a request and hears what becomes of it. */
 export interface Caller {
-  readonly firstToken: () => void
-  readonly end: (
-    usage: { readonly promptTokens: number; readonly cachedTokens: number; readonly outputTokens: number }
-  ) => void
+  /** Output tokens `from` up to `to` of the whole answer; of streams only. */
+  readonly tokens: (from: number, to: number) => void
+  readonly end: (usage: PodUsage) => void
+  readonly gaveUp: (how: Surrender) => void
   /** The pod's own answer: it can't, or it won't have the request. */
   readonly answer: (status: 400 | 500 | 503) => void
   readonly broke: (kind: UpstreamErrorKind) => void
@@ -40,14 +45,20 @@ export interface Call {
   readonly pod: FaultyPod
   readonly caller: Caller
   readonly request: WorldRequest
+  /** Output tokens that came with the prompt, since another pod said them. */
+  readonly said: number
   isOpen: boolean
   hasToken: boolean
+  /** Output tokens up to which the caller has them, or will have. */
+  sent: number
   /** What could not pass a partition. */
   readonly held: Array<() => void>
 }
 
 /** One way of the network. */
 const HOP_MS = 1
+/** A stream's tokens travel by as many, but for the first and the last. */
+const TOKENS_AT_ONCE = 12
 
 const keyOf = (low: number, high: number): number => high * 4_294_967_296 + low
 
@@ -119,7 +130,7 @@ export class FaultyPod {
     this.deafSinceMs ??= this.time.nowMs
     // Word of it does not pass a partition either.
     for (const call of this.trouble === "partitioned" ? [] : this.calls) {
-      this.endWith(call, () => call.caller.broke(call.hasToken ? "truncated" : "broken"))
+      this.endWith(call, () => call.caller.broke(isUnderWay(call) ? "truncated" : "broken"))
     }
     this.calls.clear()
   }
@@ -148,6 +159,7 @@ export class FaultyPod {
       this.wokeWhileHung = false
       this.wake(this.sim.version)
     }
+    if (trouble === "engine-dead") this.giveUpAll()
   }
 
   metrics(): PodMetrics {
@@ -180,7 +192,9 @@ export class FaultyPod {
     if (!this.alive) return this.endWith(call, () => call.caller.broke("refused"))
     if (trouble === "answers-503") return this.endWith(call, () => call.caller.answer(503))
     if (trouble === "answers-500" || trouble === "engine-dead") return this.endWith(call, () => call.caller.answer(500))
-    const { features, outputTokens, promptTokens } = call.request
+    const { features } = call.request
+    const promptTokens = call.request.promptTokens + call.said
+    const outputTokens = call.request.outputTokens - call.said
     if (promptTokens + outputTokens > this.kvCapacityTokens) return this.endWith(call, () => call.caller.answer(400))
     const chain = features.chain(this.blockSizeTokens)
     if (!features.streams) note(this.life.blocks, call.request, this.blockSizeTokens)
@@ -201,25 +215,57 @@ export class FaultyPod {
       return
     }
     const outcome = this.sim.wake()
-    for (const { owner: call } of outcome.firstTokens) {
+    const news: Array<News> = []
+    for (const { outputDone, owner: call } of outcome.firstTokens) {
       call.hasToken = true
       note(this.life.blocks, call.request, this.blockSizeTokens)
-      this.send(call, () => call.caller.firstToken())
+      tellTokens(news, call, outputDone)
     }
-    for (const { cachedTokens, outputDone, owner: call, promptTokens } of outcome.finished) {
-      this.endWith(call, () => call.caller.end({ promptTokens, cachedTokens, outputTokens: outputDone }))
+    for (const { outputDone, owner: call } of this.sim.engine.running) {
+      if (call.hasToken && call.said + outputDone - call.sent >= TOKENS_AT_ONCE) tellTokens(news, call, outputDone)
     }
+    for (const { cachedTokens, outputDone, owner: call } of outcome.finished) {
+      tellTokens(news, call, outputDone)
+      news.push([call, () => {
+        this.forget(call)
+        call.caller.end({ cachedTokens, outputTokens: outputDone })
+      }])
+    }
+    this.sendAll(news)
     this.sim.begin(this.nowS)
+    this.schedule()
+  }
+
+  /** The engine died under its API server. */
+  private giveUpAll(): void {
+    for (const call of this.calls) {
+      this.sim.abort(call, this.nowS)
+      const how = surrenders[call.request.number % surrenders.length] ?? "cut"
+      this.endWith(call, () => isUnderWay(call) ? call.caller.gaveUp(how) : call.caller.answer(500))
+    }
     this.schedule()
   }
 
   /** The last that the caller hears. */
   private endWith(call: Call, tell: () => void): void {
     this.send(call, () => {
-      call.isOpen = false
-      this.calls.delete(call)
+      this.forget(call)
       tell()
     })
+  }
+
+  private forget(call: Call): void {
+    call.isOpen = false
+    this.calls.delete(call)
+  }
+
+  /** Many travel together. */
+  private sendAll(news: ReadonlyArray<News>): void {
+    if (news.length === 0) return
+    if (this.trouble === "partitioned") { for (const [call, tell] of news) call.held.push(tell) }
+    else {this.time.after(HOP_MS, () => {
+        for (const [call, tell] of news) if (call.isOpen) tell()
+      })}
   }
 
   private send(call: Call, tell: () => void, atOnce = false): void {
@@ -242,6 +288,19 @@ export class FaultyPod {
     return (this.time.nowMs - this.epochMs) / 1000
   }
 }
+
+type News = readonly [call: Call, tell: () => void]
+
+const tellTokens = (news: Array<News>, call: Call, outputDone: number): void => {
+  const from = call.sent
+  const to = call.said + outputDone
+  if (!call.request.features.streams || to === from) return
+  call.sent = to
+  news.push([call, () => call.caller.tokens(from, to)])
+}
+
+/** Some of its answer has come. */
+const isUnderWay = ({ hasToken, request }: Call): boolean => hasToken && request.features.streams
 
 const isStill = (trouble: Trouble): boolean => trouble === "hung" || trouble === "partitioned"
 

@@ -54,6 +54,26 @@ export class VirtualTime {
     return new Promise((resolve) => this.after(delayMs, resolve))
   }
 
+  /**
+   * Until what is returned is called, code that knows nothing of this time lives in it too: the request path takes its
+   * clock and its timers from the platform.
+   */
+  takeOver(): () => void {
+    const { clearTimeout, setTimeout } = globalThis
+    const { now } = performance
+    const dateNow = Date.now
+    globalThis.setTimeout = ((run: () => void, delayMs = 0) => this.after(delayMs, run)) as unknown as typeof setTimeout
+    globalThis.clearTimeout = ((timer: Timer | undefined) => this.cancel(timer)) as typeof clearTimeout
+    performance.now = () => this.nowMs
+    Date.now = () => Math.round(this.nowMs)
+    return () => {
+      globalThis.setTimeout = setTimeout
+      globalThis.clearTimeout = clearTimeout
+      performance.now = now
+      Date.now = dateNow
+    }
+  }
+
   /** Starts an effect in this time; the promise never rejects. */
   start<A, E>(effect: Effect.Effect<A, E>, onLog: (line: WorldLogLine) => void): Promise<Exit.Exit<A, E>> {
     const logger = Logger.make(({ annotations, logLevel, message }) => {

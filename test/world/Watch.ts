@@ -40,22 +40,32 @@ export class Watch {
   readonly violations: Array<string> = []
   readonly turns: TurnOrder
   readonly outcomes = new Map<string, number>()
-  /** What pods are listed by sources that can be read, and since when others are not. */
-  readonly unlistedSinceMs = new Map<PodId, number>()
   settled = 0
   picks = 0
   recordsSeen = 0
   private readonly plan: WorldPlan
   private readonly time: VirtualTime
   private readonly fleet: FaultyFleet
+  private readonly unlistedSinceMs: ReadonlyMap<PodId, number>
   private readonly outcomeOf = new Map<WorldExchange, string>()
   private readonly picking = new Map<WorldExchange, number>()
   private readonly placed = new Map<WorldExchange, Decision>()
   private readonly prompts: Array<WorldRequest> = []
   private told = new Map<PodId, Told>()
   private streaks = new Map<PodId, Streak>()
+  private arrivals = 0
+  private retries = 0
+  private crashesLogged = 0
+  /** When a pod was last told to be there anew, or to take requests again. */
+  private readonly cameBackMs = new Map<PodId, number>()
 
-  constructor(plan: WorldPlan, time: VirtualTime, fleet: FaultyFleet) {
+  constructor(
+    plan: WorldPlan,
+    time: VirtualTime,
+    fleet: FaultyFleet,
+    unlistedSinceMs: ReadonlyMap<PodId, number>
+  ) {
+    this.unlistedSinceMs = unlistedSinceMs
     this.plan = plan
     this.time = time
     this.fleet = fleet
@@ -70,6 +80,31 @@ export class Watch {
   gatewayStarts(): void {
     this.told = new Map()
     this.streaks = new Map()
+    this.arrivals = 0
+    this.retries = 0
+    this.crashesLogged = 0
+  }
+
+  exchangeBegins(): void {
+    this.arrivals++
+  }
+
+  /** Retries may be a share of the requests, and a few. */
+  retried(): void {
+    const { retryBurst, retryShare } = this.plan
+    this.retries++
+    const allowed = retryBurst + retryShare * this.arrivals
+    if (this.retries > allowed) this.violation(`${this.retries} retries, ${allowed.toFixed(1)} may be`)
+  }
+
+  /** Errors are defects, but for those that this world has put there. */
+  logged(gateway: WorldGateway, text: string): void {
+    const { defects } = gateway
+    if (/crashed; restarts|crashed and stays down/.test(text)) {
+      if (++this.crashesLogged > defects.fired) this.violation(`a crash that nobody caused: ${text}`)
+    } else if (!(defects.fired > 0 && /its actor gave up|scheduler failed on this request/.test(text))) {
+      this.violation(`the gateway logged: ${text}`)
+    }
   }
 
   gatewayLost(): void {
@@ -82,15 +117,25 @@ export class Watch {
     const nowMs = this.time.nowMs
     if (message._tag === "PodJoined") {
       this.told.set(message.address.id, { accepting: false, atMs: nowMs })
+      this.cameBackMs.set(message.address.id, nowMs)
       this.streaks.delete(message.address.id)
     } else if (message._tag === "PodObserved") {
       const before = this.told.get(message.id)
       if (before?.accepting !== message.accepting) {
+        if (message.accepting) this.cameBackMs.set(message.id, nowMs)
         this.told.set(message.id, { accepting: message.accepting, atMs: nowMs })
       }
     } else if (message._tag === "PodLeft") {
       this.told.set(message.id, { accepting: false, atMs: nowMs })
-    } else if (message._tag === "PodRestarted") this.streaks.delete(message.id)
+    } else if (message._tag === "PodRestarted") {
+      this.streaks.delete(message.id)
+      this.cameBackMs.set(message.id, nowMs)
+    }
+  }
+
+  /** Whoever failed a request then may have it again. */
+  cameBackSince(id: PodId, sinceMs: number): boolean {
+    return (this.cameBackMs.get(id) ?? 0) >= sinceMs
   }
 
   /** Told before the scheduler hears of it. */
@@ -114,6 +159,8 @@ export class Watch {
   picked(gateway: WorldGateway, { address: { id } }: Decision): void {
     if (gateway.isGone) return
     this.picks++
+    // Messages wait while an actor is on its way back.
+    if (gateway.defects.areFresh) return
     const nowMs = this.time.nowMs
     const told = this.told.get(id)
     if (told === undefined || (!told.accepting && told.atMs < nowMs)) {
@@ -161,8 +208,9 @@ export class Watch {
     this.turns.left(exchange)
   }
 
-  waited(priority: number, waitedS: number, outcome: string): void {
-    const mostS = (priority === 5 ? this.plan.waitMaxS / 2 : this.plan.waitMaxS) + WAIT_SLACK_S
+  waited(gateway: WorldGateway, priority: number, waitedS: number, outcome: string): void {
+    if (gateway.defects.areFresh) return
+    const mostS = gateway.bounds.longestWaitS(priority === 5 ? 0.5 : 1) + WAIT_SLACK_S
     if (waitedS > mostS) this.violation(`a request of band ${priority} waited ${waitedS} s, ${outcome}`)
     if (outcome === "queue-full" && priority >= 0) this.violation(`a request of band ${priority} was shed`)
     if (outcome === "broken") this.violation("a waiting request broke the scheduler")
@@ -173,6 +221,7 @@ export class Watch {
     if (gateway === undefined || !gateway.isOpen || gateway.isGone) return
     const { plan, time } = this
     const { ref, room, view } = gateway.scheduler
+    if (gateway.defects.areFresh && ref.depth() > 0) return
     if (ref.depth() > 0) return this.violation(`${ref.depth()} messages wait while all is quiet`)
     if (ref.reservedOverflows() > 0) this.violation("the scheduler's reserved room overflowed")
     if (gateway.pool.ref.reservedOverflows() > 0) this.violation("the pool's reserved room overflowed")
@@ -181,22 +230,24 @@ export class Watch {
     let placed = 0
     for (const exchange of this.placed.keys()) if (exchange.decision !== undefined) placed++
     if (view.openRequests !== placed) this.violation(`${view.openRequests} reservations for ${placed} requests at pods`)
-    if (view.openRequests > plan.openRequestsMax) this.violation(`${view.openRequests} reservations are too many`)
     let waiting = 0
     let bytes = 0
     for (const [exchange, sinceMs] of this.picking) {
       if (!exchange.isPicking) continue
       waiting++
       bytes += exchange.request.features.wish?.bytes ?? 0
-      const longestMs = plan.waits ? 1000 * (plan.waitMaxS + WAIT_SLACK_S) : 0
+      const slackMs = gateway.defects.areFresh ? 1000 : 0
+      const longestMs = slackMs + 1000 * (gateway.bounds.longestWaitS(1) + WAIT_SLACK_S)
       if (time.nowMs - sinceMs > longestMs) {
         this.violation(`request ${exchange.request.number} waits for its pick too long`)
       }
     }
-    if ((room?.count ?? 0) !== waiting) this.violation(`${room?.count ?? 0} wait in the room, ${waiting} for a pick`)
-    if ((room?.bytes ?? 0) !== bytes) this.violation(`the room counts ${room?.bytes ?? 0} bytes of ${bytes}`)
-    if (waiting > plan.waitingMax) this.violation(`${waiting} requests wait, ${plan.waitingMax} may`)
-    if (bytes > plan.waitingBytesMax) this.violation(`${bytes} bytes wait, ${plan.waitingBytesMax} may`)
+    if (room.count !== waiting) this.violation(`${room.count} wait in the room, ${waiting} for a pick`)
+    if (room.bytes !== bytes) this.violation(`the room counts ${room.bytes} bytes of ${bytes}`)
+    for (const fault of gateway.bounds.look(view.openRequests, waiting, bytes)) this.violation(fault)
+    if (gateway.front.rescueBytes > plan.rescueBytesMax) {
+      this.violation(`${gateway.front.rescueBytes} bytes for rescues`)
+    }
     this.lookAtRows(gateway)
     this.turns.look()
   }
@@ -205,7 +256,10 @@ export class Watch {
   lookIdle(gateway: WorldGateway): void {
     const { table } = gateway.scheduler.view
     this.look(gateway)
-    if (gateway.openExchanges > 0) this.violation(`${gateway.openExchanges} requests have no outcome`)
+    const { heldBytes, openRequests } = gateway.front
+    if (openRequests > 0) this.violation(`the front end has ${openRequests} requests open while idle`)
+    if (heldBytes !== 0) this.violation(`the front end holds ${heldBytes} bytes while idle`)
+    if (gateway.upstream.open.size > 0) this.violation(`${gateway.upstream.open.size} calls are open while idle`)
     for (let row = 0; row < table.rowCount; row++) {
       const charged = [
         table.prefilling[row],

@@ -1,16 +1,18 @@
 import { podAddress } from "../../src/core/Pod.ts"
 import { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+import { otherLimits } from "./Bounds.ts"
+import { defectPlaces } from "./Defects.ts"
 import { FaultyFleet } from "./FaultyFleet.ts"
 import { FaultyPod, troubles } from "./FaultyPod.ts"
 import { History } from "./History.ts"
-import { MemoryStore } from "./MemoryStore.ts"
+import { damages, noDiskFault, SnapshotDisk } from "./SnapshotDisk.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { Watch } from "./Watch.ts"
 import { type ExchangeDeps, WorldExchange } from "./WorldExchange.ts"
 import { SLOW_START_S, WorldGateway } from "./WorldGateway.ts"
 import { constants, planOf, policies, type WorldPlan } from "./WorldPlan.ts"
 import { Clients, models, type WorldRequest } from "./WorldRequest.ts"
-import { WorldSource } from "./WorldSource.ts"
+import { WorldSources } from "./WorldSources.ts"
 
 export interface WorldReport {
   readonly hash: string
@@ -44,7 +46,8 @@ export class World {
   private readonly plan: WorldPlan
   private readonly time: VirtualTime
   private readonly fleet: FaultyFleet
-  private readonly store: MemoryStore
+  private readonly disk: SnapshotDisk
+  private readonly exchanges = new Map<number, WorldExchange>()
   private readonly watch: Watch
   private readonly clients: Clients
   private readonly history = new History()
@@ -56,8 +59,7 @@ export class World {
   }
   private readonly happenings = new Map<string, number>()
   private readonly open = new Set<WorldExchange>()
-  private sources: Array<WorldSource>
-  private sourcesMade = 0
+  private readonly sources: WorldSources
   private gateway: WorldGateway | undefined
   private lives = 0
   private arrived = 0
@@ -83,19 +85,26 @@ export class World {
       )
     )
     this.fleet = new FaultyFleet(pods, time, this.random.fork(5))
-    this.watch = new Watch(plan, time, this.fleet)
-    this.store = new MemoryStore(time, (record) => this.watch.recordSaved(record))
+    this.sources = new WorldSources(pods, time)
+    this.watch = new Watch(plan, time, this.fleet, this.sources.unlistedSinceMs)
+    this.disk = new SnapshotDisk(time, plan.snapshotBytesMax, {
+      onSave: (record) => this.watch.recordSaved(record),
+      onViolation: (what) => this.watch.violation(what)
+    })
     this.clients = new Clients(this.random.fork(6))
     this.policy = plan.policy
-    const middle = Math.ceil(pods.length / 2)
-    const addresses = pods.map(({ address }) => address)
-    this.sources = [this.source(addresses.slice(0, middle)), this.source(addresses.slice(middle))]
   }
 
   async run(): Promise<WorldReport> {
     const phases = [this.disturb, this.settle, this.overload, this.stopInOrder]
-    await this.startGateway()
-    for (const phase of phases) if (this.watch.violations.length === 0) await phase.call(this)
+    const giveBack = this.time.takeOver()
+    try {
+      await this.startGateway()
+      for (const phase of phases) if (this.watch.violations.length === 0) await phase.call(this)
+    } finally {
+      giveBack()
+      this.disk.dispose()
+    }
     return this.report()
   }
 
@@ -116,14 +125,25 @@ export class World {
   }
 
   private async startGateway(): Promise<void> {
-    const { fleet, plan, sources, store, time, watch } = this
+    const { disk, fleet, plan, sources, time, watch } = this
     watch.gatewayStarts()
     const gateway = new WorldGateway({
       plan,
       time,
       fleet,
-      store,
-      sources,
+      disk,
+      upstream: {
+        fleet,
+        time,
+        plan,
+        random: this.random.fork(1000 + this.lives),
+        requestOf: (number) => this.exchangeOf(number).request,
+        onGaveUp: (number) => {
+          this.exchangeOf(number).podGaveUp = true
+        },
+        onViolation: (what) => watch.violation(what)
+      },
+      sources: sources.sources,
       policy: this.policy,
       random: this.random.fork(100 + this.lives++),
       hooks: {
@@ -136,10 +156,10 @@ export class World {
         },
         onLog: (from, { level, text }) => {
           if (from.isGone) return
-          this.note(`log ${level} ${text}`)
-          if (level === "ERROR" || level === "FATAL") watch.violation(`the gateway logged: ${text}`)
+          this.note(`log ${level} ${disk.nameless(text)}`)
+          if (level === "ERROR" || level === "FATAL") watch.logged(from, text)
         },
-        onWaited: (priority, waitedS, outcome) => watch.waited(priority, waitedS, outcome)
+        onWaited: (from, priority, waitedS, outcome) => watch.waited(from, priority, waitedS, outcome)
       }
     })
     this.gateway = gateway
@@ -172,6 +192,8 @@ export class World {
     }
     const exchange = new WorldExchange(request, this.exchangeDeps(gateway))
     this.open.add(exchange)
+    this.exchanges.set(request.number, exchange)
+    this.watch.exchangeBegins()
     exchange.begin()
     if (random !== undefined && random.uniform() < 0.12) {
       this.time.after(1000 * random.exponential(1.5), () => exchange.leave())
@@ -179,19 +201,21 @@ export class World {
   }
 
   private exchangeDeps(gateway: WorldGateway): ExchangeDeps {
-    const { fleet, plan, time, watch } = this
+    const { plan, time, watch } = this
     return {
       plan,
       time,
-      fleet,
       gateway,
       onPicking: (exchange) => watch.exchangePicks(exchange),
       onPicked: (exchange, decision) => watch.exchangePicked(exchange, decision),
       onOutcome: (exchange, outcome) => {
         this.open.delete(exchange)
+        this.exchanges.delete(exchange.request.number)
         this.note(`outcome ${exchange.request.number} ${outcome}`)
         watch.exchangeEnded(exchange, outcome)
       },
+      cameBackSince: (id, sinceMs) => watch.cameBackSince(id, sinceMs),
+      onRetry: () => watch.retried(),
       onViolation: (what) => watch.violation(what),
       onPodFailed: (from, id, sure) => watch.podFailed(from, id, sure),
       onPodServed: (id) => watch.podServed(id)
@@ -248,58 +272,29 @@ export class World {
       this.policy = policies[random.below(policies.length)]!
       this.happened("policy", this.policy)
       gateway.replacePolicy(this.policy)
+    } else if (chance < 0.45) {
+      this.happened("limits", "")
+      gateway.replaceLimits(otherLimits(random, this.plan))
     } else if (chance < 0.5) {
       this.happened("settings", "")
       gateway.replacePoolSettings(random.between(500, 20_000), random.between(200, 1000))
     } else if (chance < 0.6) {
       this.happened("sources", "")
-      this.sources[random.below(2)] = this.source(this.listOf(this.sources[random.below(2)]!, random))
-      gateway.replaceSources(this.sources)
-      this.relist()
-    } else if (chance < 0.8) {
-      const source = this.sources[random.below(2)]!
-      this.happened("list", source.name)
-      source.list(this.listOf(source, random))
-      this.relist()
-    } else if (chance < 0.9) {
-      const source = this.sources[random.below(2)]!
-      this.happened("source-fault", source.name)
-      source.setFault("it is gone")
-      this.relist()
+      this.sources.replaceOne(random)
+      gateway.replaceSources(this.sources.sources)
+    } else if (chance < 0.8) this.happened("list", this.sources.changeList(random))
+    else if (chance < 0.9) this.happened("source-fault", this.sources.break(random))
+    else if (chance < 0.95) {
+      this.happened("snapshot-fault", "")
+      const why = random.uniform() < 0.5 ? "the disk is full" : undefined
+      this.disk.fault = { why, slownessMs: random.between(0, 2000) }
       this.time.after(random.between(500, 8000), () => {
-        source.setFault(undefined)
-        this.relist()
+        this.disk.fault = noDiskFault
       })
     } else {
-      this.happened("snapshot-fault", "")
-      this.store.fault = random.uniform() < 0.5 ? "the disk is full" : undefined
-      this.store.slownessMs = random.between(0, 2000)
-      this.time.after(random.between(500, 8000), () => {
-        this.store.fault = undefined
-        this.store.slownessMs = 0
-      })
-    }
-  }
-
-  /** A pod more, or one less. */
-  private listOf(source: WorldSource, random: SeededRandom): WorldSource["pods"] {
-    const { address } = this.fleet.pods[random.below(this.fleet.pods.length)]!
-    const others = source.pods.filter(({ id }) => id !== address.id)
-    return others.length < source.pods.length ? others : [...source.pods, address]
-  }
-
-  private source(addresses: WorldSource["pods"]): WorldSource {
-    return new WorldSource(`source ${this.sourcesMade++}`, addresses)
-  }
-
-  /** Notes since when no source lists a pod; while one can't be read, what it listed holds. */
-  private relist(): void {
-    const listed = new Set(this.sources.flatMap(({ pods }) => pods.map(({ id }) => id)))
-    const areReadable = this.sources.every(({ isReadable }) => isReadable)
-    const { unlistedSinceMs } = this.watch
-    for (const { address: { id } } of this.fleet.pods) {
-      if (listed.has(id) || !areReadable) unlistedSinceMs.delete(id)
-      else if (!unlistedSinceMs.has(id)) unlistedSinceMs.set(id, this.time.nowMs)
+      const place = defectPlaces[random.below(defectPlaces.length)]!
+      this.happened(`defect-${place}`, "")
+      gateway.defects.strike(place, gateway, random)
     }
   }
 
@@ -308,12 +303,11 @@ export class World {
     if (gateway === undefined) return
     this.isDown = true
     this.happened(how, "")
-    if (how === "kill -9") {
-      this.loseGateway(gateway)
-      void gateway.close()
-    } else {
-      await this.close(gateway)
-    }
+    if (how === "kill -9") this.loseGateway(gateway)
+    else await this.close(gateway)
+    const { gateway: random } = this.chance
+    const damage = damages[random.below(3 * damages.length)]
+    if (damage !== undefined && this.disk.spoil(damage, random)) this.happened(`snapshot-${damage}`, "")
     await this.time.sleep(downMs)
     await this.startGateway()
     this.note("gateway started")
@@ -321,8 +315,7 @@ export class World {
   }
 
   private loseGateway(gateway: WorldGateway): void {
-    gateway.isGone = true
-    gateway.isOpen = false
+    gateway.kill()
     for (const exchange of this.open) exchange.gatewayLost()
     this.watch.gatewayLost()
     this.gateway = undefined
@@ -331,11 +324,13 @@ export class World {
   /** As on SIGTERM: nobody new, those inside have a grace, then the rest is cut off, and the last snapshot comes. */
   private async close(gateway: WorldGateway): Promise<void> {
     gateway.isOpen = false
-    for (let waitedMs = 0; waitedMs < 10_000 && gateway.openExchanges > 0; waitedMs += 100) await this.time.sleep(100)
+    for (let waitedMs = 0; waitedMs < 10_000 && gateway.front.openRequests > 0; waitedMs += 100) {
+      await this.time.sleep(100)
+    }
     for (const exchange of this.open) exchange.leave()
     await this.time.sleep(100)
     if (gateway.scheduler.view.openRequests !== 0) this.watch.violation("a stop left reservations behind")
-    if ((gateway.scheduler.room?.count ?? 0) !== 0) this.watch.violation("a stop left requests in the waiting room")
+    if (gateway.scheduler.room.count !== 0) this.watch.violation("a stop left requests in the waiting room")
     await gateway.close()
     this.watch.gatewayLost()
     this.gateway = undefined
@@ -343,18 +338,13 @@ export class World {
 
   private heal(): void {
     this.isDisturbed = false
-    this.store.fault = undefined
-    this.store.slownessMs = 0
+    this.disk.fault = noDiskFault
+    this.gateway?.defects.disarm()
     for (const pod of this.fleet.pods) {
       pod.restart()
       pod.setTrouble("none")
     }
-    const addresses = this.fleet.pods.map(({ address }) => address)
-    this.sources.forEach((source, index) => {
-      source.setFault(undefined)
-      source.list(addresses.filter((_, at) => at % 2 === index))
-    })
-    this.relist()
+    this.sources.heal()
   }
 
   private lookIdle(): void {
@@ -372,6 +362,7 @@ export class World {
   private async overload(): Promise<void> {
     const { gateway, random, watch } = this
     if (gateway === undefined || !this.plan.waits) return
+    gateway.replaceLimits(this.plan)
     this.note("overload")
     gateway.replacePolicy("random")
     const calm = random.fork(7)
@@ -400,14 +391,16 @@ export class World {
   private async stopInOrder(): Promise<void> {
     const { gateway } = this
     if (gateway === undefined) return
-    this.store.records.clear()
+    this.disk.savedLately.clear()
     const wanted = gateway.pool.podsSeen().map(({ id }) => id)
     let isClosed = false
     void this.close(gateway).then(() => {
       isClosed = true
     })
     await this.passWhile(() => !isClosed, 60_000)
-    for (const id of wanted) if (!this.store.records.has(id)) this.watch.violation(`the last snapshot lacks ${id}`)
+    // One that is full, or was replaced by somebody else's.
+    if (this.disk.refusal !== undefined) return
+    for (const id of wanted) if (!this.disk.savedLately.has(id)) this.watch.violation(`the last snapshot lacks ${id}`)
   }
 
   private async pass(forMs: number): Promise<void> {
@@ -420,9 +413,18 @@ export class World {
     const untilMs = this.time.nowMs + atMostMs
     await this.time.quiet()
     while (this.watch.violations.length === 0 && isOn()) {
-      if (!await this.time.step(untilMs)) return this.watch.violation(`not over after ${atMostMs / 1000} s: ${isOn}`)
+      if (!await this.time.step(untilMs)) {
+        const states = [...this.open].slice(0, 3).map(({ state }) => state)
+        return this.watch.violation(`not over after ${atMostMs / 1000} s: ${isOn}; open: ${states.join("; ")}`)
+      }
       this.watch.look(this.gateway)
     }
+  }
+
+  private exchangeOf(number: number): WorldExchange {
+    const exchange = this.exchanges.get(number)
+    if (exchange === undefined) throw new Error(`request ${number} is not open`)
+    return exchange
   }
 
   private happened(what: string, whom: string): void {

@@ -1,209 +1,241 @@
 import type { Decision, RequestEnd, SchedulerPort } from "../../actors/SchedulerPort.ts"
+import type { PodId } from "../../src/core/Pod.ts"
+import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { GatewayError } from "../../src/errors.ts"
-import { Attempts } from "../../src/http/retry/Attempts.ts"
-import { faultOfError, faultOfStatus, type PodFault } from "../../src/http/retry/PodFault.ts"
-import type { UpstreamErrorKind } from "../../src/http/upstream/UpstreamRequest.ts"
-import type { Call, Caller } from "./FaultyPod.ts"
-import type { FaultyFleet } from "./FaultyFleet.ts"
+import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
+import { ClientAnswer } from "./ClientAnswer.ts"
+import { promptIds } from "./WorldAnswer.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 import type { WorldGateway } from "./WorldGateway.ts"
-import type { WorldPlan } from "./WorldPlan.ts"
-import type { WorldRequest } from "./WorldRequest.ts"
+import { RESCUE_BYTES_AMPLE, type WorldPlan } from "./WorldPlan.ts"
+import { httpRequest, type WorldRequest } from "./WorldRequest.ts"
 
 export interface ExchangeDeps {
   readonly plan: WorldPlan
   readonly time: VirtualTime
-  readonly fleet: FaultyFleet
   readonly gateway: WorldGateway
   readonly onPicking: (exchange: WorldExchange) => void
   readonly onPicked: (exchange: WorldExchange, decision: Decision) => void
-  /** Every time that the exchange believes to be over; more than once is a fault. */
   readonly onOutcome: (exchange: WorldExchange, outcome: string) => void
+  readonly cameBackSince: (id: PodId, sinceMs: number) => boolean
+  readonly onRetry: (gateway: WorldGateway) => void
   readonly onViolation: (what: string) => void
   /** Reports of a failed pod, and first tokens, as the scheduler hears of them. */
   readonly onPodFailed: (gateway: WorldGateway, id: string, sure: boolean) => void
   readonly onPodServed: (id: string) => void
 }
 
-const PROBE_TIMEOUT_MS = 3000
-
-/**
- * A client with the front end's part of its request: what `ProxyExchange` does with the scheduler, without HTTP.
- * As there: a pick with the pods that failed, `cancel` when the client leaves before it, `firstToken` at the first
- * bytes, `podFailed` through `Attempts`, one `end` for each decision, a retry only before the first token and within
- * limit and budget, and one settling of the whole. Streams whose pod is lost are not continued elsewhere here.
- */
-export class WorldExchange implements Caller {
+/** A client with its request, and a book of what the live front end does for it. */
+export class WorldExchange {
   readonly request: WorldRequest
   readonly gateway: WorldGateway
-  readonly arrivedMs: number
+  /** What is reserved for it now. */
   decision: Decision | undefined
   isPicking = false
   isSettled = false
+  /** A pod gave up in a way that the gateway can't tell from an end, unless it was told token ids. */
+  podGaveUp = false
   private readonly deps: ExchangeDeps
-  private readonly port: SchedulerPort
-  private attempts: Attempts | undefined
-  private call: Call | undefined
-  private hasToken = false
-  private timer: ReturnType<VirtualTime["after"]> | undefined
+  private readonly client = new AbortController()
+  private readonly answer: ClientAnswer
+  private features: RequestFeatures | undefined
+  private hasLeft = false
+  private hasAnswer = false
+  private ended: { readonly status: number; readonly outcome: RequestEnd["outcome"] } | undefined
+  private tries = 0
+  private lastTryMs = 0
+  private retries = 0
+  private rescues = 0
+  private denial: string | undefined
+  private isOutOfTime = false
 
   constructor(request: WorldRequest, deps: ExchangeDeps) {
     this.request = request
     this.deps = deps
     this.gateway = deps.gateway
-    this.arrivedMs = deps.time.nowMs
-    const { cancel, end, firstToken, pick, podFailed } = deps.gateway.scheduler
-    this.port = {
-      pick,
-      cancel,
-      end,
-      firstToken,
-      podFailed: (id, failure) => {
-        deps.onPodFailed(deps.gateway, id, failure.sure)
-        podFailed(id, failure)
-        deps.gateway.pool.podFailed(id, failure.why)
-      }
-    }
+    this.answer = new ClientAnswer(request)
   }
 
   begin(): void {
-    this.gateway.openExchanges++
-    this.gateway.retryBudget.earn(this.gateway.nowS)
-    this.dispatch()
+    const { gateway, request } = this
+    const sent = httpRequest(request, promptIds(request), this.client.signal)
+    const answering = gateway.front.send(request.kind, sent, this.port, this.metrics)
+    this.answer.read(answering).then(() => {
+      this.hasAnswer = true
+      this.checkEnd()
+    }, (cause: unknown) => this.violation(`broke its client's answer: ${String(cause)}`))
   }
 
   /** The client closed its connection. */
   leave(): void {
-    if (this.isSettled) return
-    this.dropCall()
-    if (this.decision === undefined) {
-      this.port.cancel(this.request.features)
-      this.isPicking = false
-    }
-    this.settle("aborted", "client-left")
+    if (this.isSettled || this.hasLeft) return
+    this.hasLeft = true
+    this.client.abort()
+    this.checkEnd()
   }
 
   /** The process of the gateway is no more, so nothing that it had in hand is ended in order. */
   gatewayLost(): void {
-    if (this.isSettled) return
-    this.dropCall()
-    this.isSettled = true
-    this.deps.onOutcome(this, "gateway-lost")
+    if (!this.isSettled) this.settle("gateway-lost")
   }
 
-  firstToken(): void {
-    // A plain answer comes as one, with its end.
-    if (this.request.features.streams) this.firstBytes()
+  /** For a look at one that does not end. */
+  get state(): string {
+    const {
+      decision,
+      ended,
+      hasAnswer,
+      hasLeft,
+      isPicking,
+      rescues,
+      request: { features: { streams }, kind, number }
+    } = this
+    return `${number} ${JSON.stringify({ decision, ended, hasAnswer, hasLeft, isPicking, kind, rescues, streams })}`
   }
 
-  end(usage: { readonly promptTokens: number; readonly cachedTokens: number; readonly outputTokens: number }): void {
-    if (!this.request.features.streams) this.firstBytes()
-    this.settle("finished", this.attempts === undefined ? "finished" : "finished-after-retry", usage)
+  private readonly port: SchedulerPort = {
+    pick: (features, excluded) => this.pick(features, excluded ?? []),
+    cancel: () => {
+      if (this.features !== undefined) this.gateway.scheduler.cancel(this.features)
+      this.isPicking = false
+    },
+    firstToken: (reservation) => {
+      this.gateway.scheduler.firstToken(reservation)
+      const { decision } = this
+      if (decision?.reservation === reservation) this.deps.onPodServed(decision.address.id)
+    },
+    end: (reservation, end) => this.end(reservation, end),
+    podFailed: (id, failure) => {
+      if (this.gateway.isGone) return
+      this.deps.onPodFailed(this.gateway, id, failure.sure)
+      this.gateway.scheduler.podFailed(id, failure)
+      this.gateway.pool.podFailed(id, failure.why)
+    }
   }
 
-  answer(status: 400 | 500 | 503): void {
-    if (status === 400) this.settle("finished", "refused-by-pod")
-    else this.tryFailed(faultOfStatus(status), `answer-${status}`)
-  }
-
-  broke(kind: UpstreamErrorKind): void {
-    this.dropCall()
-    this.tryFailed(faultOfError({ kind, message: kind, answered: this.hasToken }), kind)
-  }
-
-  stalled(isStalled: boolean): void {
-    if (!this.hasToken) return
-    this.stopTimer()
-    if (isStalled) this.startTimer(this.deps.plan.silenceTimeoutMs, "silent")
-  }
-
-  private firstBytes(): void {
-    this.stopTimer()
-    this.hasToken = true
-    this.attempts?.served(this.port)
-    const { decision } = this
-    if (decision === undefined) return
-    this.port.firstToken(decision.reservation)
-    this.deps.onPodServed(decision.address.id)
-  }
-
-  private dispatch(): void {
+  private async pick(features: RequestFeatures, excluded: ReadonlyArray<string>): Promise<Decision> {
+    const { deps, gateway, request } = this
+    if (gateway.isGone) return new Promise(() => {})
+    this.tries++
+    this.lastTryMs = deps.time.nowMs
+    if (this.decision !== undefined) this.violation("asks for a pod while it has one")
+    if (this.tries - this.rescues > 1 + deps.plan.retriesMax) this.violation(`is tried ${this.tries} times`)
+    // What it asks of caches is the world's, how it wishes to wait is what the front end read.
+    const wish = features.wish && { ...features.wish, bytes: 4 * request.promptTokens }
+    this.features = { ...request.features, wish }
+    const asked = request.features.wish
+    if (
+      wish?.priority !== asked?.priority || wish?.flow !== asked?.flow ||
+      Math.abs((wish?.waitMaxS ?? 0) - (asked?.waitMaxS ?? 0)) > 1e-9
+    ) {
+      this.violation("waits otherwise than its client wishes")
+    }
     this.isPicking = true
-    this.deps.onPicking(this)
-    this.port.pick(this.request.features, this.attempts?.failedPods).then(
-      (decision) => this.picked(decision),
-      (cause: unknown) => this.refused(cause)
-    )
-  }
-
-  private picked(decision: Decision): void {
-    if (this.gateway.isGone) return
-    this.isPicking = false
-    if (this.attempts?.failedPods.includes(decision.address.id) === true) {
-      this.deps.onViolation(`request ${this.request.number} was sent back to ${decision.address.id}, which failed it`)
+    deps.onPicking(this)
+    try {
+      const decision = await gateway.scheduler.pick(this.features, excluded)
+      if (gateway.isGone) return await new Promise(() => {})
+      this.isPicking = false
+      const { id } = decision.address
+      if (excluded.includes(id) && !deps.cameBackSince(id, this.lastTryMs)) {
+        this.violation(`was sent back to ${id}, which failed it`)
+      }
+      this.decision = decision
+      deps.onPicked(this, decision)
+      return decision
+    } catch (cause) {
+      if (gateway.isGone) return new Promise(() => {})
+      this.isPicking = false
+      if (!(cause instanceof GatewayError)) this.violation(`was refused with ${String(cause)}`)
+      throw cause
     }
-    if (this.isSettled) return this.port.end(decision.reservation, { outcome: "aborted" })
-    this.decision = decision
-    this.deps.onPicked(this, decision)
-    const { connectTimeoutMs, firstByteTimeoutMs } = this.deps.plan
-    const { id } = decision.address
-    const isCut = this.deps.fleet.podOf(id).trouble === "partitioned"
-    if (isCut) return this.startTimer(connectTimeoutMs, "connect-timeout")
-    this.call = this.deps.fleet.send(id, this.request, this)
-    this.startTimer(decision.probes === true ? PROBE_TIMEOUT_MS : firstByteTimeoutMs, "first-byte-timeout")
   }
 
-  private refused(cause: unknown): void {
+  private end(reservation: number, end: RequestEnd): void {
     if (this.gateway.isGone) return
-    this.isPicking = false
-    if (!(cause instanceof GatewayError)) this.deps.onViolation(`a pick failed with ${String(cause)}`)
-    if (this.isSettled) return
-    const code = cause instanceof GatewayError ? cause.code : String(cause)
-    this.settle("failed", this.attempts === undefined ? code : `${code}-after-try`)
-  }
-
-  private tryFailed(fault: PodFault, why: string): void {
-    const { decision, deps: { plan } } = this
-    if (decision === undefined) return
-    this.stopTimer()
-    const attempts = this.attempts ??= new Attempts()
-    attempts.failed(decision, fault, this.port)
-    if (this.hasToken) return this.settle("failed", `lost-mid-stream-${why}`)
-    const { nowS, retryBudget: budget } = this.gateway
-    const denial = attempts.denial(fault, { retriesMax: plan.retriesMax, repeatable: true, budget, nowS })
-    if (denial !== undefined) return this.settle("failed", `${why}-${denial}`)
-    this.port.end(decision.reservation, { outcome: "failed" })
+    if (this.decision?.reservation !== reservation) {
+      this.violation(`ends reservation ${reservation}, which it does not have`)
+    }
     this.decision = undefined
-    this.call = undefined
-    this.hasToken = false
-    this.dispatch()
-  }
-
-  private settle(outcome: RequestEnd["outcome"], why: string, usage?: Omit<RequestEnd, "outcome">): void {
-    this.stopTimer()
-    if (!this.isSettled) {
-      this.isSettled = true
-      this.gateway.openExchanges--
-      this.attempts?.over(this.port)
-      if (this.decision !== undefined) this.port.end(this.decision.reservation, { outcome, ...usage })
-      this.decision = undefined
+    const { features: { streams }, includesUsage, outputTokens } = this.request
+    const isCounted = !streams || includesUsage || this.rescues > 0
+    if (
+      end.outcome === "finished" && this.answer.status === 200 && isCounted && !this.podGaveUp &&
+      end.outputTokens !== outputTokens
+    ) {
+      this.violation(
+        `told the scheduler of ${end.outputTokens} output tokens, there were ${outputTokens}: ${this.state}`
+      )
     }
-    this.deps.onOutcome(this, why)
+    this.gateway.scheduler.end(reservation, end)
   }
 
-  private startTimer(ms: number, kind: UpstreamErrorKind): void {
-    this.stopTimer()
-    this.timer = this.deps.time.after(ms, () => this.broke(kind))
+  private readonly metrics: FrontMetrics = {
+    requestStarted: () => {},
+    requestEnded: (_, status, outcome) => {
+      if (this.gateway.isGone) return
+      if (this.ended !== undefined) this.violation(`ended twice: ${this.ended.outcome}, ${outcome}`)
+      this.ended = { status, outcome }
+      if (this.decision !== undefined) this.violation("ended with a reservation in hand")
+      this.checkEnd()
+    },
+    firstByte: () => {},
+    ttft: () => {},
+    picked: () => {},
+    retried: () => {
+      this.retries++
+      this.deps.onRetry(this.gateway)
+    },
+    retryDenied: () => {},
+    rescued: (outcome) => {
+      if (outcome === "begun" && ++this.rescues > this.deps.plan.rescuesMax) {
+        this.violation(`is rescued ${this.rescues} times`)
+      }
+    },
+    rescueDenied: (why) => {
+      this.denial = why
+      const hasRoom = this.deps.plan.rescueBytesMax === RESCUE_BYTES_AMPLE
+      const isWrong = (why === "no-tokens" && hasRoom) || why === "length" ||
+        (why === "not-text" && this.answer.text !== "") || (why === "limit" && this.rescues < this.deps.plan.rescuesMax)
+      if (isWrong) this.violation(`was not rescued (${why}) after ${JSON.stringify(this.answer.text.slice(0, 40))}`)
+    },
+    timedOut: (phase) => {
+      if (phase === "total") this.isOutOfTime = true
+    },
+    tokens: () => {}
   }
 
-  private stopTimer(): void {
-    this.deps.time.cancel(this.timer)
-    this.timer = undefined
+  private checkEnd(): void {
+    if (this.isSettled || this.ended === undefined || this.gateway.isGone) return
+    if (!this.hasLeft && !this.hasAnswer) return
+    this.settle(this.hasLeft ? "client-left" : this.outcome(this.ended.outcome))
   }
 
-  private dropCall(): void {
-    this.stopTimer()
-    if (this.call?.isOpen === true) this.call.pod.drop(this.call)
-    this.call = undefined
+  /** What the client got, and whether it could be that. */
+  private outcome(outcome: RequestEnd["outcome"]): string {
+    const { answer, request } = this
+    const retried = this.retries > 0 ? "-after-retry" : ""
+    if (answer.status !== 200) {
+      return answer.code === undefined
+        ? `pod-said-${answer.status}`
+        : `${answer.code}${retried}`
+    }
+    const isKnown = request.rescues && this.deps.plan.rescueBytesMax === RESCUE_BYTES_AMPLE
+    if (this.podGaveUp && !isKnown) return "given-up"
+    const fault = outcome === "finished" ? answer.faultOfWhole() : answer.faultOfLost()
+    if (fault !== undefined) this.violation(`${outcome}: ${fault}`)
+    if (outcome === "finished") return this.rescues > 0 ? "rescued" : `finished${retried}`
+    const isExcused = this.denial !== undefined || !request.rescues || this.isOutOfTime || this.rescues > 0
+    if (!isExcused) this.violation("was lost in mid-stream though nothing speaks against a rescue")
+    return `lost-mid-stream-${this.denial ?? (this.isOutOfTime ? "time" : "unwanted")}`
+  }
+
+  private settle(outcome: string): void {
+    this.isSettled = true
+    this.deps.onOutcome(this, outcome)
+  }
+
+  private violation(what: string): void {
+    this.deps.onViolation(`request ${this.request.number} ${what}`)
   }
 }

@@ -1,21 +1,26 @@
 import { Effect, Either, Exit, Scope } from "effect"
 import { type DiscoveryHandle, makeDiscoveryActor } from "../../actors/DiscoveryActor.ts"
+import type { PodActorOptions } from "../../actors/PodActor.ts"
 import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
 import type { ActorRef } from "../../actors/runtime/Actor.ts"
-import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import { makeSchedulerActor, type SchedulerActorOptions, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import type { SchedulerActorSettings } from "../../actors/SchedulerSettings.ts"
 import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
 import type { Decision } from "../../actors/SchedulerPort.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../../actors/SnapshotActor.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import { admissionDefaults } from "../../src/core/waiting/Admission.ts"
-import { RetryBudget } from "../../src/http/retry/RetryBudget.ts"
 import { makePolicy } from "../../src/policies/registry.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 import type { FaultyFleet } from "./FaultyFleet.ts"
-import type { MemoryStore } from "./MemoryStore.ts"
+import { Bounds, type Limits } from "./Bounds.ts"
+import { Defects } from "./Defects.ts"
+import type { SnapshotDisk } from "./SnapshotDisk.ts"
 import type { VirtualTime, WorldLogLine } from "./VirtualTime.ts"
+import { WorldFront } from "./WorldFront.ts"
 import { constants, type WorldPlan } from "./WorldPlan.ts"
 import type { WorldSource } from "./WorldSource.ts"
+import { type UpstreamDeps, WorldUpstream } from "./WorldUpstream.ts"
 
 /** What is watched of a gateway while it runs. */
 export interface GatewayHooks {
@@ -23,14 +28,15 @@ export interface GatewayHooks {
   /** A message about the fleet was taken by the scheduler's mailbox. */
   readonly onTold: (gateway: WorldGateway, message: SchedulerMessage) => void
   readonly onLog: (gateway: WorldGateway, line: WorldLogLine) => void
-  readonly onWaited: (priority: number, waitedS: number, outcome: string) => void
+  readonly onWaited: (gateway: WorldGateway, priority: number, waitedS: number, outcome: string) => void
 }
 
 export interface GatewayArgs {
   readonly plan: WorldPlan
   readonly time: VirtualTime
   readonly fleet: FaultyFleet
-  readonly store: MemoryStore
+  readonly disk: SnapshotDisk
+  readonly upstream: UpstreamDeps
   readonly sources: ReadonlyArray<WorldSource>
   readonly random: SeededRandom
   readonly hooks: GatewayHooks
@@ -44,8 +50,10 @@ export class WorldGateway {
   isGone = false
   /** Takes requests. */
   isOpen = false
-  openExchanges = 0
-  readonly retryBudget: RetryBudget
+  readonly defects: Defects
+  readonly bounds: Bounds
+  readonly upstream: WorldUpstream
+  front!: WorldFront
   scheduler!: SchedulerHandle
   pool!: PoolHandle
   discovery!: DiscoveryHandle
@@ -55,7 +63,9 @@ export class WorldGateway {
   constructor(args: GatewayArgs) {
     this.args = args
     this.startedMs = args.time.nowMs
-    this.retryBudget = new RetryBudget(() => ({ retryShare: 0.2, retriesPerSecondMin: 10 }))
+    this.bounds = new Bounds(args.plan)
+    this.defects = new Defects(() => args.time.nowMs)
+    this.upstream = new WorldUpstream(args.upstream)
   }
 
   get nowS(): number {
@@ -76,7 +86,17 @@ export class WorldGateway {
   async close(): Promise<void> {
     const { scope } = this
     if (scope !== undefined) await this.run(Scope.close(scope, Exit.void))
+    if (!this.isGone) this.args.disk.close()
     this.isGone = true
+  }
+
+  /** kill -9: what it had in hand is lost, and what of it still runs here reaches nobody. */
+  kill(): void {
+    this.isGone = true
+    this.isOpen = false
+    this.upstream.lose()
+    this.args.disk.kill()
+    void this.close()
   }
 
   replacePolicy(policy: string): void {
@@ -84,9 +104,14 @@ export class WorldGateway {
   }
 
   replacePoolSettings(drainGraceMs: number, scrapeIntervalMs: number): void {
-    const pod = { ...this.args.plan.pod, scrapeIntervalMs }
+    const pod = this.podOptions(scrapeIntervalMs)
     const settings = { constantsFor: () => constants, drainGraceMs, pod }
     void this.run(Effect.ignore(this.pool.ref.tell({ _tag: "PoolSettingsReplaced", settings })))
+  }
+
+  replaceLimits(limits: Limits): void {
+    this.bounds.change(limits)
+    void this.run(this.scheduler.replaceSettings(this.schedulerSettings()))
   }
 
   replaceSources(sources: ReadonlyArray<WorldSource>): void {
@@ -98,13 +123,27 @@ export class WorldGateway {
   }
 
   private policyOf(type: string): Policy {
-    return Either.getOrThrowWith(makePolicy({ type }, this.args.plan.podsMax), (why) => new Error(why))
+    const policy = Either.getOrThrowWith(makePolicy({ type }, this.args.plan.podsMax), (why) => new Error(why))
+    return this.defects.inPick(policy)
+  }
+
+  private podOptions(scrapeIntervalMs: number): PodActorOptions {
+    const { defects, args: { plan: { pod } } } = this
+    return {
+      ...pod,
+      scrapeIntervalMs,
+      // Read after each good scrape.
+      get modelsEveryScrapes() {
+        defects.inScrape()
+        return pod.modelsEveryScrapes
+      }
+    }
   }
 
   private startActors(): Effect.Effect<void, never, Scope.Scope> {
-    const { fleet, plan, sources, store } = this.args
+    const { disk, fleet, plan, sources } = this.args
     return Effect.gen(this, function*() {
-      const snapshots = store.forProcess(() => this.isGone)
+      const snapshots = disk.forProcess(() => this.isGone)
       const restored = yield* snapshots.load
       this.scheduler = yield* makeSchedulerActor({
         ...this.schedulerOptions(),
@@ -120,13 +159,22 @@ export class WorldGateway {
           drainGraceMs: plan.drainGraceMs,
           podRetryMs: 5000,
           mailboxCapacity: 64,
-          pod: plan.pod
+          pod: this.podOptions(plan.pod.scrapeIntervalMs)
         }
       })
+      this.front = new WorldFront(
+        plan,
+        this.pool.view,
+        this.upstream,
+        (what) => this.args.hooks.onLog(this, { level: "ERROR", text: what })
+      )
       yield* makeSnapshotActor({
         scheduler: this.scheduler.ref,
         store: snapshots,
-        podsSeen: this.pool.podsSeen,
+        podsSeen: () => {
+          this.defects.inSnapshot()
+          return this.pool.podsSeen()
+        },
         restoredIds: restored.pods.map(({ id }) => id),
         options: { ...snapshotActorDefaults, intervalMs: plan.snapshotIntervalMs, podsPerTick: 2 }
       })
@@ -136,39 +184,46 @@ export class WorldGateway {
     })
   }
 
-  private schedulerOptions() {
+  private schedulerOptions(): Omit<SchedulerActorOptions, "outputTokensByModel"> {
     const { hooks, plan, policy, random } = this.args
+    const settings = this.schedulerSettings()
     return {
+      ...settings,
       scheduler: {
+        ...settings.scheduler,
         policy: this.policyOf(policy),
         podsMax: plan.podsMax,
-        openRequestsMax: plan.openRequestsMax,
+        random: () => random.uniform()
+      },
+      nowS: () => this.nowS,
+      onPick: (decision) => hooks.onPick(this, decision),
+      onRefusal: () => {},
+      onWaited: (priority, waitedS, outcome) => hooks.onWaited(this, priority, waitedS, outcome)
+    }
+  }
+
+  private schedulerSettings(): SchedulerActorSettings {
+    const { bounds: { limits }, args: { plan } } = this
+    return {
+      scheduler: {
+        openRequestsMax: limits.openRequestsMax,
         modelsMax: 8,
         prefixEntriesMax: plan.prefixEntriesMax,
         initialOutputTokens: 100,
-        random: () => random.uniform(),
-        guard: {
-          breaker: breakerOptions,
-          slowStartS: SLOW_START_S,
-          stallAfterS: 10,
-          onChange: () => {}
-        }
+        guard: { breaker: breakerOptions, slowStartS: SLOW_START_S, stallAfterS: 10, onChange: () => {} }
       },
-      waiting: plan.waits
+      waiting: limits.waits
         ? {
           ...admissionDefaults,
-          requestsMax: plan.waitingMax,
-          bytesMax: plan.waitingBytesMax,
-          waitMaxS: plan.waitMaxS,
-          bandWaitMaxS: new Map([[5, plan.waitMaxS / 2]])
+          requestsMax: limits.waitingMax,
+          bytesMax: limits.waitingBytesMax,
+          waitMaxS: limits.waitMaxS,
+          podlessS: limits.podlessS,
+          bandWaitMaxS: new Map([[5, limits.waitMaxS / 2]])
         }
         : undefined,
       mailboxCapacity: plan.mailboxCapacity,
       askDeadlineMs: 1000,
-      nowS: () => this.nowS,
-      onPick: (decision: Decision) => hooks.onPick(this, decision),
-      onRefusal: () => {},
-      onWaited: hooks.onWaited,
       noticeWithinS: 2
     }
   }

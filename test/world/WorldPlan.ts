@@ -20,10 +20,19 @@ export interface WorldPlan {
   readonly waitingMax: number
   readonly waitingBytesMax: number
   readonly waitMaxS: number
+  readonly podlessS: number
   readonly pod: PodActorOptions
   readonly drainGraceMs: number
   readonly snapshotIntervalMs: number
   readonly retriesMax: number
+  readonly retryShare: number
+  readonly retryBurst: number
+  readonly rescuesMax: number
+  /** Token ids of all streams together; the small one lacks room for some. */
+  readonly rescueBytesMax: number
+  readonly requestTimeoutMs: number
+  /** The small one is soon full. */
+  readonly snapshotBytesMax: number
   readonly connectTimeoutMs: number
   readonly firstByteTimeoutMs: number
   readonly silenceTimeoutMs: number
@@ -45,6 +54,9 @@ export const policies = [
   "chwbl",
   "sglang-cache-aware"
 ] as const
+
+export const SNAPSHOT_BYTES_AMPLE = 64 * 1024 * 1024
+export const RESCUE_BYTES_AMPLE = 16 * 1024 * 1024
 
 export const constants: EngineConstants = {
   prefillTokenS: 60e-6,
@@ -78,6 +90,7 @@ export const planOf = (random: SeededRandom, requests: number): WorldPlan => {
     waitingMax: oneIn(3) ? 16 : 400,
     waitingBytesMax: oneIn(4) ? 200_000 : 64 * 1024 * 1024,
     waitMaxS: random.between(2, 30),
+    podlessS: oneIn(2) ? random.between(0, 10) : 0,
     pod: {
       ...podActorDefaults,
       scrapeIntervalMs: random.between(200, 1000),
@@ -87,6 +100,12 @@ export const planOf = (random: SeededRandom, requests: number): WorldPlan => {
     drainGraceMs: random.between(500, 20_000),
     snapshotIntervalMs: random.between(500, 8000),
     retriesMax: random.below(4),
+    retryShare: oneIn(3) ? 0.02 : 0.2,
+    retryBurst: oneIn(3) ? 1 : 20,
+    rescuesMax: random.below(4),
+    rescueBytesMax: oneIn(8) ? 3000 : RESCUE_BYTES_AMPLE,
+    requestTimeoutMs: oneIn(4) ? random.between(10_000, 60_000) : 600_000,
+    snapshotBytesMax: oneIn(8) ? 65_536 : SNAPSHOT_BYTES_AMPLE,
     connectTimeoutMs: random.between(300, 3000),
     firstByteTimeoutMs: random.between(4000, 30_000),
     silenceTimeoutMs: random.between(2000, 15_000),

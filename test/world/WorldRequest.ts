@@ -8,6 +8,11 @@ export interface WorldRequest {
   readonly segments: ReadonlyArray<Segment>
   readonly promptTokens: number
   readonly outputTokens: number
+  readonly kind: "chat" | "completions"
+  /** The client wants counts at the end of its stream. */
+  readonly includesUsage: boolean
+  /** Its stream may go on at another pod. */
+  readonly rescues: boolean
   readonly features: RequestFeatures
 }
 
@@ -22,6 +27,8 @@ const SESSIONS = 40
 const SYSTEM_PROMPTS = 6
 const SESSION_TOKENS_MAX = 9000
 const BANDS = [-1, 0, 0, 0, 5] as const
+/** Up to this chance a client sets no limit of output tokens. */
+const NO_LIMIT = 0.3
 const FLOWS = ["a", "b", "c"] as const
 
 /** Clients with conversations over a few system prompts, and some odd ones among them. */
@@ -57,7 +64,8 @@ export class Clients {
 
   /** One of many that are all alike but for their band and flow, with nothing in common that a cache could use. */
   alike(priority: number, flow: string): WorldRequest {
-    return this.make([this.segment(3000)], 20, models.common, true, { priority, flow, waitMaxS: undefined })
+    const wish = { priority, flow, waitMaxS: undefined }
+    return this.make([this.segment(3000)], 20, models.common, true, wish, NO_LIMIT)
   }
 
   private begin(): Array<Segment> {
@@ -74,9 +82,13 @@ export class Clients {
     outputTokens: number,
     model: string,
     streams: boolean,
-    wish: { readonly priority: number; readonly flow: string; readonly waitMaxS: number | undefined }
+    wish: { readonly priority: number; readonly flow: string; readonly waitMaxS: number | undefined },
+    limit = this.random.uniform()
   ): WorldRequest {
+    const { random } = this
     const promptTokens = tokensOf(segments)
+    // A completion without a limit would end after 16 tokens.
+    const kind = limit <= NO_LIMIT || random.uniform() < 0.5 ? "chat" : "completions"
     const chains = new Map<number, ReturnType<typeof chainOf>>()
     const chain = (blockSizeTokens: number) => {
       const known = chains.get(blockSizeTokens)
@@ -90,10 +102,13 @@ export class Clients {
       segments,
       promptTokens,
       outputTokens,
+      kind,
+      includesUsage: random.uniform() < 0.5,
+      rescues: random.uniform() < 0.9,
       features: {
         model,
         promptTokens,
-        outputTokensMax: this.random.uniform() < 0.5 ? 512 : undefined,
+        outputTokensMax: limit <= NO_LIMIT ? undefined : limit < 0.6 ? 512 : outputTokens,
         generates: true,
         streams,
         chain,
@@ -104,3 +119,28 @@ export class Clients {
     }
   }
 }
+
+/** The request as its client sends it. The prompt in it is short: which blocks it has is told the scheduler directly. */
+export const httpRequest = (request: WorldRequest, prompt: ReadonlyArray<number>, signal: AbortSignal): Request => {
+  const { features: { model, outputTokensMax, streams, wish }, includesUsage, kind, number, rescues } = request
+  const body = JSON.stringify({
+    model,
+    ...(kind === "chat" ? { messages: [{ role: "user", content: `${number}` }] } : { prompt }),
+    seed: number,
+    max_tokens: outputTokensMax,
+    ...(streams ? { stream: true } : {}),
+    ...(streams && includesUsage ? { stream_options: { include_usage: true } } : {})
+  })
+  const headers: Record<string, string> = {
+    "content-length": `${body.length}`,
+    "x-request-id": `${number}`,
+    "x-warmroute-priority": `${wish?.priority ?? 0}`,
+    "x-llm-d-inference-fairness-id": wish?.flow ?? ""
+  }
+  if (wish?.waitMaxS !== undefined) headers["x-warmroute-deadline-ms"] = `${1000 * wish.waitMaxS}`
+  if (!rescues) headers["x-warmroute-rescue"] = "off"
+  return new Request(`http://world${pathOf(kind)}`, { method: "POST", headers, body, signal })
+}
+
+export const pathOf = (kind: WorldRequest["kind"]): string =>
+  kind === "chat" ? "/v1/chat/completions" : "/v1/completions"

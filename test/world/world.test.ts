@@ -3,7 +3,9 @@
  * `WORLD_SEED=123 bun test test/world` one, which is what a failing seed prints.
  */
 import { describe, expect, test } from "bun:test"
+import { defectPlaces } from "./Defects.ts"
 import { troubles } from "./FaultyPod.ts"
+import { damages } from "./SnapshotDisk.ts"
 import { World, type WorldReport } from "./World.ts"
 
 const { WORLD_REQUESTS, WORLD_SEED, WORLD_SEEDS } = process.env
@@ -43,11 +45,33 @@ describe("a world in which everything goes wrong", () => {
   test.skipIf(seeds.length < 50)("sees every kind of trouble, and requests that are saved from it", () => {
     const happened = new Set(reports.flatMap(({ happenings }) => Object.keys(happenings)))
     const ended = new Set(reports.flatMap(({ outcomes }) => Object.keys(outcomes)))
-    const gateway = ["kill -9", "stop", "policy", "settings", "sources", "list", "source-fault", "snapshot-fault"]
-    expect([...happened].toSorted()).toEqual([...troubles, ...gateway, "kill"].toSorted())
-    const outcomes = ["finished", "finished-after-retry", "client-left", "gateway-lost", "queue_full", "queue_timeout"]
+    const kinds = [
+      "kill -9",
+      "stop",
+      "policy",
+      "settings",
+      "limits",
+      "sources",
+      "list",
+      "source-fault",
+      "snapshot-fault"
+    ]
+    const defects = defectPlaces.map((place) => `defect-${place}`)
+    const damaged = damages.map((damage) => `snapshot-${damage}`)
+    expect([...happened].toSorted()).toEqual([...troubles, ...kinds, ...defects, ...damaged, "kill"].toSorted())
+    const outcomes = [
+      "finished",
+      "finished-after-retry",
+      "rescued",
+      "lost-mid-stream-no-pod",
+      "client-left",
+      "gateway-lost",
+      "queue_full",
+      "queue_timeout"
+    ]
     expect(outcomes.filter((outcome) => !ended.has(outcome))).toEqual([])
     expect(reports.reduce((sum, { placedInTurn }) => sum + placedInTurn, 0)).toBeGreaterThan(1000)
+    expect(reports.reduce((sum, { outcomes }) => sum + (outcomes["rescued"] ?? 0), 0)).toBeGreaterThan(100)
     expect(reports.reduce((sum, { recordsSaved }) => sum + recordsSaved, 0)).toBeGreaterThan(1000)
   })
 })
