@@ -145,6 +145,15 @@ const Limits = Schema.Struct({
   bodyBytesMax: setting(BytesText, 64 * MIB),
   /** Bodies of all open requests together while the gateway holds them; one more is answered 429. Default 1 GiB. */
   requestBytesMax: setting(BytesText, 1024 * MIB),
+  /** Largest multipart form, an audio file say; a larger one is answered 413. Default 1 GiB. */
+  multipartBytesMax: setting(BytesText, 1024 * MIB),
+  /**
+   * A larger multipart form waits for its pod in a file: nameless, in a private folder below the system's temporary one
+   * (`TMPDIR`). Default 1 MiB.
+   */
+  multipartMemoryMax: setting(BytesText, MIB),
+  /** Of all those files together; one more is answered 429. Default 8 GiB. */
+  spooledBytesMax: setting(BytesText, 8 * 1024 * MIB),
   /** Open requests of a key that has no limit of its own; one more is answered 429. Default 4096. */
   openRequestsPerKeyMax: setting(count(1, MANY), 4096),
   /** Keys in the configuration and its file. Default 1024. */
@@ -176,7 +185,7 @@ const Limits = Schema.Struct({
   clientStallTimeout: setting(DurationText, Duration.minutes(2)),
   /** How often files of keys, tokens and certificates are looked at. Default 5 seconds. */
   secretsPoll: setting(DurationText, Duration.seconds(5)),
-  /** Time a client has to send its body, else 408. Default 1 minute. */
+  /** Time a client has to send its body, else 408; of a form in a file, each `multipartMemoryMax` of it. Default 1 minute. */
   bodyReadTimeout: setting(DurationText, Duration.minutes(1)),
   /** Picks that may wait for the scheduler; one more is answered 429. Default 4096. */
   mailboxCapacity: setting(count(16, MANY), 4096),

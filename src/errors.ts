@@ -151,6 +151,14 @@ export class QueueRefused extends GatewayError {
   }
 }
 
+/** The disk did not take a body that is too large for memory, or did not give it back. */
+export class SpoolFailed extends GatewayError {
+  readonly _tag = "SpoolFailed"
+  readonly status = 503
+  readonly type = "service_unavailable_error"
+  readonly code = "spool_failed"
+}
+
 /** No pod is known, or none of those that serve the model is healthy. */
 export class NoPodAvailable extends GatewayError {
   readonly _tag = "NoPodAvailable"

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os"
 import { Duration } from "effect"
 import type { PoolRules } from "../../src/core/PoolRules.ts"
 import type { WishRules } from "../../src/http/features/requestWish.ts"
@@ -50,6 +51,10 @@ const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfi
   bodyBytesMax: limits.bodyBytesMax,
   bodyReadTimeoutMs: Duration.toMillis(limits.bodyReadTimeout),
   requestBytesMax: limits.requestBytesMax,
+  multipartBytesMax: limits.multipartBytesMax,
+  multipartMemoryMax: limits.multipartMemoryMax,
+  spooledBytesMax: limits.spooledBytesMax,
+  spoolParent: tmpdir(),
   headersMax: limits.headersMax,
   headerBytesMax: limits.headerBytesMax,
   urlCharsMax: limits.urlCharsMax,

@@ -10,6 +10,7 @@ import { newRequestId } from "./requestHeaders.ts"
 import { RescueBytes } from "./rescue/RescueBytes.ts"
 import { RetryBudget } from "./retry/RetryBudget.ts"
 import type { ProxyRoute } from "./routes.ts"
+import { SpoolFolder } from "./spool/SpoolFolder.ts"
 import { UpstreamClient } from "./upstream/UpstreamClient.ts"
 
 /** What all requests share: the client towards pods, the feature workshop and the count of open requests. */
@@ -19,6 +20,9 @@ export class Front {
   readonly client: UpstreamClient
   readonly workshop: FeatureWorkshop
   readonly requestBytes: RequestBytes
+  /** Of bodies that are too large for memory. */
+  readonly spooledBytes: RequestBytes
+  readonly spoolFolder: SpoolFolder
   readonly retryBudget: RetryBudget
   readonly rescueBytes: RescueBytes
   /** Set when the server has been told to stop: not ready any more, but still serving. */
@@ -29,6 +33,8 @@ export class Front {
     this.deps = deps
     this.client = new UpstreamClient(deps.upstream, (id) => this.deps.pool.signs(id))
     this.requestBytes = new RequestBytes(() => this.deps.options.requestBytesMax)
+    this.spooledBytes = new RequestBytes(() => this.deps.options.spooledBytesMax)
+    this.spoolFolder = new SpoolFolder(deps.options.spoolParent)
     this.retryBudget = new RetryBudget(() => this.deps.options)
     this.rescueBytes = new RescueBytes(() => this.deps.options.rescue.bytesMax)
     this.workshop = new FeatureWorkshop(deps.options.learnedModelsMax)

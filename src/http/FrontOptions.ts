@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os"
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
 import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
@@ -37,6 +38,13 @@ export interface FrontOptions {
   readonly bodyBytesMax: number
   /** Bodies of all requests together while the gateway holds them; one more gets 429. */
   readonly requestBytesMax: number
+  /** Largest multipart form, and the size from which one lies in a file instead of in memory. */
+  readonly multipartBytesMax: number
+  readonly multipartMemoryMax: number
+  /** Bytes of all such files together; one more gets 429. */
+  readonly spooledBytesMax: number
+  /** The folder in which the private one of those files is made. */
+  readonly spoolParent: string
   readonly headersMax: number
   /** Names and values; Bun itself refuses more than 16 KiB, with a bare 431. */
   readonly headerBytesMax: number
@@ -48,7 +56,7 @@ export interface FrontOptions {
   readonly forwardCredentials: boolean
   /** Requests in hand at once; one more gets 429. */
   readonly openRequestsMax: number
-  /** A client may take this long to send its whole body. */
+  /** A client may take this long to send its whole body; of a form in a file, each `multipartMemoryMax` of it. */
   readonly bodyReadTimeoutMs: number
   /** A client has this long between requests and to send all headers of one; at most 255, Bun's limit. */
   readonly clientIdleTimeoutS: number
@@ -77,6 +85,10 @@ export const frontDefaults: FrontOptions = {
   errorAnswerBytesMax: 64 * 1024,
   bodyBytesMax: 64 * 1024 * 1024,
   requestBytesMax: 1024 * 1024 * 1024,
+  multipartBytesMax: 1024 * 1024 * 1024,
+  multipartMemoryMax: 1024 * 1024,
+  spooledBytesMax: 8 * 1024 * 1024 * 1024,
+  spoolParent: tmpdir(),
   headersMax: 128,
   headerBytesMax: 16 * 1024,
   urlCharsMax: 8192,

@@ -16,7 +16,7 @@ import { Attempts } from "./retry/Attempts.ts"
 import { faultOfError, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
 import { GuardedHandler } from "./upstream/GuardedHandler.ts"
 import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
-import type { ResponseHead, UpstreamError } from "./upstream/UpstreamRequest.ts"
+import type { RequestBody, ResponseHead, UpstreamError } from "./upstream/UpstreamRequest.ts"
 
 /**
  * One request at the pods: a pick, a try, another one where that failed. A `PodTry` is the pod in hand, an `AnswerFlow`
@@ -24,11 +24,11 @@ import type { ResponseHead, UpstreamError } from "./upstream/UpstreamRequest.ts"
  * a try makes no closures.
  */
 export class PodTries extends GuardedHandler implements AnswerOwner {
-  readonly read: ReadRequest
+  readonly read: ReadRequest<RequestBody>
   private readonly owner: TriesOwner
   private readonly target: string
   private headerLines: string
-  private body: Uint8Array | undefined
+  private body: RequestBody | undefined
   /** The pod in hand; none before the first pick, between two, and after the end. */
   private podTry: PodTry | undefined
   /** A pick is under way. */
@@ -43,17 +43,23 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   private sample: DecisionSample | undefined
 
   /** `target`: path and query. */
-  constructor(owner: TriesOwner, read: ReadRequest, target: string, headerLines: string, mayBeRescued: boolean) {
+  constructor(
+    owner: TriesOwner,
+    read: ReadRequest<RequestBody>,
+    target: string,
+    headerLines: string,
+    mayBeRescued: boolean
+  ) {
     super()
     this.owner = owner
     this.read = read
     this.target = target
     this.headerLines = headerLines
     this.body = read.body
-    const { terms } = read
-    if (terms === undefined || !mayBeRescued) return
+    const { body, terms } = read
+    if (terms === undefined || !mayBeRescued || !(body instanceof Uint8Array)) return
     this.rescue = new StreamRescue(terms, owner.front.rescueBytes, owner.deps.options.rescue)
-    if (!terms.showsTokenIds) this.body = withTokenIds(read.body)
+    if (!terms.showsTokenIds) this.body = withTokenIds(body)
   }
 
   /** Picks a pod and sends the request there. */
@@ -88,7 +94,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     return undefined
   }
 
-  private send({ decision: { address, probes } }: PodTry, target: string, body: Uint8Array | undefined): UpstreamCall {
+  private send({ decision: { address, probes } }: PodTry, target: string, body: RequestBody | undefined): UpstreamCall {
     const { deps, front, route: { repeatable } } = this.owner
     const firstByteTimeoutMs = probes === true ? deps.options.probeTimeoutMs : undefined
     const { headerLines } = this

@@ -8,18 +8,19 @@ import type { KeyLease } from "./doors/KeyLease.ts"
 import { HeldBytes } from "./doors/RequestBytes.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { bodyTimedOut, urlTooLong } from "./exchangeErrors.ts"
-import { readRequest } from "./features/readRequest.ts"
+import { formScanner, type ReadRequest, readRequest, readScannedForm } from "./features/readRequest.ts"
 import { requestWish } from "./features/requestWish.ts"
 import type { Front } from "./Front.ts"
 import type { FrontDeps } from "./FrontOptions.ts"
 import { PodTries } from "./PodTries.ts"
 import type { TriesOwner } from "./PodTry.ts"
-import { readBody } from "./readBody.ts"
+import { readBody, readPieces } from "./readBody.ts"
 import { podRequestHeaders } from "./requestHeaders.ts"
 import { isRescueWanted } from "./rescue/StreamRescue.ts"
 import { clientHeaders } from "./responseHeaders.ts"
 import type { ProxyRoute } from "./routes.ts"
-import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
+import { FormIntake } from "./spool/FormIntake.ts"
+import type { RequestBody, ResponseHead } from "./upstream/UpstreamRequest.ts"
 
 /** Status for the books when the client left before it had one. */
 const clientGoneStatus = 499
@@ -46,6 +47,8 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
   private totalTimer: Timer | undefined
   /** From the time that the request has been read. */
   private tries: PodTries | undefined
+  /** For requests that bring a form. */
+  private form: FormIntake | undefined
   private defect: GatewayError | undefined
 
   constructor(front: Front, route: ProxyRoute, request: Request, server: ClientServer, lease: KeyLease | undefined) {
@@ -75,25 +78,44 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     const clientAddress = this.server.requestIP?.(request)?.address
     const { lines, requestId } = podRequestHeaders(request.headers, clientAddress, options)
     this.requestId = requestId
-    const bytes = await this.bodyInTime()
+    const read = await this.readInTime()
     if (this.settled) return
-    const read = readRequest(this.route, request.headers, bytes, options, this.front.workshop)
-    const { features } = read
+    const { body, features } = read
     const target = this.route.path + queryOf(request.url)
     const tries = this.tries = new PodTries(this, read, target, lines, isRescueWanted(request.headers))
-    features.wish = requestWish(request.headers, bytes.length, this.lease?.keyName, options.wishes)
+    const bytesInMemory = body instanceof Uint8Array ? body.length : 0
+    features.wish = requestWish(request.headers, bytesInMemory, this.lease?.keyName, options.wishes)
     this.lease?.charge(read.asked, features.promptTokens)
     await tries.dispatch()
   }
 
-  private async bodyInTime(): Promise<Uint8Array> {
-    const { bodyBytesMax, bodyReadTimeoutMs } = this.deps.options
-    const tooSlow = setTimeout(() => this.refuse(bodyTimedOut()), bodyReadTimeoutMs)
+  private async readInTime(): Promise<ReadRequest<RequestBody>> {
+    const { deps: { options }, front, request, route } = this
+    const tooSlow = setTimeout(() => this.refuse(bodyTimedOut()), options.bodyReadTimeoutMs)
     try {
-      return await readBody(this.request, bodyBytesMax, this.held)
+      if (route.prompt === "form") return await this.readForm(() => void tooSlow.refresh())
+      const bytes = await readBody(request, options.bodyBytesMax, this.held)
+      return readRequest(route, request.headers, bytes, options, front.workshop)
     } finally {
       clearTimeout(tooSlow)
     }
+  }
+
+  private async readForm(onProgress: () => void): Promise<ReadRequest<RequestBody>> {
+    const { deps: { log, options }, front, request, route } = this
+    const scanner = formScanner(route, request.headers)
+    const disk = new HeldBytes(front.spooledBytes)
+    const room = {
+      memoryMax: options.multipartMemoryMax,
+      folder: front.spoolFolder,
+      memory: this.held,
+      disk,
+      onProgress,
+      log
+    }
+    const form = this.form = new FormIntake(room, scanner)
+    await readPieces(request, options.multipartBytesMax, form)
+    return readScannedForm(route, request.headers, form.scanned, options, front.workshop)
   }
 
   handleEvent(): void {
@@ -155,6 +177,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     this.lease?.end(outcome, status, usage, outputTokens)
     tries?.release()
     this.held.release()
+    this.form?.release()
     this.front.left()
   }
 

@@ -1,4 +1,12 @@
-import { GatewayError, InternalError, Overloaded, PodUnreachable, TimedOut, type TimeoutPhase } from "../errors.ts"
+import {
+  GatewayError,
+  InternalError,
+  Overloaded,
+  PodUnreachable,
+  SpoolFailed,
+  TimedOut,
+  type TimeoutPhase
+} from "../errors.ts"
 import type { UpstreamError } from "./upstream/UpstreamRequest.ts"
 
 /** OpenAI's error body; Anthropic's routes get the member that its SDK looks for as well. */
@@ -40,6 +48,9 @@ export const timeoutPhase = (error: UpstreamError): TimeoutPhase | undefined => 
 export const upstreamGatewayError = (error: UpstreamError): GatewayError => {
   const phase = timeoutPhase(error)
   if (phase !== undefined) return new TimedOut(phase, `the pod did not answer in time: ${error.message}`)
+  if (error.kind === "unsent") {
+    return new SpoolFailed({ message: "the gateway could not read the request's body again" })
+  }
   return error.kind === "exhausted"
     ? new Overloaded({ message: error.message, retryAfterS: 1 })
     : new PodUnreachable({ message: `the pod did not answer: ${error.message}` })

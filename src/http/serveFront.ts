@@ -34,6 +34,7 @@ const drainPollMs = 5
 /** Starts to listen. Throws when the port is taken or the host is not ours. */
 export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer => {
   const front = new Front(deps)
+  front.spoolFolder.clean().catch((cause: unknown) => deps.log("old request bodies could not be removed", cause))
   const app = makeFront(front)
   const startedIdleS = deps.options.clientIdleTimeoutS
   const serving: ClientServing = {

@@ -11,6 +11,7 @@ export class RawPod implements Disposable {
   /** Set when a client has gone: performance.now(). */
   closedAtMs: Array<number> = []
   connections = 0
+  receivedBytes = 0
   private readonly listener: TCPSocketListener<{ text: string }>
   private waiters: Array<() => void> = []
   private readonly open = new Set<PodSocket>()
@@ -18,7 +19,8 @@ export class RawPod implements Disposable {
   /** `onRequest` runs each time a whole request (head and its content-length) has come. */
   constructor(
     onRequest: (socket: PodSocket, request: string, connection: number, nth: number) => void,
-    tls?: { readonly key: string; readonly cert: string }
+    tls?: { readonly key: string; readonly cert: string },
+    onOpen: (socket: PodSocket) => void = () => {}
   ) {
     const nths = new WeakMap<PodSocket, { connection: number; nth: number }>()
     this.listener = Bun.listen<{ text: string }>({
@@ -30,9 +32,11 @@ export class RawPod implements Disposable {
           socket.data = { text: "" }
           this.open.add(socket)
           nths.set(socket, { connection: this.connections++, nth: 0 })
+          onOpen(socket)
           this.changed()
         },
         data: (socket, bytes) => {
+          this.receivedBytes += bytes.length
           socket.data.text += bytes.toString("latin1")
           const at = nths.get(socket) ?? { connection: 0, nth: 0 }
           for (let length = wholeRequest(socket.data.text); length > 0; length = wholeRequest(socket.data.text)) {
@@ -61,6 +65,11 @@ export class RawPod implements Disposable {
 
   writeToAll(text: string): void {
     for (const socket of this.open) socket.write(text)
+  }
+
+  /** Resets every connection. */
+  breakAll(): void {
+    for (const socket of this.open) socket.terminate()
   }
 
   [Symbol.dispose](): void {

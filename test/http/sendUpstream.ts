@@ -1,7 +1,7 @@
 import type { PodAddress } from "../../src/core/Pod.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import type { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
-import type { ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
+import type { RequestBody, ResponseHead, UpstreamError } from "../../src/http/upstream/UpstreamRequest.ts"
 
 interface Answer {
   readonly head: ResponseHead | undefined
@@ -12,7 +12,7 @@ interface Answer {
 
 interface Sending {
   readonly method?: string
-  readonly body?: Uint8Array | string | undefined
+  readonly body?: RequestBody | string | undefined
   readonly repeatable?: false
   readonly onData?: (call: UpstreamCall, bytes: Uint8Array) => void
   readonly onHead?: (call: UpstreamCall) => void

@@ -6,17 +6,18 @@ import { nestsDeeper } from "../doors/jsonDepth.ts"
 import { canonicalPrompt, type JsonObject, promptTokenIds } from "./canonicalPrompt.ts"
 import { withModel } from "./jsonModel.ts"
 import { type StreamTerms, termsOf } from "../rescue/StreamTerms.ts"
-import { boundaryOf, formFields, withField } from "./multipart.ts"
+import { type FormField, FormScanner } from "./FormScanner.ts"
+import { boundaryOf, withField } from "./multipart.ts"
 import { type FeatureWorkshop, type Prompt, PromptFeatures } from "./PromptFeatures.ts"
 
 /** All that reading needs of the headers; names are in lower case. */
 type HeaderReader = Pick<Headers, "get">
 
 /** A request as the pods will see it. */
-export interface ReadRequest {
+export interface ReadRequest<Body = Uint8Array> {
   readonly features: PromptFeatures
   /** The client's own bytes unless an alias or a rewrite changed the model's name in them. */
-  readonly body: Uint8Array
+  readonly body: Body
   /** The model that was asked for, its alias resolved. */
   readonly asked: string
   /** Names to exchange in the answer, where a rewrite of the cluster changed the model. */
@@ -100,11 +101,41 @@ const readForm = (
   options: FrontOptions,
   workshop: FeatureWorkshop
 ): ReadRequest => {
+  const scanner = formScanner(route, headers)
+  scanner.push(bytes)
+  return readScannedForm(route, headers, inMemory(scanner, bytes), options, workshop)
+}
+
+/** For the form in a request's body. Throws BadRequest when it announces none. */
+export const formScanner = (route: ProxyRoute, headers: HeaderReader): FormScanner => {
   const boundary = boundaryOf(headers.get("content-type") ?? "")
-  if (boundary === undefined) {
-    throw new BadRequest({ message: `${route.path} takes multipart/form-data with a boundary` })
-  }
-  const fields = formFields(bytes, boundary, ["model", "stream"])
+  if (boundary !== undefined) return new FormScanner(boundary, ["model", "stream"])
+  throw new BadRequest({ message: `${route.path} takes multipart/form-data with a boundary` })
+}
+
+/** A form that a scanner has seen to its end, wherever its bytes are. */
+export interface ScannedForm<Body> {
+  readonly scanner: FormScanner
+  readonly body: Body
+  /** The body with another value in a field. */
+  readonly withField: (field: FormField, value: string) => Body
+}
+
+export const inMemory = (scanner: FormScanner, body: Uint8Array): ScannedForm<Uint8Array> => ({
+  scanner,
+  body,
+  withField: (field, value) => withField(body, field, value)
+})
+
+/** Reads a form that its scanner has seen. Throws BadRequest. */
+export const readScannedForm = <Body extends { readonly byteLength: number }>(
+  route: ProxyRoute,
+  headers: HeaderReader,
+  { body, scanner, withField }: ScannedForm<Body>,
+  options: FrontOptions,
+  workshop: FeatureWorkshop
+): ReadRequest<Body> => {
+  const fields = scanner.end()
   if (typeof fields === "string") throw new BadRequest({ message: fields })
   const named = fields.get("model")
   const { asked, model, renamed } = modelOf(named?.value ?? "", options)
@@ -112,7 +143,7 @@ const readForm = (
     {
       model,
       cacheSalt: "",
-      prompt: { tokensGuessed: audioTokensPerWindow * Math.ceil(bytes.length / audioBytesPerWindow) },
+      prompt: { tokensGuessed: audioTokensPerWindow * Math.ceil(body.byteLength / audioBytesPerWindow) },
       followsPrefix: false,
       outputTokensMax: undefined,
       generates: route.generates,
@@ -122,8 +153,8 @@ const readForm = (
     },
     workshop
   )
-  const body = named === undefined || model === named.value ? bytes : withField(bytes, named, model)
-  return { features, body, asked, renamed }
+  const isNamed = named === undefined || model === named.value
+  return { features, body: isNamed ? body : withField(named, model), asked, renamed }
 }
 
 const parseObject = (bytes: Uint8Array, depthMax: number): JsonObject => {

@@ -18,7 +18,7 @@ export interface PodFault {
 export const faultOfError = ({ kind, message }: UpstreamError): PodFault => ({
   reason: kind,
   mayHaveRun: kind !== "refused" && kind !== "connect-timeout" && kind !== "exhausted",
-  blame: kind === "exhausted" ? "none" : "pod",
+  blame: kind === "exhausted" || kind === "unsent" ? "none" : "pod",
   why: message
 })
 

@@ -1,5 +1,6 @@
 import type { Socket } from "bun"
 import type { PodPool } from "./PodPool.ts"
+import { PieceSender } from "./PieceSender.ts"
 import { ResponseParser, type ResponseSink } from "./ResponseParser.ts"
 import type { UpstreamCall } from "./UpstreamCall.ts"
 import type { ResponseHead, UpstreamErrorKind, UpstreamRequest } from "./UpstreamRequest.ts"
@@ -29,6 +30,8 @@ export class UpstreamConnection implements ResponseSink {
   private pendingHead: Uint8Array | undefined
   private pendingBody: Uint8Array | undefined
   private pendingBodyAt = 0
+  /** For a body that is not in memory. */
+  private sender: PieceSender | undefined
 
   constructor(pool: PodPool) {
     this.pool = pool
@@ -78,6 +81,7 @@ export class UpstreamConnection implements ResponseSink {
   /** Ends the socket at once; the call in hand hears nothing any more. */
   destroy(): void {
     this.call = undefined
+    this.sender?.stop()
     this.parser.stop()
     // A connect can't be called off: the socket then arrives idle, and counts against the limit until then.
     if (this.socket === undefined && !this.isClosed) return
@@ -154,7 +158,7 @@ export class UpstreamConnection implements ResponseSink {
     const call = this.call
     // Bytes that nobody asked for: whatever this is, the next answer must not begin with it.
     if (call === undefined) return this.close()
-    if (this.pendingBody === undefined) call.request = undefined
+    if (this.isSent) call.request = undefined
     const result = this.parser.push(bytes)
     if (result === "done") this.finish(call)
     else if (result === "failed") this.giveUp(call, "protocol", this.parser.problem)
@@ -175,7 +179,23 @@ export class UpstreamConnection implements ResponseSink {
       }
       this.pendingHead = undefined
     }
+    this.sender?.drained()
     if (this.pendingBody !== undefined) this.writeBody(socket, this.pendingBody, this.pendingBodyAt)
+  }
+
+  /** For the sender. */
+  write(bytes: Uint8Array): number {
+    if (this.socket === undefined || this.isClosed) return 0
+    if (this.call !== undefined && !this.parser.started) {
+      this.deadlineMs = this.pool.nowMs() + this.firstByteTimeoutMs(this.call)
+    }
+    return this.socket.write(bytes)
+  }
+
+  /** For the sender. */
+  bodyUnread(cause: unknown): void {
+    if (this.call === undefined) return
+    this.giveUp(this.call, "unsent", cause instanceof Error ? cause.message : String(cause))
   }
 
   socketClosed(error: Error | undefined): void {
@@ -186,6 +206,7 @@ export class UpstreamConnection implements ResponseSink {
       this.pool.forget(this)
     }
     const call = this.call
+    this.sender?.stop()
     if (call === undefined) return
     this.call = undefined
     if (this.parser.closed(error === undefined)) call.end()
@@ -225,8 +246,10 @@ export class UpstreamConnection implements ResponseSink {
     this.sentMs = nowMs
     this.deadlineMs = nowMs + this.firstByteTimeoutMs(call)
     const scratch = this.pool.scratch
-    const { body } = request
     const head = requestHead(request, this.pool.ownHeaders)
+    const isPieced = request.body !== undefined && !(request.body instanceof Uint8Array)
+    this.sender = isPieced ? new PieceSender(request.body, this) : undefined
+    const body = isPieced ? undefined : request.body
     const fits = head.length + (body?.length ?? 0) <= scratch.length
     if (fits) {
       scratch.write(head, 0, "latin1")
@@ -238,6 +261,7 @@ export class UpstreamConnection implements ResponseSink {
       const wrote = Math.max(0, socket.write(scratch, 0, length))
       // The scratch buffer is the next request's too, so what is left over must be copied.
       if (wrote < length) this.pendingHead = scratch.slice(wrote, length)
+      else this.sender?.drained()
       return
     }
     const headBytes = Buffer.from(head, "latin1")
@@ -247,6 +271,11 @@ export class UpstreamConnection implements ResponseSink {
       this.pendingBody = body
       this.pendingBodyAt = 0
     } else if (body !== undefined) this.writeBody(socket, body, 0)
+  }
+
+  /** The whole request is with the socket. */
+  private get isSent(): boolean {
+    return this.pendingHead === undefined && this.pendingBody === undefined && (this.sender?.isDone ?? true)
   }
 
   private firstByteTimeoutMs(call: UpstreamCall): number {
@@ -263,8 +292,9 @@ export class UpstreamConnection implements ResponseSink {
   private finish(call: UpstreamCall): void {
     this.call = undefined
     this.served++
-    const reusable = this.parser.keepAlive && this.parser.leftover === 0 && this.pendingHead === undefined &&
-      this.pendingBody === undefined
+    const reusable = this.parser.keepAlive && this.parser.leftover === 0 && this.isSent
+    this.sender?.stop()
+    this.sender = undefined
     if (this.paused) this.resume()
     if (reusable) this.pool.release(this)
     else this.close()
@@ -282,7 +312,7 @@ const ignore = (): void => {}
 
 const requestHead = (request: UpstreamRequest, ownHeaders: string): string => {
   const { method, target, headerLines, body } = request
-  const length = body !== undefined || method === "POST" ? `content-length: ${body?.length ?? 0}\r\n` : ""
+  const length = body !== undefined || method === "POST" ? `content-length: ${body?.byteLength ?? 0}\r\n` : ""
   return `${method} ${target} HTTP/1.1\r\n${ownHeaders}${headerLines}${length}\r\n`
 }
 

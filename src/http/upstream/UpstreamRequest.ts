@@ -1,3 +1,12 @@
+/** A body that is too large for memory. */
+export interface PiecedBody {
+  readonly byteLength: number
+  /** Fills `into` from the bytes at `at` on, at most to its end; how many there are, 0 behind the last. May reject. */
+  readonly read: (at: number, into: Uint8Array) => Promise<number>
+}
+
+export type RequestBody = Uint8Array | PiecedBody
+
 /** One request towards a pod. The client adds `host` and, with a body, `content-length`. */
 export interface UpstreamRequest {
   readonly method: string
@@ -5,7 +14,7 @@ export interface UpstreamRequest {
   readonly target: string
   /** Header lines, each ended by CRLF; neither host, content-length nor anything hop-by-hop. */
   readonly headerLines: string
-  readonly body: Uint8Array | undefined
+  readonly body: RequestBody | undefined
   /** Running it twice may do harm: it goes over a socket of its own, where nothing is ever sent again unasked. */
   readonly repeatable?: false | undefined
   /** Undefined: the client's own. */
@@ -38,7 +47,7 @@ export interface UpstreamHandler {
  * refused: no connection. connect-timeout: none in time. exhausted: our own limit of sockets to that pod.
  * broken: closed before any byte of an answer, and not because the socket was stale; the request may have run.
  * first-byte-timeout, silent: no answer, no further byte in time. truncated: closed inside the answer.
- * protocol: not HTTP/1.1, or beyond a limit. lost: the pod is unhealthy, and silent on all sockets.
+ * protocol: not HTTP/1.1, or beyond a limit. unsent: the request's own body could not be read. lost: the pod is unhealthy, and silent on all sockets.
  */
 export type UpstreamErrorKind =
   | "refused"
@@ -50,6 +59,7 @@ export type UpstreamErrorKind =
   | "truncated"
   | "protocol"
   | "lost"
+  | "unsent"
 
 export interface UpstreamError {
   readonly kind: UpstreamErrorKind
