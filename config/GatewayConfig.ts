@@ -197,10 +197,10 @@ const Limits = Schema.Struct({
   modelsMax: setting(count(1, 65_536), 1024),
   /** Further pods tried when one fails before its answer began. Default 2. */
   retriesMax: setting(count(0, 100), 2),
-  /** Retries may be this share of the requests of the last 10 seconds, from 0 to 1. Default 0.2. */
+  /** Retries may be this share of the requests, from 0 to 1; what those of 10 seconds left over is saved. Default 0.2. */
   retryShare: setting(Schema.Number.pipe(Schema.between(0, 1)), 0.2),
-  /** Retries a second that are allowed whatever their share. Default 10. */
-  retriesPerSecondMin: setting(count(0, MANY), 10),
+  /** Retries that are saved however few requests come, at first for nothing: all there are above that share. Default 20. */
+  retryBurst: setting(count(0, MANY), 20),
   /** Sockets to one pod, busy and idle; one more request is tried at another pod, or answered 429. Default 4096. */
   connectionsPerPodMax: setting(count(1, 65_535), 4096),
   /** Sockets to one pod kept open for reuse. Default 256. */

@@ -44,7 +44,7 @@ const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfi
   sessionHeader: answers.sessionHeader,
   retriesMax: limits.retriesMax,
   retryShare: limits.retryShare,
-  retriesPerSecondMin: limits.retriesPerSecondMin,
+  retryBurst: limits.retryBurst,
   rescue,
   probeTimeoutMs: Duration.toMillis(breaker.probeTimeout),
   requestTimeoutMs: Duration.toMillis(limits.requestTimeout),

@@ -103,7 +103,7 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "limits.modelsMax": "live",
   "limits.retriesMax": "live",
   "limits.retryShare": "live",
-  "limits.retriesPerSecondMin": "live",
+  "limits.retryBurst": "live",
   "limits.connectionsPerPodMax": "live",
   "limits.idleConnectionsPerPodMax": "live",
   "limits.upstreamIdleMax": "live",

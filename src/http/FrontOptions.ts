@@ -24,9 +24,9 @@ export interface FrontOptions {
   readonly sessionHeader?: string | undefined
   /** Further pods to try when one fails before its answer began. */
   readonly retriesMax: number
-  /** Retries of all requests together: this share of the requests of the last seconds, and a floor. */
+  /** Retries of all requests together: this share of all requests, and once a few. */
   readonly retryShare: number
-  readonly retriesPerSecondMin: number
+  readonly retryBurst: number
   /** How streams go on when their pod is lost. */
   readonly rescue: RescueOptions
   /** To the first byte of an answer of a pod that is tried after its breaker was open. */
@@ -78,7 +78,7 @@ export const frontDefaults: FrontOptions = {
   exposePodHeader: true,
   retriesMax: 2,
   retryShare: 0.2,
-  retriesPerSecondMin: 10,
+  retryBurst: 20,
   rescue: { enabled: true, attemptsMax: 2, streamBytesMax: 8 * 1024 * 1024, bytesMax: 256 * 1024 * 1024 },
   probeTimeoutMs: 30_000,
   requestTimeoutMs: 3_600_000,

@@ -193,8 +193,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     else attempts.error = error
     const { retriesMax } = options
     const repeatable = route.repeatable ?? true
-    const nowS = performance.now() / 1000
-    const denial = attempts.denial(fault, { retriesMax, repeatable, budget: front.retryBudget, nowS })
+    const denial = attempts.denial(fault, { retriesMax, repeatable, budget: front.retryBudget })
     if (denial !== undefined) {
       metrics.retryDenied(denial)
       return this.giveUp(attempts, error === undefined ? "finished" : "failed")

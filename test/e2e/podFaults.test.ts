@@ -194,11 +194,47 @@ describe("retries", () => {
   const broken: Behaviour = (c) => c.end()
 
   test("stop at their budget, and the failure is passed on", async () => {
-    const limits = { retryShare: 0, retriesPerSecondMin: 0 }
+    const limits = { retryShare: 0, retryBurst: 0 }
     const { gateway, pods } = await fleet([broken, well], limits)
     const answer = await ask(gateway, false)
     expect([answer.status, codeOf(answer), posts(pods[1])]).toEqual([502, "pod_unreachable", 0])
     expect(await metric(gateway, "warmroute_retries_denied_total{why=\"budget\"}")).toBe(1)
+    await gateway.becomesIdle()
+  })
+
+  test("come of a socket that the pod drops later than it could have dropped an idle one", async () => {
+    const late: Behaviour = (connection) => setTimeout(connection.reset, 800)
+    let nth = 0
+    const { gateway, pods } = await fleet([(c, request) => (nth++ === 0 ? well : late)(c, request), well])
+    for (let i = 0; i < 3; i++) expect((await ask(gateway, false)).status).toBe(200)
+    expect(pods.map(posts)).toEqual([2, 2])
+    expect(await metric(gateway, "warmroute_retries_total{reason=\"broken\"}")).toBe(1)
+    await gateway.becomesIdle()
+  })
+
+  test("never make a pod run a Responses request twice, on whatever socket it came", async () => {
+    let nth = 0
+    const drops: Behaviour = (c, request) => (nth++ === 1 ? c.reset() : well(c, request))
+    const { gateway, pods } = await fleet([drops])
+    expect((await ask(gateway, false, "/v1/responses")).status).toBe(200)
+    expect((await ask(gateway, false, "/v1/responses")).status).toBe(502)
+    expect(posts(pods[0])).toBe(2)
+    expect(await metric(gateway, "warmroute_retries_denied_total{why=\"unsafe\"}")).toBe(1)
+    await gateway.becomesIdle()
+  })
+
+  test("are not what a request makes that finds no socket at a pod: another one answers it", async () => {
+    const held = Promise.withResolvers<() => void>()
+    const holds: Behaviour = (c, request) => held.resolve(() => well(c, request))
+    const limits = { connectionsPerPodMax: 1, retryShare: 0, retryBurst: 0 }
+    const { gateway, pods } = await fleet([holds, well], limits)
+    const first = ask(gateway, false)
+    const release = await held.promise
+    for (let i = 0; i < 4; i++) expect((await ask(gateway, false)).status).toBe(200)
+    release()
+    expect((await first).status).toBe(200)
+    expect(pods.map(posts)).toEqual([1, 4])
+    expect(await metric(gateway, "warmroute_retries_denied_total{why=\"budget\"}")).toBe(0)
     await gateway.becomesIdle()
   })
 
@@ -264,7 +300,7 @@ describe("a pod that answers /health and nothing else", () => {
   test("gets no more requests, is tried by one at a time, and is back once that was served", async () => {
     let isBroken = true
     const behave: Behaviour = (c, request) => (isBroken ? c.end() : well(c, request))
-    const { gateway, pods } = await fleet([behave, well], { retriesPerSecondMin: 1000 }, {
+    const { gateway, pods } = await fleet([behave, well], { retryBurst: 1000 }, {
       breaker,
       scrape: { interval: "20 millis" }
     })
@@ -287,7 +323,7 @@ describe("a pod that answers /health and nothing else", () => {
     const behave: Behaviour = (c) => {
       if (!isHung) c.end()
     }
-    const { gateway, pods } = await fleet([behave, well], { retriesPerSecondMin: 1000 }, {
+    const { gateway, pods } = await fleet([behave, well], { retryBurst: 1000 }, {
       breaker: { ...breaker, probeTimeout: "100 millis" }
     })
     const opened = "warmroute_breaker_changes_total{state=\"open\"}"
@@ -312,7 +348,7 @@ describe("a pod that answers /health and nothing else", () => {
 
   test("is not what a request makes of good pods that every one of them answers with 500", async () => {
     const poisoned: Behaviour = (c) => c.send(json("500 Internal Server Error", "{}"))
-    const { gateway, pods } = await fleet([poisoned, poisoned, poisoned], { retriesPerSecondMin: 1000 }, { breaker })
+    const { gateway, pods } = await fleet([poisoned, poisoned, poisoned], { retryBurst: 1000 }, { breaker })
     for (let i = 0; i < 20; i++) expect((await ask(gateway, false)).status).toBe(500)
     expect(await metric(gateway, "warmroute_breaker_changes_total{state=\"open\"}")).toBe(0)
     expect(pods.reduce((sum, pod) => sum + posts(pod), 0)).toBe(40)
@@ -321,7 +357,7 @@ describe("a pod that answers /health and nothing else", () => {
 
   test("is closed when it answers 500 to what others do", async () => {
     const dead: Behaviour = (c) => c.send(json("500 Internal Server Error", "{}"))
-    const { gateway } = await fleet([dead, well], { retriesPerSecondMin: 1000 }, { breaker })
+    const { gateway } = await fleet([dead, well], { retryBurst: 1000 }, { breaker })
     for (let i = 0; i < 10; i++) expect((await ask(gateway, false)).status).toBe(200)
     expect(await metric(gateway, "warmroute_breaker_changes_total{state=\"open\"}")).toBeGreaterThan(0)
     await gateway.becomesIdle()

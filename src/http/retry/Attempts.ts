@@ -20,7 +20,6 @@ interface RetryTerms {
   /** Running the request twice does no harm. */
   readonly repeatable: boolean
   readonly budget: RetryBudget
-  readonly nowS: number
 }
 
 /** The failed tries of one request; made at the first of them. */
@@ -30,13 +29,16 @@ export class Attempts {
   answer: PodAnswer | undefined
   /** What the client hears when no pod answered: the last failure. */
   error: GatewayError | undefined
+  /** At pods that were asked. */
+  private tries = 0
   /** Pods that answered 500: theirs or the request's fault, whichever the next pod shows. */
   private suspects: Array<{ readonly id: PodId; readonly failure: PodFailure }> = []
   private isRequestAtFault = false
 
-  failed(decision: Decision, { blame, why }: PodFault, scheduler: SchedulerPort): void {
+  failed(decision: Decision, { blame, reason, why }: PodFault, scheduler: SchedulerPort): void {
     const { address: { id }, reservation } = decision
     this.failedPods.push(id)
+    if (reason !== "exhausted") this.tries++
     if (blame === "pod") scheduler.podFailed(id, { reservation, why, sure: true })
     if (blame !== "unsure") return
     this.suspects.push({ id, failure: { reservation, why, sure: false } })
@@ -44,11 +46,13 @@ export class Attempts {
   }
 
   /** Takes a retry from the budget, or says why there is none. */
-  denial({ mayHaveRun }: PodFault, { budget, nowS, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
+  denial({ mayHaveRun, reason }: PodFault, { budget, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
+    // That pod was not asked, so the next one is no retry: the fleet has no more of it than without.
+    if (reason === "exhausted") return undefined
     if (this.isRequestAtFault) return "request-fault"
-    if (this.failedPods.length > retriesMax) return "limit"
+    if (this.tries > retriesMax) return "limit"
     if (mayHaveRun && !repeatable) return "unsafe"
-    return budget.spend(nowS) ? undefined : "budget"
+    return budget.spend() ? undefined : "budget"
   }
 
   /** A pod did what others did not: those were at fault. */

@@ -18,8 +18,7 @@ const decision = (reservation: number): Decision => ({
 const terms = () => ({
   retriesMax: 2,
   repeatable: true,
-  budget: new RetryBudget(() => ({ retryShare: 0, retriesPerSecondMin: 10 })),
-  nowS: 0
+  budget: new RetryBudget(() => ({ retryShare: 0, retryBurst: 100 }))
 })
 
 const refused = faultOfError({ kind: "refused", message: "no", answered: false })
@@ -90,8 +89,14 @@ describe("another try", () => {
     expect([1, 2, 3].map((tries) => after(reset, {}, tries))).toEqual([undefined, undefined, "limit"])
   })
 
+  test("at another pod is no retry when the first had no socket left for it", () => {
+    const exhausted = faultOfError({ kind: "exhausted", message: "all in use", answered: false })
+    const budget = new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 }))
+    expect(after(exhausted, { budget, repeatable: false, retriesMax: 0 }, 5)).toBeUndefined()
+  })
+
   test("is left out when the budget is spent", () => {
-    expect(after(reset, { budget: new RetryBudget(() => ({ retryShare: 0, retriesPerSecondMin: 0 })) })).toBe("budget")
+    expect(after(reset, { budget: new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 })) })).toBe("budget")
   })
 
   test("of what must not run twice is made only when it surely did not run", () => {
