@@ -220,7 +220,8 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     if (rescue === undefined || !flow.isEventStream) return this.lose(flow, error)
     const closing = rescue.closing()
     if (closing !== undefined) {
-      metrics.rescued("whole")
+      // One that went on elsewhere is counted at its end.
+      if (!rescue.continues) metrics.rescued("whole")
       this.owner.settle("finished", flow.status, rescue.usage)
       flow.passOn(closing)
       return flow.end()
