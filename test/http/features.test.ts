@@ -4,7 +4,8 @@ import type { BlockChain } from "../../src/core/BlockChain.ts"
 import { BadRequest } from "../../src/errors.ts"
 import { BytesPerToken } from "../../src/http/features/BytesPerToken.ts"
 import { withModel } from "../../src/http/features/jsonModel.ts"
-import { boundaryOf, formFields, withField } from "../../src/http/features/multipart.ts"
+import { FormScanner } from "../../src/http/features/FormScanner.ts"
+import { boundaryOf, withField } from "../../src/http/features/multipart.ts"
 import { FeatureWorkshop } from "../../src/http/features/PromptFeatures.ts"
 import { readRequest } from "../../src/http/features/readRequest.ts"
 import { frontDefaults } from "../../src/http/FrontOptions.ts"
@@ -228,6 +229,12 @@ describe("withModel", () => {
 describe("multipart forms", () => {
   const form = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n\r\n--b\r\n--B\r\n" +
     "content-disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--B\r\nContent-Disposition: form-data; name=\"e\"\r\n\r\n\r\n--B--\r\n"
+
+  const formFields = (bytes: Uint8Array, boundary: string, names: ReadonlyArray<string>) => {
+    const scanner = new FormScanner(boundary, names)
+    scanner.push(bytes)
+    return scanner.end()
+  }
 
   test("fields are found in place", () => {
     const fields = formFields(Buffer.from(form), "B", ["model", "e"])

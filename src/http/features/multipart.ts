@@ -1,20 +1,9 @@
-import { type FormField, FormScanner } from "./FormScanner.ts"
+import type { FormField } from "./FormScanner.ts"
 
 /** The boundary in a `multipart/form-data` content type; undefined for any other type. */
 export const boundaryOf = (contentType: string): string | undefined => {
   const found = /^multipart\/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType)
   return found?.[1] ?? found?.[2]
-}
-
-/** The named fields of a form that is all there. Text when the bytes are not such a form. */
-export const formFields = (
-  bytes: Uint8Array,
-  boundary: string,
-  names: ReadonlyArray<string>
-): ReadonlyMap<string, FormField> | string => {
-  const scanner = new FormScanner(boundary, names)
-  scanner.push(bytes)
-  return scanner.end()
 }
 
 /** A copy of the body with one field's value replaced. */
