@@ -227,6 +227,7 @@ const afterScrapeFailure = (pod: Pod, state: PodState, error: PodProbeError): Ef
   Effect.gen(function*() {
     const warned = yield* warn(pod, state, error)
     const next = { ...warned, scrapeFailures: state.scrapeFailures + 1, idleScrapes: 0 }
+    if (next.health === "unhealthy" && error.isRefused === true) return { ...next, reason: error.message }
     const doubtful = next.health !== "healthy" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes - 1
     return yield* judgeSilence(pod, doubtful ? yield* inspect(pod, next) : next)
   })

@@ -5,7 +5,12 @@ import { type MetricsTextLimits, metricsTextLimits, type PodMetrics, readPodMetr
 import { ProbeGate, type ProbeGateOptions } from "./ProbeGate.ts"
 
 /** A pod did not say what it was asked. `what` is the path, `why` a sentence for people. */
-export class PodProbeError extends Data.TaggedError("PodProbeError")<{ readonly what: string; readonly why: string }> {
+export class PodProbeError extends Data.TaggedError("PodProbeError")<{
+  readonly what: string
+  readonly why: string
+  /** Nobody listens there, so any other question would end alike. */
+  readonly isRefused?: boolean
+}> {
   override get message(): string {
     return `${this.what}: ${this.why}`
   }
@@ -135,7 +140,8 @@ const request = async (
 const notReached = (what: string, cause: unknown): PodProbeError =>
   cause instanceof PodProbeError ? cause : new PodProbeError({
     what,
-    why: `could not be asked: ${cause instanceof Error ? cause.message : String(cause)}`
+    why: `could not be asked: ${cause instanceof Error ? cause.message : String(cause)}`,
+    isRefused: cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED"
   })
 
 /** Head and body within the time; the clock starts when the request may leave. */

@@ -110,7 +110,9 @@ export class WatchedPod {
       throw new PodProbeError({ what: path, why: `no whole answer within ${timeoutMs} ms` })
     }
     await this.time.sleep(1)
-    if (condition === "refuses") throw new PodProbeError({ what: path, why: "could not be asked: refused" })
+    if (condition === "refuses") {
+      throw new PodProbeError({ what: path, why: "could not be asked: refused", isRefused: true })
+    }
     return value()
   }
 }

@@ -147,7 +147,9 @@ describe("a pod that misbehaves", () => {
   test("by listening no more is an error", async () => {
     const pod = podWith(() => new Response())
     for (const close of closers.splice(0)) close()
-    expect((await failure(makePodProbe().health(pod, patientMs))).why).toStartWith("could not be asked: ")
+    const { isRefused, why } = await failure(makePodProbe().health(pod, patientMs))
+    expect(why).toStartWith("could not be asked: ")
+    expect(isRefused).toBe(true)
   })
 
   test.each([
