@@ -1,17 +1,48 @@
 import { describe, expect, test } from "bun:test"
-import { Effect } from "effect"
-import { cp, mkdtemp } from "node:fs/promises"
+import { Effect, Schema } from "effect"
+import { cp, mkdtemp, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { gateway } from "../../config/examples/gateway.ts"
 import * as Gateway from "../../config/Gateway.ts"
 import { GatewayConfigSchema } from "../../config/GatewayConfig.ts"
 import { keysAt, leavesOf } from "../../config/schemaKeys.ts"
+import * as marginalCost from "../../src/policies/placement/marginal-cost.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 import { eventually } from "../lib/eventually.ts"
+import { writtenSettings } from "./exampleComments.ts"
 import { decodedYaml, loaded } from "./rendered.ts"
 
 const examples = new URL("../../config/examples/", import.meta.url).pathname
+
+/** Sections that are not there by default, with no more in them than they need. */
+const bare = {
+  discovery: {
+    file: { path: "pods.yaml" },
+    dns: { name: "vllm-headless.default.svc.cluster.local", port: 8000 },
+    kubernetes: { pool: "vllm-qwen3-32b", kubeconfig: "kubeconfig.yaml" }
+  }
+}
+
+/** Settings by their paths in the file, as they were decoded. Durations and sizes are equal however they are written. */
+const byPath = (value: Awaited<ReturnType<typeof loaded>>) => {
+  if (typeof value === "string") throw new Error(value)
+  const { hardware: { constants, preset }, policy, ...rest } = value.config
+  const given = "parameters" in policy ? policy.parameters : undefined
+  const parameters = Schema.decodeUnknownSync(marginalCost.Config)(given ?? {})
+  return valueAt({ ...rest, hardware: { preset, ...constants }, policy: { type: policy.type, parameters } })
+}
+
+const valueAt = (root: unknown) => (path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], root)
+
+const isWithin = (root: unknown, path: ReadonlyArray<string>): boolean => {
+  const value = valueAt(root)(path)
+  return value !== undefined && typeof value !== "object"
+}
+
+const isSection = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
 describe("gateway.yaml", () => {
   test("is a configuration, its list of pods beside it", async () => {
@@ -43,48 +74,38 @@ describe("gateway.yaml", () => {
     expect(keysAt(GatewayConfigSchema.ast, ["pods", 0])).toEqual(["url", "preset"])
   })
 
-  test("writes the defaults, where it does not say otherwise", async () => {
-    const value = await loaded({ configPath: join(examples, "gateway.yaml") })
-    const plain = await loaded({})
-    if (typeof value === "string" || typeof plain === "string") throw new Error("not decoded")
-    const {
-      auth: _auth,
-      decisionLog,
-      discovery: _,
-      extproc,
-      listen,
-      models,
-      podAccess: _access,
-      pods: _pods,
-      policy,
-      snapshot,
-      waiting,
-      ...same
-    } = value.config
-    const {
-      auth: _noKeys,
-      decisionLog: noLog,
-      discovery: _none,
-      extproc: noPicker,
-      listen: plainListen,
-      models: noModels,
-      podAccess: _noAccess,
-      pods: _noPods,
-      policy: _policy,
-      snapshot: inPlace,
-      waiting: plainWaiting,
-      ...defaults
-    } = plain.config
-    expect(same).toEqual(defaults)
-    const { certPath: _cert, healthPort: _port, healthService: _name, keyPath: _key, listen: _picker, ...picker } =
-      extproc
-    expect({ ...picker, tls: "off" }).toEqual(noPicker)
-    expect({ ...listen, tls: undefined }).toEqual({ ...plainListen, tls: undefined })
-    expect(models.initialOutputTokens).toBe(noModels.initialOutputTokens)
-    expect({ ...decisionLog, path: noLog.path }).toEqual(noLog)
-    expect({ ...snapshot, path: inPlace.path }).toEqual(inPlace)
-    expect<object>({ ...waiting, bands: [], objectives: {} }).toEqual(plainWaiting)
-    expect(policy.type).toBe("marginal-cost")
+  test("writes every default as it is, where it does not say otherwise", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "warmroute-example-"))
+    await cp(examples, directory, { recursive: true })
+    await writeFile(join(directory, "bare.yaml"), Bun.YAML.stringify(bare))
+    const text = await Bun.file(join(directory, "gateway.yaml")).text()
+    const written = byPath(await loaded({ configPath: join(directory, "gateway.yaml") }))
+    const defaults = byPath(await loaded({ configPath: join(directory, "bare.yaml") }))
+    const settings = writtenSettings(text).filter(({ path }) => !isWithin(bare, path))
+    const wrong = settings.flatMap(({ isExample, ownDefault, path }) => {
+      const [found, standard] = [written(path), defaults(path)]
+      if (isSection(found)) return []
+      // A path that is written is one from the file's folder, the default from where the gateway starts.
+      const value = typeof found === "string" && found.startsWith(directory) ? relative(directory, found) : found
+      if (standard === undefined || Bun.deepEquals(standard, [])) {
+        return isExample
+          ? []
+          : [`${path.join(".")} has no default, which it should say`]
+      }
+      const isSaid = ownDefault === undefined
+        ? Bun.deepEquals(value, standard)
+        : ownDefault === String(standard)
+      return isSaid ? [] : [`${path.join(".")} is by default ${JSON.stringify(standard)}`]
+    })
+    expect(wrong).toEqual([])
+    expect(settings.length).toBeGreaterThan(150)
+  })
+
+  test("writes every parameter of the policy that it shows", async () => {
+    const written = Bun.YAML.parse(await Bun.file(join(examples, "gateway.yaml")).text()) as {
+      readonly policy: { readonly parameters: Readonly<Record<string, unknown>> }
+    }
+    expect(Object.keys(written.policy.parameters)).toEqual(Object.keys(marginalCost.Config.fields))
   })
 
   test("works from a copy elsewhere", async () => {
