@@ -186,8 +186,9 @@ export class UpstreamConnection implements ResponseSink {
   /** For the sender. */
   write(bytes: Uint8Array): number {
     if (this.socket === undefined || this.isClosed) return 0
+    this.sentMs = this.pool.nowMs()
     if (this.call !== undefined && !this.parser.started) {
-      this.deadlineMs = this.pool.nowMs() + this.firstByteTimeoutMs(this.call)
+      this.deadlineMs = this.sentMs + this.firstByteTimeoutMs(this.call)
     }
     return this.socket.write(bytes)
   }
