@@ -1,19 +1,7 @@
 import { Schema } from "effect"
 import type { PickContext } from "../core/Policy.ts"
-import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import { isNamed, nameInToken, nameOfToken } from "../core/sessionToken.ts"
-
-const Source = Schema.Struct({
-  /** Header with the session's name. One of this and cookie. */
-  header: Schema.optional(Schema.NonEmptyString),
-  /** Cookie with the session's name. */
-  cookie: Schema.optional(Schema.NonEmptyString)
-}).pipe(
-  Schema.filter(({ cookie, header }) =>
-    (cookie === undefined) !== (header === undefined) || "must have one of header and cookie"
-  )
-)
-type Source = typeof Source.Type
+import { readySources, sessionOf, SessionSource } from "./SessionSource.ts"
 
 /** How requests of a session are known again, by the filter and the scorer alike. */
 export const SessionConfig = Schema.Struct({
@@ -24,7 +12,7 @@ export const SessionConfig = Schema.Struct({
   /** Header of the token. */
   header: Schema.optionalWith(Schema.NonEmptyString, { default: () => "x-session-token" }),
   /** Where a session's name is looked for, the first that is there. */
-  sources: Schema.optionalWith(Schema.Array(Source).pipe(Schema.minItems(1)), {
+  sources: Schema.optionalWith(Schema.Array(SessionSource).pipe(Schema.minItems(1)), {
     default: () => [{ header: "x-session-id" }]
   }),
   /** A session without a request for so long is forgotten. */
@@ -39,9 +27,6 @@ interface Binding {
   readonly seenS: number
 }
 
-/** Names come from clients. */
-const NAME_CHARS_MAX = 256
-
 /** The pod that each session belongs to. Source: llm-d's session-affinity-filter and -scorer. */
 export class SessionPods {
   private readonly config: SessionConfig
@@ -52,7 +37,7 @@ export class SessionPods {
     this.config = {
       ...config,
       header: config.header.trim().toLowerCase(),
-      sources: config.sources.map(({ cookie, header }) => ({ cookie, header: header?.trim().toLowerCase() }))
+      sources: readySources(config.sources)
     }
   }
 
@@ -101,22 +86,4 @@ const rowNamed = ({ candidateCount, candidates, table }: PickContext, pod: strin
     if (address !== undefined && isNamed(address, pod)) return row
   }
   return -1
-}
-
-const sessionOf = ({ headers }: RequestFeatures, sources: ReadonlyArray<Source>): string => {
-  if (headers === undefined) return ""
-  for (const { cookie, header } of sources) {
-    const found = header === undefined ? cookieOf(headers.get("cookie") ?? "", cookie ?? "") : headers.get(header) ?? ""
-    const session = found.trim()
-    if (session !== "") return session.slice(0, NAME_CHARS_MAX)
-  }
-  return ""
-}
-
-const cookieOf = (cookies: string, name: string): string => {
-  for (const pair of cookies.split(";")) {
-    const at = pair.indexOf("=")
-    if (at >= 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1)
-  }
-  return ""
 }

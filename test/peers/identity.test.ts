@@ -60,9 +60,8 @@ describe("what a client says of itself", () => {
 })
 
 // llm-d/llm-d-router#2238
-test("a session is known by the header that the operator names", () => {
-  const pods = startPods(4)
-  const policy = {
+test.each([
+  {
     type: "weighted",
     filters: [{
       type: "session-affinity-filter",
@@ -70,7 +69,10 @@ test("a session is known by the header that the operator names", () => {
     }],
     scorers: [],
     picker: { type: "random-picker" }
-  }
+  },
+  { type: "session-hash", parameters: { sources: [{ header: "X-Conversation" }] } }
+])("a session is known by the header that the operator names: %j", (policy) => {
+  const pods = startPods(4)
   return within(pods, { policy }, async (gateway) => {
     const podsOf = async (name: string): Promise<ReadonlySet<string | undefined>> => {
       const found = new Set<string | undefined>()

@@ -63,6 +63,22 @@ describe("session-hash", () => {
     expect(new Set(Array.from({ length: 20 }, (_, i) => pick(i, 7))).size).toBeGreaterThan(4)
   })
 
+  test("goes by the header or cookie that the operator names, before what else a request brings", () => {
+    const sources = [{ header: "X-Conversation" }, { cookie: "sid" }]
+    const policy = policyOf({ type: "session-hash", parameters: { sources } })
+    const context = fleetOf(8)
+    const podsOf = (headersOf: (i: number) => Record<string, string>) =>
+      new Set(Array.from({ length: 20 }, (_, i) => {
+        context.request = { ...requestOf(100), headers: new Headers(headersOf(i)), sessionHash: i + 1 }
+        return policy.pick(context)
+      })).size
+    expect(podsOf(() => ({ "x-conversation": "c" }))).toBe(1)
+    expect(podsOf((i) => ({ "x-conversation": `c-${i}` }))).toBeGreaterThan(4)
+    expect(podsOf((i) => ({ cookie: `other=${i}; sid=c` }))).toBe(1)
+    expect(podsOf(() => ({ "x-other": "c" }))).toBeGreaterThan(4)
+    expect(policy.explain?.(context).why).toBe("the session belongs to it")
+  })
+
   test("without any key takes pods at random", () => {
     for (const count of pickCounts(policyOf({ type: "session-hash" }).pick, [{}, {}, {}, {}], 10)) {
       expect(count).toBeGreaterThan(50)
