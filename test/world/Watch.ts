@@ -56,6 +56,10 @@ export class Watch {
   private arrivals = 0
   private retries = 0
   private crashesLogged = 0
+  /** When what was charged to a pod before was last forgotten, for certain and perhaps. */
+  private readonly forgottenMs = new Map<PodId, number>()
+  private readonly doubtMs = new Map<PodId, number>()
+  private readonly blockSizes = new Map<PodId, number>()
   /** When a pod was last told to be there anew, or to take requests again. */
   private readonly cameBackMs = new Map<PodId, number>()
 
@@ -118,6 +122,8 @@ export class Watch {
     const nowMs = this.time.nowMs
     if (message._tag === "PodJoined") {
       this.told.set(message.address.id, { accepting: false, atMs: nowMs })
+      this.doubtMs.set(message.address.id, nowMs)
+      this.blockSizes.delete(message.address.id)
       this.cameBackMs.set(message.address.id, nowMs)
       this.streaks.delete(message.address.id)
     } else if (message._tag === "PodObserved") {
@@ -126,9 +132,15 @@ export class Watch {
         if (message.accepting) this.cameBackMs.set(message.id, nowMs)
         this.told.set(message.id, { accepting: message.accepting, atMs: nowMs })
       }
+    } else if (message._tag === "PodDescribed") {
+      // A first description, and one of other blocks, may begin a new life.
+      if (this.blockSizes.get(message.id) !== message.blockSizeTokens) this.doubtMs.set(message.id, nowMs)
+      this.blockSizes.set(message.id, message.blockSizeTokens)
     } else if (message._tag === "PodLeft") {
+      this.forgottenMs.set(message.id, nowMs)
       this.told.set(message.id, { accepting: false, atMs: nowMs })
     } else if (message._tag === "PodRestarted") {
+      this.forgottenMs.set(message.id, nowMs)
       this.streaks.delete(message.id)
       this.cameBackMs.set(message.id, nowMs)
     }
@@ -313,6 +325,20 @@ export class Watch {
     }
   }
 
+  /** The fewest and the most requests that a pod can be charged. */
+  private chargesOf(id: PodId | undefined): readonly [least: number, most: number] {
+    const forgottenMs = id === undefined ? 0 : this.forgottenMs.get(id) ?? 0
+    const doubtMs = Math.max(forgottenMs, id === undefined ? 0 : this.doubtMs.get(id) ?? 0)
+    let least = 0
+    let most = 0
+    for (const [{ decision, pickedMs }, { address }] of this.placed) {
+      if (decision === undefined || address.id !== id) continue
+      if (pickedMs >= forgottenMs) most++
+      if (pickedMs > doubtMs) least++
+    }
+    return [least, most]
+  }
+
   private lookAtRows(gateway: WorldGateway): void {
     const { table } = gateway.scheduler.view
     let live = 0
@@ -323,11 +349,10 @@ export class Watch {
       const open = (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
       charged += open
       const id = table.addresses[row]?.id
-      let sent = 0
-      for (const [exchange, decision] of this.placed) {
-        if (exchange.decision !== undefined && decision.address.id === id) sent++
+      const [least, most] = this.chargesOf(id)
+      if (open < least || open > most) {
+        this.violation(`${id} is charged ${open} requests, ${least} to ${most} are there`)
       }
-      if (open > sent) this.violation(`${id} is charged ${open} requests, ${sent} are there`)
     }
     if (live > this.plan.podsMax) this.violation(`${live} pods are in a table for ${this.plan.podsMax}`)
     if (charged > gateway.scheduler.view.openRequests) this.violation(`${charged} requests are charged to rows`)

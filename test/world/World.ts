@@ -242,6 +242,14 @@ export class World {
     })
   }
 
+  private makeUnreadable(pod: FaultyPod, random: SeededRandom): void {
+    if (!this.isDisturbed || pod.trouble !== "none") return
+    pod.setTrouble("garbage-metrics")
+    this.time.after(random.between(2000, 15_000), () => {
+      if (this.isDisturbed && pod.trouble === "garbage-metrics") pod.setTrouble("none")
+    })
+  }
+
   private killPod(pod: FaultyPod, lastsMs: number): void {
     if (!pod.alive) return
     this.happened("kill", pod.address.id)
@@ -309,6 +317,8 @@ export class World {
     const damage = damages[random.below(3 * damages.length)]
     if (damage !== undefined && this.disk.spoil(damage, random)) this.happened(`snapshot-${damage}`, "")
     await this.time.sleep(downMs)
+    // The next one may have to begin with a pod of which it can't tell what it is.
+    if (random.uniform() < 0.5) this.makeUnreadable(this.fleet.pods[random.below(this.fleet.pods.length)]!, random)
     await this.startGateway()
     this.note("gateway started")
     this.isDown = false
@@ -399,7 +409,7 @@ export class World {
     })
     await this.passWhile(() => !isClosed, 60_000)
     // One that is full, or was replaced by somebody else's.
-    if (this.disk.refusal !== undefined) return
+    if (/disk is full|another program|newer warmroute/.test(this.disk.refusal ?? "")) return
     for (const id of wanted) if (!this.disk.savedLately.has(id)) this.watch.violation(`the last snapshot lacks ${id}`)
   }
 

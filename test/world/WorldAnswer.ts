@@ -47,7 +47,9 @@ export const tokenEvents = (request: WorldRequest, terms: AnswerTerms, from: num
   let text = from === terms.said && terms.kind === "chat" ? chatStart(request, terms) : ""
   for (let index = from; index < to; index++) {
     const isLast = index === request.outputTokens - 1
-    const word = JSON.stringify(wordOf(request, index))
+    // What another pod says of a prompt's half character is only the other half.
+    const isTorn = index === terms.said && index % 5 === 4
+    const word = JSON.stringify(isTorn ? "" : wordOf(request, index))
     const reason = isLast ? `"${finishReasonOf(request)}"` : "null"
     const ids = terms.showsTokenIds ? `[${tokenId(request, index)}]` : "null"
     text += terms.kind === "chat"

@@ -31,6 +31,7 @@ export class WorldExchange {
   readonly gateway: WorldGateway
   /** What is reserved for it now. */
   decision: Decision | undefined
+  pickedMs = 0
   isPicking = false
   isSettled = false
   /** A pod gave up in a way that the gateway can't tell from an end, unless it was told token ids. */
@@ -141,6 +142,7 @@ export class WorldExchange {
         this.violation(`was sent back to ${id}, which failed it`)
       }
       this.decision = decision
+      this.pickedMs = deps.time.nowMs
       deps.onPicked(this, decision)
       return decision
     } catch (cause) {
