@@ -1,7 +1,7 @@
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
-import type { ModelCard, PodSigns, PodStatus } from "./PoolView.ts"
+import { maxModelLen, type ModelCard, type PodSigns, type PodStatus } from "./PoolView.ts"
 import type { PodDescribed } from "./SchedulerMessages.ts"
 
 /** Block size of vLLM's default, for a pod that does not say its own. */
@@ -105,12 +105,20 @@ export const describePod = (id: PodId, state: PodState, constants: EngineConstan
     kvCapacityTokens: gpuBlocks === undefined
       ? constants.kvCapacityTokens
       : Math.max(1, gpuBlocks - 1) * blockSizeTokens,
-    models: state.models.map((card) => card.id)
+    models: state.models.map((card) => card.id),
+    contextTokensMax: contextTokensMax(state.models)
   }
+}
+
+/** Of a pod whose cards agree, as those of vLLM do; an adapter's card leaves it to its base model's. */
+const contextTokensMax = (models: ReadonlyArray<ModelCard>): number | undefined => {
+  const said = new Set(models.map(maxModelLen).filter((tokens) => tokens !== undefined))
+  return said.size === 1 ? said.values().next().value : undefined
 }
 
 export const sameDescription = (a: PodDescribed, b: PodDescribed | undefined): boolean =>
   b !== undefined && a.blockSizeTokens === b.blockSizeTokens && a.kvCapacityTokens === b.kvCapacityTokens &&
+  a.contextTokensMax === b.contextTokensMax &&
   a.models.length === b.models.length && a.models.every((id, index) => id === b.models[index])
 
 const awake = (state: PodState): boolean => state.metrics?.awake ?? true

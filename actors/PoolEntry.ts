@@ -2,7 +2,7 @@ import type { Fiber, Scope } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodHandle } from "./PodActor.ts"
 import type { PodProcess } from "./PodState.ts"
-import type { ModelCard, PodSigns, PodStatus, PoolView } from "./PoolView.ts"
+import { maxModelLen, type ModelCard, type PodSigns, type PodStatus, type PoolView } from "./PoolView.ts"
 
 /** A pod of the pool with its actor. */
 export interface Living {
@@ -54,7 +54,10 @@ const unionOfModels = (pods: ReadonlyArray<PodStatus>): ReadonlyArray<ModelCard>
   const cards = new Map<string, ModelCard>()
   for (const pod of pods) {
     if (pod.health !== "healthy") continue
-    for (const card of pod.models) if (!cards.has(card.id)) cards.set(card.id, card)
+    for (const card of pod.models) {
+      const known = cards.get(card.id)
+      if (known === undefined || (maxModelLen(card) ?? 0) > (maxModelLen(known) ?? 0)) cards.set(card.id, card)
+    }
   }
   return [...cards.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }

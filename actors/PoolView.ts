@@ -3,6 +3,12 @@ import type { PodAddress, PodId } from "../src/core/Pod.ts"
 /** One entry of a pod's `GET /v1/models`, kept as it came. */
 export type ModelCard = { readonly id: string } & Readonly<Record<string, unknown>>
 
+/** The most tokens of a request, prompt and output; undefined of a card that does not say. */
+export const maxModelLen = (card: ModelCard): number | undefined => {
+  const tokens = card["max_model_len"]
+  return typeof tokens === "number" && tokens > 0 ? tokens : undefined
+}
+
 export type PodHealth = "starting" | "healthy" | "unhealthy" | "draining"
 
 /** What the pool knows of a pod, for people and for /readyz. */
@@ -28,6 +34,6 @@ export interface PoolView {
   readonly pods: () => ReadonlyArray<PodStatus>
   /** undefined of a pod that is not in the pool. */
   readonly signs: (id: PodId) => PodSigns | undefined
-  /** Union over healthy pods, first pod's card wins, ordered by id. */
+  /** Union over healthy pods, ordered by id; of several cards that with the longest context wins, then the first. */
   readonly models: () => ReadonlyArray<ModelCard>
 }

@@ -223,7 +223,13 @@ const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): strin
     case "PodJoined":
       return join(scheduler, message)
     case "PodDescribed":
-      scheduler.describe(message.id, message.blockSizeTokens, message.kvCapacityTokens, message.models)
+      scheduler.describe(
+        message.id,
+        message.blockSizeTokens,
+        message.kvCapacityTokens,
+        message.models,
+        message.contextTokensMax
+      )
       return undefined
     case "PodObserved":
       scheduler.observe(

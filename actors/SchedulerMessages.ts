@@ -83,6 +83,8 @@ export interface PodDescribed {
   readonly kvCapacityTokens: number
   /** Model ids it serves, LoRA adapters among them. */
   readonly models: ReadonlyArray<string>
+  /** The most tokens that one request may have there, prompt and output; undefined while it does not say. */
+  readonly contextTokensMax?: number | undefined
 }
 /** One scrape, or a change of health without one (then the last known numbers). */
 export interface PodObserved {

@@ -1,11 +1,11 @@
 import type { Exclusion } from "./Explanation.ts"
-import { ModelRows } from "./ModelRows.ts"
+import { ModelRows, type Served } from "./ModelRows.ts"
 import type { PodAddress } from "./Pod.ts"
 import type { PodGuard } from "./PodGuard.ts"
 import type { PodTable } from "./PodTable.ts"
 import type { PickContext } from "./Policy.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
-import { hasRow, type RowMask } from "./rowMask.ts"
+import { hasRow } from "./rowMask.ts"
 
 /**
  * What may become of a request without regard to load. pod: one would take it. away: none does now, but one may come
@@ -13,13 +13,18 @@ import { hasRow, type RowMask } from "./rowMask.ts"
  */
 export type Outlook = "pod" | "away" | "unknown-model" | "no-pod"
 
-/** Which pods may take a request: those that serve its model, accept, are not excluded and that the guard lets pass. */
+/**
+ * Which pods may take a request: those that serve its model, accept, are not excluded and that the guard lets pass.
+ * Where one of them holds a request as long as it seems to be, those that do not are left out.
+ */
 export class Candidates {
   readonly models: ModelRows
   private readonly table: PodTable
   private readonly guard: PodGuard
   /** By row: 1 once the pod has said what it serves. */
   private readonly described: Uint8Array
+  /** Pods that hold less were left out of the last `collect`; 0: none was. */
+  private heldTokens = 0
 
   constructor(table: PodTable, guard: PodGuard, modelsMax: number) {
     this.table = table
@@ -28,9 +33,9 @@ export class Candidates {
     this.described = new Uint8Array(table.rowsMax)
   }
 
-  /** What the pod serves. Not `sure`: it is not from the pod itself. */
-  describe(row: number, models: ReadonlyArray<string>, sure: boolean): void {
-    this.models.set(row, models)
+  /** What the pod serves, and the tokens of a request that it takes. Not `sure`: it is not from the pod itself. */
+  describe(row: number, models: ReadonlyArray<string>, sure: boolean, tokensMax?: number): void {
+    this.models.set(row, models, tokensMax)
     this.described[row] = sure ? 1 : 0
   }
 
@@ -47,19 +52,20 @@ export class Candidates {
     excluded: ReadonlyArray<string>,
     ramps: boolean
   ): "unknown-model" | "no-pod" | undefined {
-    const { table } = this
+    this.heldTokens = 0
     context.candidateCount = 0
-    const mask = this.maskOf(request)
-    if (request.model !== "" && mask === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "no-pod"
-    let count = 0
-    for (let row = 0; row < table.rowCount; row++) {
-      if (table.accepting[row] === 0) continue
-      if (mask !== undefined && !hasRow(mask, row)) continue
-      if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
-      if (request.only !== undefined && !isAmong(table.addresses[row], request.only)) continue
-      context.candidates[count++] = row
+    const served = this.servedAs(request)
+    if (request.model !== "" && served === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "no-pod"
+    this.gather(context, request, excluded, served)
+    const tokens = tokensOf(request)
+    if (served !== undefined && this.models.parts(served, tokens) && this.keepThoseThatHold(context, tokens)) {
+      this.guard.admit(context, ramps)
+      this.heldTokens = tokens
+      if (context.candidateCount > 0) return undefined
+      // The length is an estimate, so a pod that is at hand may take it after all.
+      this.heldTokens = 0
+      this.gather(context, request, excluded, served)
     }
-    context.candidateCount = count
     this.guard.admit(context, ramps)
     return context.candidateCount === 0 ? "no-pod" : undefined
   }
@@ -70,14 +76,14 @@ export class Candidates {
    */
   outlook(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): Outlook {
     const { guard, table } = this
-    const mask = this.maskOf(request)
-    if (request.model !== "" && mask === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "away"
+    const served = this.servedAs(request)
+    if (request.model !== "" && served === undefined) return this.isEveryPodDescribed() ? "unknown-model" : "away"
     let pods = 0
     let mayCome = false
     for (let row = 0; row < table.rowCount; row++) {
       if (table.live[row] === 0) continue
       pods++
-      if (mask !== undefined && !hasRow(mask, row)) continue
+      if (served !== undefined && !hasRow(served.rows, row)) continue
       if (request.only !== undefined && !isAmong(table.addresses[row], request.only)) continue
       if (table.accepting[row] === 0 || guard.blocks(row, nowS)) mayCome = true
       else if (!excluded.includes(table.addresses[row]?.id ?? "")) return "pod"
@@ -86,17 +92,50 @@ export class Candidates {
     return mayCome || pods === 0 ? "away" : "no-pod"
   }
 
-  /** Why a pod can't get a request for the model; undefined: it can. */
+  /** Why a pod can't get a request for the model, as the last `collect` found; undefined: it can. */
   exclusionOf(row: number, model: string, nowS: number): Exclusion | undefined {
     if (this.table.accepting[row] === 0) return "not-accepting"
     if (this.guard.blocks(row, nowS)) return "breaker-open"
     if (model === "") return undefined
-    const mask = this.models.maskOf(model)
-    return mask !== undefined && hasRow(mask, row) ? undefined : "other-model"
+    const served = this.models.servedAs(model)
+    if (served === undefined || !hasRow(served.rows, row)) return "other-model"
+    return this.models.holds(row, this.heldTokens) ? undefined : "too-short"
   }
 
-  private maskOf({ model }: RequestFeatures): RowMask | undefined {
-    return model === "" ? undefined : this.models.maskOf(model)
+  /** Fills the context with the pods that would be asked if they are well. */
+  private gather(
+    context: PickContext,
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    served: Served | undefined
+  ): void {
+    const { table } = this
+    let count = 0
+    for (let row = 0; row < table.rowCount; row++) {
+      if (table.accepting[row] === 0) continue
+      if (served !== undefined && !hasRow(served.rows, row)) continue
+      if (excluded.length > 0 && excluded.includes(table.addresses[row]?.id ?? "")) continue
+      if (request.only !== undefined && !isAmong(table.addresses[row], request.only)) continue
+      context.candidates[count++] = row
+    }
+    context.candidateCount = count
+  }
+
+  /** False: none does, and the candidates are as they were. */
+  private keepThoseThatHold(context: PickContext, tokens: number): boolean {
+    const { candidates } = context
+    let count = 0
+    for (let i = 0; i < context.candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      if (this.models.holds(row, tokens)) candidates[count++] = row
+    }
+    if (count === 0) return false
+    context.candidateCount = count
+    return true
+  }
+
+  private servedAs({ model }: RequestFeatures): Served | undefined {
+    return model === "" ? undefined : this.models.servedAs(model)
   }
 
   /** A pod that has not said yet what it serves, after a restart of the gateway for example, may serve any model. */
@@ -114,3 +153,7 @@ export class Candidates {
 
 const isAmong = (address: PodAddress | undefined, names: ReadonlyArray<string>): boolean =>
   address !== undefined && (names.includes(address.id) || names.includes(address.hostname))
+
+/** What the request needs of a pod's context; vLLM wants room for one token of output at least. */
+const tokensOf = ({ generates, outputTokensMax, promptTokens }: RequestFeatures): number =>
+  promptTokens + (generates ? outputTokensMax ?? 1 : 0)

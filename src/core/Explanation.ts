@@ -23,8 +23,11 @@ export interface PolicyReasons {
   readonly values: ReadonlyMap<number, Float64Array>
 }
 
-/** Why a pod can't get the request. filtered: the policy's own filters refuse it. */
-export type Exclusion = "not-accepting" | "breaker-open" | "other-model" | "filtered"
+/**
+ * Why a pod can't get the request. too-short: it takes no request of that length, and another one does. filtered: the
+ * policy's own filters refuse it.
+ */
+export type Exclusion = "not-accepting" | "breaker-open" | "other-model" | "too-short" | "filtered"
 
 export interface PodExplanation {
   readonly id: PodId

@@ -162,8 +162,14 @@ export class Scheduler {
     return true
   }
 
-  /** What the pod is. A changed block size or a first description starts an empty sketch. */
-  describe(id: PodId, blockSizeTokens: number, kvCapacityTokens: number, models: ReadonlyArray<string>): void {
+  /** What the pod is: `contextTokensMax` for a request. A changed block size or a first description empties its sketch. */
+  describe(
+    id: PodId,
+    blockSizeTokens: number,
+    kvCapacityTokens: number,
+    models: ReadonlyArray<string>,
+    contextTokensMax?: number
+  ): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
     const capacityBlocks = Math.max(1, Math.floor(kvCapacityTokens / blockSizeTokens))
@@ -177,7 +183,7 @@ export class Scheduler {
     }
     this.table.blockSizeTokens[row] = blockSizeTokens
     this.table.kvCapacityTokens[row] = kvCapacityTokens
-    this.pods.describe(row, models, true)
+    this.pods.describe(row, models, true, contextTokensMax)
     this.arrivals++
   }
 
@@ -330,7 +336,7 @@ export class Scheduler {
       policy: this.policy,
       context,
       hitTokens,
-      refused: refusal === undefined ? undefined : refusalWords[refusal],
+      refused: refusal,
       exclusionOf: (row) => this.pods.exclusionOf(row, request.model, nowS),
       kvShortageWeight: KV_SHORTAGE_WEIGHT
     })
@@ -475,13 +481,6 @@ export class Scheduler {
     this.foreignSeen.waiting[row] = 0
     this.charges.newLife(row)
   }
-}
-
-const refusalWords: Readonly<Record<Refusal, string>> = {
-  "unknown-model": "no pod serves this model",
-  "no-pod": "no pod that serves this model takes requests now",
-  "too-many-open": "the gateway has as many requests open as it may (limits.openRequestsMax)",
-  filtered: "the policy's filters refuse every pod"
 }
 
 const noPods: ReadonlyArray<PodAddress> = []

@@ -1,6 +1,7 @@
 import { predictTtftS } from "./cost.ts"
 import type { Exclusion, PickExplanation, PodExplanation, PolicyReasons } from "./Explanation.ts"
 import type { PickContext, Policy } from "./Policy.ts"
+import type { Refusal } from "./Scheduler.ts"
 
 /** What the scheduler finds before the policy is asked. */
 export interface ExplainedPick {
@@ -9,11 +10,18 @@ export interface ExplainedPick {
   readonly context: PickContext
   /** By row, also of pods that are no candidates. */
   readonly hitTokens: Float64Array
-  /** Why no pod may be picked, in words. */
-  readonly refused: string | undefined
+  /** Why no pod may be picked. */
+  readonly refused: Refusal | undefined
   /** Why a pod is no candidate. */
   readonly exclusionOf: (row: number) => Exclusion | undefined
   readonly kvShortageWeight: number
+}
+
+const refusalWords: Readonly<Record<Refusal, string>> = {
+  "unknown-model": "no pod serves this model",
+  "no-pod": "no pod that serves this model takes requests now",
+  "too-many-open": "the gateway has as many requests open as it may (limits.openRequestsMax)",
+  filtered: "the policy's filters refuse every pod"
 }
 
 /** Puts the policy's reasons beside what is known of each pod. */
@@ -30,7 +38,7 @@ export const explainPick = (pick: ExplainedPick): PickExplanation => {
     expectedOutputTokens: context.outputTokens,
     picked: table.addresses[row]?.id,
     predictedTtftS: row < 0 ? undefined : predictTtftS(context, row, pick.kvShortageWeight),
-    why: refused ?? reasons?.why ?? `the policy ${policy.type} can't tell without deciding`,
+    why: (refused && refusalWords[refused]) ?? reasons?.why ?? `the policy ${policy.type} can't tell without deciding`,
     columns: reasons?.columns ?? [],
     pods: table.addresses.flatMap((address, row): ReadonlyArray<PodExplanation> =>
       address === undefined ? [] : [{

@@ -125,6 +125,8 @@ const exclusionWords = (excluded: Exclusion, model: string, sickness: string | u
       return "its circuit breaker is open"
     case "other-model":
       return `does not serve ${model}`
+    case "too-short":
+      return "its context is too short for this request, and another pod's is not"
     case "filtered":
       return "refused by the policy's filters"
     default:
