@@ -343,12 +343,16 @@ export class Watch {
     const { table } = gateway.scheduler.view
     let live = 0
     let charged = 0
+    const { room } = gateway.scheduler
+    const inLine = room.count - room.podlessCount
     for (let row = 0; row < table.rowCount; row++) {
       if (table.live[row] === 0) continue
       live++
       const open = (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
       charged += open
       const id = table.addresses[row]?.id
+      // All that wait could go there, and nothing is there to wait for.
+      if (this.turns.isOn && open === 0 && inLine > 0) this.violation(`${id} idles while ${inLine} requests wait`)
       const [least, most] = this.chargesOf(id)
       if (open < least || open > most) {
         this.violation(`${id} is charged ${open} requests, ${least} to ${most} are there`)

@@ -136,6 +136,11 @@ export class WorldGateway {
       get modelsEveryScrapes() {
         defects.inScrape()
         return pod.modelsEveryScrapes
+      },
+      // Read after an inspection that found it ill, among others.
+      get unhealthyAfterDispatches() {
+        defects.inScrape()
+        return pod.unhealthyAfterDispatches
       }
     }
   }
