@@ -257,7 +257,7 @@ describe("a restart of the pod", () => {
       yield* until("it is told", () => here.inbox.story(here.web.address.id).includes("PodRestarted"))
     })))
 
-  const recordOf = (startS: number) => (id: string): PodRecord => ({
+  const recordOf = (startS: number | undefined) => (id: string): PodRecord => ({
     id,
     savedAtMs: 1,
     sketch: sketchOf(id, 1, 2, 3),
@@ -271,6 +271,16 @@ describe("a restart of the pod", () => {
       const { id } = here.web.address
       expect(here.inbox.messages[0]).toMatchObject({ _tag: "PodJoined", restored: sketchOf(id, 1, 2, 3) })
       expect(here.inbox.story(id)).not.toContain("PodRestarted")
+    })))
+
+  test("a restored sketch of a pod that had not told its process is dropped as soon as the pod tells one", () =>
+    runScoped(Effect.gen(function*() {
+      const here = yield* world({ restored: recordOf(undefined) })
+      yield* accepting(here)
+      yield* moreScrapes(here)
+      const story = here.inbox.story(here.web.address.id)
+      expect(story.slice(0, 2)).toEqual(["PodJoined", "PodRestarted"])
+      expect(story.filter((word) => word === "PodRestarted")).toHaveLength(1)
     })))
 
   test("a restored sketch is dropped before the pod accepts when it is another process", () =>

@@ -431,3 +431,14 @@ const forged = (payload: ReadonlyArray<number>, segments: number, length: number
   words[4] = h
   return new Uint8Array(words.buffer)
 }
+
+test("what is exported fits a pod that turned out smaller than what its requests hold", () => {
+  const shadow = new ShadowKv(0, indexOf(), 50)
+  const chain = chainOf(path(40))
+  shadow.prefilled(shadow.admit(chain, 0, 0), chain, 0)
+  shadow.resize(30)
+  const other = new ShadowKv(0, indexOf(), 100)
+  expect(other.importBlocks(shadow.exportBlocks())).toBeUndefined()
+  expect(other.cachedBlocks).toBe(30)
+  expect(other.matchBlocks(chain)).toBe(30)
+})
