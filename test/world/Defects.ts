@@ -1,9 +1,10 @@
+import type { ModelCard } from "../../actors/PoolView.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 import type { WorldGateway } from "./WorldGateway.ts"
 
 /** Where a defect strikes: what is thrown there is thrown once, or a few times. */
-export const defectPlaces = ["scheduler", "pick", "pods", "pool", "snapshot", "discovery"] as const
+export const defectPlaces = ["scheduler", "pick", "pods", "inspection", "pool", "snapshot", "discovery"] as const
 type DefectPlace = (typeof defectPlaces)[number]
 
 /** After the last of them every actor is at work again, unless a pod's gave up. */
@@ -16,6 +17,7 @@ export class Defects {
   private armedPicks = 0
   private armedScrapes = 0
   private armedSnapshots = 0
+  private armedInspections = 0
   private lastMs = Number.NEGATIVE_INFINITY
   private readonly nowMs: () => number
 
@@ -30,7 +32,11 @@ export class Defects {
 
   /** No more of those that have not struck. */
   disarm(): void {
-    this.armedPicks = this.armedScrapes = this.armedSnapshots = 0
+    this.armedPicks =
+      this.armedScrapes =
+      this.armedSnapshots =
+      this.armedInspections =
+        0
   }
 
   strike(place: DefectPlace, gateway: WorldGateway, random: SeededRandom): void {
@@ -46,6 +52,9 @@ export class Defects {
         return
       case "snapshot":
         this.armedSnapshots++
+        return
+      case "inspection":
+        this.armedInspections++
         return
       case "pods":
         // So many that one pod's actor may spend its restarts.
@@ -72,6 +81,24 @@ export class Defects {
     if (this.armedSnapshots === 0) return
     this.armedSnapshots--
     this.crash()
+  }
+
+  /** A pod's models, as its actor reads them from what an inspection brought. */
+  readonly inInspection = (cards: ReadonlyArray<ModelCard>): ReadonlyArray<ModelCard> => {
+    if (this.armedInspections === 0) return cards
+    this.armedInspections--
+    let isFresh = true
+    return cards.map((card) =>
+      new Proxy(card, {
+        get: (target, name) => {
+          if (isFresh && name === "id") {
+            isFresh = false
+            return this.crash()
+          }
+          return Reflect.get(target, name)
+        }
+      })
+    )
   }
 
   readonly inScrape = (): void => {

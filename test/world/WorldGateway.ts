@@ -155,7 +155,10 @@ export class WorldGateway {
         outputTokensByModel: restored.meta?.outputTokensByModel ?? {}
       })
       this.pool = yield* makePoolSupervisor({
-        probe: fleet.probe,
+        probe: {
+          ...fleet.probe,
+          models: (...asked) => fleet.probe.models(...asked).then(this.defects.inInspection)
+        },
         scheduler: this.overheard(this.scheduler.ref),
         constantsFor: () => constants,
         restored: restored.pods,
