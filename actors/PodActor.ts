@@ -27,6 +27,10 @@ interface DispatchFailed {
   readonly _tag: "DispatchFailed"
   readonly why: string
 }
+/** A request names a model that no pod is known to serve. From the supervisor, at the scheduler's wish. */
+interface ModelsWanted {
+  readonly _tag: "ModelsWanted"
+}
 /** Takes no new requests from now on; `onIdle` runs once the pod has nothing left to do. From the supervisor. */
 interface Drain {
   readonly _tag: "Drain"
@@ -42,7 +46,7 @@ interface PodSettingsReplaced {
   readonly options: PodActorOptions
 }
 /** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
-type PodMessage = DispatchFailed | Drain | Undrain | PodSettingsReplaced | ProbeFact
+type PodMessage = DispatchFailed | ModelsWanted | Drain | Undrain | PodSettingsReplaced | ProbeFact
 
 export interface PodActorOptions {
   /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */
@@ -162,6 +166,8 @@ const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<
   switch (message._tag) {
     case "DispatchFailed":
       return afterDispatchFailure(pod, state, message)
+    case "ModelsWanted":
+      return inspect(pod, state)
     case "Drain":
       return Effect.succeed(observe(pod, { ...state, draining: true, idleScrapes: 0 }))
     case "Undrain":

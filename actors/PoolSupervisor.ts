@@ -115,6 +115,7 @@ export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, ne
       }
     )
     pool.self = ref
+    tellScheduler(pool, { _tag: "PoolStarted", askForModels: () => askForModels(pool) })
     return { ref, view: poolView(pool.entries), podFailed: podFailed(pool), podsSeen: () => podsSeen(pool.entries) }
   })
 
@@ -313,6 +314,11 @@ const closeAll = (pool: Pool): Effect.Effect<void> =>
     ({ scope }) => Scope.close(scope, Exit.void),
     { concurrency: "unbounded", discard: true }
   )
+
+/** The answers come to the scheduler as any description of a pod. */
+const askForModels = ({ entries }: Pool): void => {
+  for (const entry of entries.values()) if (isLiving(entry)) entry.pod.ref.unsafeTell({ _tag: "ModelsWanted" })
+}
 
 const podFailed = (pool: Pool) => (id: PodId, why: string): void => {
   const entry = pool.entries.get(id)

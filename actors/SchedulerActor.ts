@@ -5,6 +5,7 @@ import type { PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
 import { Admission, admissionDefaults, type WaitRefusal } from "../src/core/waiting/Admission.ts"
+import { modelLookDefaults, type ModelLookOptions, ModelLooks } from "../src/core/waiting/ModelLooks.ts"
 import type { Waiting, WaitingRoom, WaitingTerms } from "../src/core/waiting/WaitingRoom.ts"
 import type { GatewayError } from "../src/errors.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
@@ -20,6 +21,8 @@ export interface SchedulerActorOptions extends SchedulerActorSettings {
   /** Monotonic seconds. */
   readonly nowS: () => number
   readonly outputTokensByModel: Readonly<Record<string, number>>
+  /** When requests for unknown models have the pods asked for theirs. Default: `modelLookDefaults`. */
+  readonly modelLooks?: ModelLookOptions | undefined
   /** Called after each pick that placed a request, for metrics. */
   readonly onPick: (decision: Decision, tookMs: number) => void
   readonly onRefusal: (refusal: Refusal | WaitRefusal, policy: string) => void
@@ -39,6 +42,7 @@ export interface SchedulerHandle {
   readonly cancel: SchedulerPort["cancel"]
   /** What `pick` would do now and why. Reserves nothing; rejects as `pick` does when the actor does not answer. */
   readonly explain: (request: RequestFeatures) => Promise<PickExplanation>
+  readonly retryAfterS: SchedulerPort["retryAfterS"]
   readonly firstToken: SchedulerPort["firstToken"]
   readonly end: SchedulerPort["end"]
   readonly podFailed: SchedulerPort["podFailed"]
@@ -58,6 +62,8 @@ interface Desk {
   readonly admission: Admission<PickPod>
   /** When clients give up that said so: a retry has what is left of it. */
   readonly clientDeadlinesS: WeakMap<RequestFeatures, number>
+  readonly modelLooks: ModelLooks
+  askForModels: () => void
 }
 
 /**
@@ -71,6 +77,7 @@ export const makeSchedulerActor = (
     const desk = makeDesk(options)
     const { admission, scheduler } = desk
     const askDeadlineMs = () => desk.settings.askDeadlineMs
+    const told = (error: unknown) => toGatewayError(error, askDeadlineMs(), admission.retryAfterS())
     let reservedMax = reservedFor(options, options)
     const behavior: Behavior<Desk, SchedulerMessage> = {
       init: Effect.succeed(desk),
@@ -94,14 +101,15 @@ export const makeSchedulerActor = (
           (reply) => ({ _tag: "PickPod", request, excluded, reply }),
           askDeadlineMs() + 1000 * longestWaitS(desk.settings.waiting)
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
+          .catch((error: unknown) => Promise.reject(told(error))),
+      retryAfterS: () => admission.retryAfterS(),
       cancel: (request) => void ref.unsafeTellReserved({ _tag: "PickCancelled", request }),
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
           askDeadlineMs()
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
+          .catch((error: unknown) => Promise.reject(told(error))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
       end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end }),
       // One of many; where there is no room for it there are more to come.
@@ -129,7 +137,15 @@ const makeDesk = (options: SchedulerActorOptions): Desk => {
     (entry, outcome) => goOn(desk, entry, outcome),
     ({ reply }) => reply.abandoned()
   )
-  const desk: Desk = { options, settings: options, scheduler, admission, clientDeadlinesS: new WeakMap() }
+  const desk: Desk = {
+    options,
+    settings: options,
+    scheduler,
+    admission,
+    clientDeadlinesS: new WeakMap(),
+    modelLooks: new ModelLooks(options.modelLooks ?? modelLookDefaults),
+    askForModels: () => {}
+  }
   return desk
 }
 
@@ -182,6 +198,9 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       return desk
     case "SettingsReplaced":
       replaceSettings(desk, message.settings, nowS)
+      return desk
+    case "PoolStarted":
+      desk.askForModels = message.askForModels
       return desk
     case "ExplainPick":
       message.reply.succeed({
@@ -271,7 +290,18 @@ const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   const outcome = settings.waiting === undefined
     ? scheduler.pick(request, excluded, nowS)
     : admission.submit(request, excluded, termsOf(desk, request, nowS), message, nowS)
-  if (outcome !== "waiting") answer(desk, message, outcome, nowS)
+  const told = outcome === "unknown-model" ? lookForModel(desk, message, nowS) : outcome
+  if (told !== "waiting") answer(desk, message, told, nowS)
+}
+
+/** No pod is known to serve the model, but one may have loaded it since the pods were asked last. */
+const lookForModel = (desk: Desk, message: PickPod, nowS: number): "unknown-model" | "waiting" => {
+  const { admission, modelLooks, settings } = desk
+  const { excluded, request } = message
+  if (modelLooks.begin(nowS)) desk.askForModels()
+  const untilS = settings.waiting === undefined ? undefined : modelLooks.join(nowS)
+  if (untilS === undefined) return "unknown-model"
+  return admission.waitForModel(request, excluded, termsOf(desk, request, nowS), message, untilS, nowS)
 }
 
 const termsOf = (desk: Desk, request: RequestFeatures, nowS: number): WaitingTerms => {

@@ -67,6 +67,12 @@ export interface PodFailed {
   readonly failure: PodFailure
 }
 
+/** There are actors that can ask all pods for their models at once. Sent by the pool before any pod joins. */
+export interface PoolStarted {
+  readonly _tag: "PoolStarted"
+  readonly askForModels: () => void
+}
+
 /** Facts from pod actors. PodJoined comes first for a pod, and again when its labels change; PodLeft comes last. */
 export interface PodJoined {
   readonly _tag: "PodJoined"
@@ -147,6 +153,7 @@ export type SchedulerMessage =
   | PickCancelled
   | WaitingTick
   | SettingsReplaced
+  | PoolStarted
   | ExplainPick
   | FirstTokenSeen
   | RequestEnded

@@ -129,6 +129,25 @@ export class Admission<Ticket> {
     return "waiting"
   }
 
+  /**
+   * Lets a request that was just refused for its unknown model wait out of line, where there is room: pods are asked for
+   * their models, and the answers come before `untilS` or too late for it.
+   */
+  waitForModel(
+    request: RequestFeatures,
+    excluded: ReadonlyArray<string>,
+    terms: WaitingTerms,
+    ticket: Ticket,
+    untilS: number,
+    nowS: number
+  ): "unknown-model" | "waiting" {
+    if (this.options.podlessS === 0 || !this.room.hasRoomFor(terms)) return "unknown-model"
+    const entry = entryOf(request, excluded, terms, ticket, nowS)
+    entry.modelUntilS = untilS
+    this.setApart(entry)
+    return "waiting"
+  }
+
   /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
   whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
     const { podlessS } = this.options
@@ -197,13 +216,16 @@ export class Admission<Ticket> {
 
   /** It waits out of line, or is refused when that is in vain. */
   private waitForPod(entry: Waiting<Ticket>): "waiting" | "no-pod" {
-    const { arrivedS, request, terms } = entry
-    if (!this.mayWaitForPod(entry, arrivedS) || !this.makeRoom(terms)) return "no-pod"
-    this.passTime(arrivedS)
-    this.entries.set(request, entry)
-    entry.podlessSinceS = arrivedS
-    this.room.enter(entry)
+    if (!this.mayWaitForPod(entry, entry.arrivedS) || !this.makeRoom(entry.terms)) return "no-pod"
+    this.setApart(entry)
     return "waiting"
+  }
+
+  private setApart(entry: Waiting<Ticket>): void {
+    this.passTime(entry.arrivedS)
+    this.entries.set(entry.request, entry)
+    entry.podlessSinceS = entry.arrivedS
+    this.room.enter(entry)
   }
 
   private mayWaitForPod({ excluded, podlessS, request, terms }: Waiting<Ticket>, nowS: number): boolean {
@@ -318,9 +340,14 @@ export class Admission<Ticket> {
       if (this.endsS(entry) <= nowS || this.isGone(entry.ticket)) done.push(entry)
     }
     for (const entry of done) {
-      const late = entry.podlessSinceS === undefined ? "waited-too-long" : "no-pod"
-      this.finish(entry, this.isGone(entry.ticket) ? "client-left" : late)
+      this.finish(entry, this.isGone(entry.ticket) ? "client-left" : this.lateRefusal(entry, nowS))
     }
+  }
+
+  private lateRefusal(entry: Waiting<Ticket>, nowS: number): "waited-too-long" | "unknown-model" | "no-pod" {
+    if (entry.podlessSinceS === undefined) return "waited-too-long"
+    const outlook = this.scheduler.outlook(entry.request, entry.excluded, nowS)
+    return outlook === "unknown-model" ? "unknown-model" : "no-pod"
   }
 
   private endsS({ deadlineS, podlessS, podlessSinceS, terms }: Waiting<Ticket>): number {
@@ -359,7 +386,8 @@ const entryOf = <Ticket>(
   nextTryS: arrivedS + RETRY_AFTER_S,
   deadlineS: terms.deadlineS,
   podlessSinceS: undefined,
-  podlessS: 0
+  podlessS: 0,
+  modelUntilS: 0
 })
 
 /** A client is never told to stay away longer. */

@@ -41,6 +41,7 @@ export class Podless<Ticket> {
     for (const entry of room.podless()) {
       const outlook = this.outlookOf(entry, nowS)
       if (outlook === "pod") this.stepIn(entry, nowS)
+      else if (outlook === "unknown-model" && nowS < entry.modelUntilS) continue
       else if (outlook !== "away") hopeless.push([entry, outlook])
     }
     return hopeless

@@ -31,6 +31,8 @@ export interface Waiting<Ticket> {
   podlessSinceS: number | undefined
   /** Seconds out of line before that. */
   podlessS: number
+  /** So long it waits for a pod that serves its model, of which none is known; 0: it does not. */
+  modelUntilS: number
 }
 
 export interface WaitingRoomOptions {

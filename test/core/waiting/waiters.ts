@@ -45,7 +45,8 @@ export const entryOf = (
   nextTryS: 0,
   deadlineS: Number.POSITIVE_INFINITY,
   podlessSinceS: undefined,
-  podlessS: 0
+  podlessS: 0,
+  modelUntilS: 0
 })
 
 /** Tickets in the order of a scan. */
