@@ -42,6 +42,7 @@ export interface SchedulerHandle {
   readonly cancel: SchedulerPort["cancel"]
   /** What `pick` would do now and why. Reserves nothing; rejects as `pick` does when the actor does not answer. */
   readonly explain: (request: RequestFeatures) => Promise<PickExplanation>
+  readonly retryAfterS: SchedulerPort["retryAfterS"]
   readonly firstToken: SchedulerPort["firstToken"]
   readonly end: SchedulerPort["end"]
   readonly podFailed: SchedulerPort["podFailed"]
@@ -76,6 +77,7 @@ export const makeSchedulerActor = (
     const desk = makeDesk(options)
     const { admission, scheduler } = desk
     const askDeadlineMs = () => desk.settings.askDeadlineMs
+    const told = (error: unknown) => toGatewayError(error, askDeadlineMs(), admission.retryAfterS())
     let reservedMax = reservedFor(options, options)
     const behavior: Behavior<Desk, SchedulerMessage> = {
       init: Effect.succeed(desk),
@@ -99,14 +101,15 @@ export const makeSchedulerActor = (
           (reply) => ({ _tag: "PickPod", request, excluded, reply }),
           askDeadlineMs() + 1000 * longestWaitS(desk.settings.waiting)
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
+          .catch((error: unknown) => Promise.reject(told(error))),
+      retryAfterS: () => admission.retryAfterS(),
       cancel: (request) => void ref.unsafeTellReserved({ _tag: "PickCancelled", request }),
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
           askDeadlineMs()
         )
-          .catch((error: unknown) => Promise.reject(toGatewayError(error, askDeadlineMs()))),
+          .catch((error: unknown) => Promise.reject(told(error))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
       end: (reservation, end) => void ref.unsafeTellReserved({ _tag: "RequestEnded", reservation, end }),
       // One of many; where there is no room for it there are more to come.

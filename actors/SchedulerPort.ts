@@ -50,6 +50,8 @@ export interface SchedulerPort {
   readonly pick: (request: RequestFeatures, excluded?: ReadonlyArray<string>) => Promise<Decision>
   /** The client left before its pick resolved, so it need not wait on. The pick then never resolves to a decision. */
   readonly cancel: (request: RequestFeatures) => void
+  /** Seconds after which a refused request may try again, by the pace at which those that wait go on; at least 1. */
+  readonly retryAfterS: () => number
   readonly firstToken: (reservation: number) => void
   readonly end: (reservation: number, end: RequestEnd) => void
   /** Passive health. A client that left and an answer that blames the request are no failures of a pod. */

@@ -15,7 +15,7 @@ import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "./runtime/
 export const refusalError = (
   refusal: Refusal | WaitRefusal,
   model: string,
-  /** Seconds after which trying again makes sense: without a pod, and with a full queue. */
+  /** Seconds after which trying again makes sense: without a pod, and by the pace of those that wait. */
   retryAfterS: { readonly pod: number; readonly queue: number },
   openRequestsMax: number
 ): GatewayError => {
@@ -30,12 +30,13 @@ export const refusalError = (
         retryAfterS: retryAfterS.pod
       })
     case "too-many-open":
-      return new Overloaded({
-        message: `The gateway has ${openRequestsMax} requests open, which is its limit (limits.openRequestsMax).`,
-        retryAfterS: 1
-      })
+      return new Overloaded(
+        "too_many_open_requests",
+        `The gateway has ${openRequestsMax} requests open, which is its limit (limits.openRequestsMax).`,
+        retryAfterS.queue
+      )
     case "filtered":
-      return new Overloaded({ message: "Every pod was refused by the policy's filters.", retryAfterS: 1 })
+      return new Overloaded("pods_filtered", "Every pod was refused by the policy's filters.", retryAfterS.queue)
     case "queue-full":
       return new QueueRefused(
         "queue_full",
@@ -64,9 +65,10 @@ export const refusalError = (
 }
 
 /** What a client is told when the scheduler did not answer. */
-export const toGatewayError = (error: unknown, askDeadlineMs: number): unknown => {
+export const toGatewayError = (error: unknown, askDeadlineMs: number, retryAfterS: number): unknown => {
   if (error instanceof MailboxFull) {
-    return new Overloaded({ message: "The scheduler's mailbox is full (limits.mailboxCapacity).", retryAfterS: 1 })
+    const message = "The scheduler's mailbox is full (limits.mailboxCapacity)."
+    return new Overloaded("scheduler_mailbox_full", message, retryAfterS)
   }
   if (error instanceof AskTimedOut) {
     return new TimedOut("scheduler", `The scheduler did not answer within ${askDeadlineMs} ms (limits.askDeadline).`)

@@ -15,7 +15,8 @@ import { serveAdmin } from "../src/http/serveAdmin.ts"
 import { serveFront } from "../src/http/serveFront.ts"
 import type { TlsPair } from "../src/http/doors/TlsPair.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
-import { watchBreakers } from "../src/telemetry/breakerMetrics.ts"
+import { watchGuard } from "../src/telemetry/breakerMetrics.ts"
+import { watchDecisionLog } from "../src/telemetry/decisionMetrics.ts"
 import { watchLlmdPool } from "../src/telemetry/llmdPoolAliases.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
@@ -85,14 +86,14 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
-  const { explain, ref, reload: reloadScheduling, room, view, ...port } = yield* Scheduling
+  const { explain, nowS, ref, reload: reloadScheduling, room, view, ...port } = yield* Scheduling
   const { podFailed: lookAt, podsSeen, ref: poolRef, reload: reloadPool, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   const doors = yield* Doors
   const { followTls, keys, tls } = doors
   watchKeys(telemetry.registry, keys)
-  watchPool(telemetry, view, poolView, [ref, poolRef])
+  watchPool(telemetry, view, nowS, poolView, [ref, poolRef])
   watchRoom(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
   const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
@@ -108,6 +109,7 @@ const start = Effect.gen(function*() {
   const metricsText = () => telemetry.registry.render()
   const frontSettings = frontSettingsWith(doors, yield* ClusterRules, metricsText)
   const decisionLog = yield* makeDecisionLog(config)
+  watchDecisionLog(telemetry.registry, decisionLog)
   const scheduler = alsoLooking(port, lookAt)
   const front = yield* listen(config, tls, {
     scheduler,
@@ -160,7 +162,7 @@ const alsoLooking = (port: SchedulerPort, lookAt: (id: PodId, why: string) => vo
 })
 
 const warnIfOpen = (config: GatewayConfig): Effect.Effect<void> =>
-  isOpenToAll(config) ? Effect.logWarning(OPEN_TO_ALL) : Effect.void
+  isOpenToAll(config) ? Effect.logWarning(openToAll(config)) : Effect.void
 
 /** A gateway without a reader of its configuration runs with that of its start until it stops. */
 const makeReload = (
@@ -185,11 +187,12 @@ const makeReload = (
 const watchPool = (
   { registry }: Telemetry["Type"],
   scheduler: Scheduler,
+  nowS: () => number,
   { pods }: PoolView,
   actors: ReadonlyArray<{ readonly name: string; readonly depth: () => number }>
 ): void => {
   watchPodTable(registry, scheduler.table)
-  watchBreakers(registry, scheduler.table, scheduler.guard)
+  watchGuard(registry, scheduler.table, scheduler.guard, nowS)
   watchPodHealth(registry, pods)
   watchMailboxes(registry, actors)
   watchSketches(registry, scheduler)
@@ -244,8 +247,10 @@ const discoverPods = (config: GatewayConfig) =>
     return discovery
   })
 
-const OPEN_TO_ALL = "anybody who can reach this machine can use the gateway: it asks for no API keys and listens on " +
-  "more than the loopback; set auth.keys (`warmroute key` makes one), listen on 127.0.0.1, or say --insecure"
+const openToAll = ({ listen: { metrics } }: GatewayConfig): string =>
+  `anybody who can reach this machine can use the gateway${metrics === "never" ? "" : " and read its /metrics"}: it ` +
+  "asks for no API keys and listens on more than the loopback; set auth.keys (`warmroute key` makes one), which takes " +
+  "/metrics off this port too, listen on 127.0.0.1, or say --insecure"
 
 const listen = (config: GatewayConfig, tls: TlsPair | undefined, deps: FrontDeps) =>
   Effect.acquireRelease(

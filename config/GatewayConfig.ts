@@ -30,7 +30,11 @@ const Listen = Schema.Struct({
   port: setting(Port, 8080),
   /** Serve by https. Default: plain HTTP. */
   tls: perhaps(ListenTls),
-  /** Show /metrics here, beside the operators' port: always, never, or auto, which is while no keys are asked for. Default auto. */
+  /**
+   * Show /metrics here, beside the operators' port: always, never, or auto, which is while no keys are asked for. Default
+   * auto: whoever may use the gateway unasked may as well read its numbers, and Prometheus finds them without a setting,
+   * on a public address too; a start there without keys warns of both.
+   */
   metrics: setting(nameOf("choice", ["auto", "always", "never"]), "auto")
 })
 

@@ -130,12 +130,35 @@ export class BodyTimedOut extends GatewayError {
   readonly code = "body_timed_out"
 }
 
+/** What of the gateway's is full: one code for each bound, so that an operator knows which setting it was. */
+type OverloadCode =
+  /** limits.openRequestsMax, or the picker's extproc.openStreamsMax. */
+  | "too_many_open_requests"
+  /** limits.requestBytesMax: the memory of all bodies. */
+  | "request_memory_full"
+  /** limits.spooledBytesMax: the disk of all bodies. */
+  | "request_disk_full"
+  /** limits.mailboxCapacity. */
+  | "scheduler_mailbox_full"
+  /** limits.connectionsPerPodMax, at every pod that was tried. */
+  | "pod_connections_full"
+  /** The policy's filters refuse every pod. */
+  | "pods_filtered"
+  /** Operators' questions and reloads. */
+  | "too_many_explanations"
+  | "too_many_reloads"
+
 /** The gateway refuses now and would take the request later. */
 export class Overloaded extends GatewayError {
   readonly _tag = "Overloaded"
   readonly status = 429
   readonly type = "rate_limit_error"
-  readonly code = "gateway_overloaded"
+  readonly code: OverloadCode
+
+  constructor(code: OverloadCode, message: string, retryAfterS: number) {
+    super({ message, retryAfterS })
+    this.code = code
+  }
 }
 
 /** Every pod is busy and the request can't wait (any longer) for one. queue_left is for nobody: the client is gone. */
@@ -184,9 +207,11 @@ export class TimedOut extends GatewayError {
   readonly status = 504
   readonly type = "timeout_error"
   readonly code: string
+  readonly phase: TimeoutPhase
 
   constructor(phase: TimeoutPhase, message: string) {
     super({ message })
+    this.phase = phase
     this.code = timeoutCodes[phase]
   }
 }

@@ -14,6 +14,8 @@ import { Telemetry } from "./telemetry.ts"
 export class Scheduling extends Context.Tag("warmroute/Scheduling")<
   Scheduling,
   SchedulerHandle & {
+    /** The scheduler's clock. */
+    readonly nowS: () => number
     readonly reload: (config: GatewayConfig) => Effect.Effect<void>
   }
 >() {}
@@ -34,6 +36,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       const breakerLog = makeBreakerLog({ everyMs: BREAKER_LINE_MS, podsMax, nowMs: Date.now, warn })
       // Sketches keep their times as 32-bit floats, so the clock starts at zero.
       const startMs = performance.now()
+      const nowS = () => (performance.now() - startMs) / 1000
       const onChange = (change: BreakerChange): void => {
         breakers.changed(change)
         breakerLog(change)
@@ -42,7 +45,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       const scheduler = yield* makeSchedulerActor({
         ...settings,
         scheduler: { ...settings.scheduler, policy, podsMax, random: Math.random },
-        nowS: () => (performance.now() - startMs) / 1000,
+        nowS,
         outputTokensByModel: restored.meta?.outputTokensByModel ?? {},
         onPick: picks.onPick,
         onRefusal: picks.onRefusal,
@@ -50,7 +53,7 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       })
       const reload = (config: GatewayConfig): Effect.Effect<void> =>
         scheduler.replaceSettings(schedulerSettings(config, onChange))
-      return { ...scheduler, reload }
+      return { ...scheduler, nowS, reload }
     })
   )
 

@@ -42,7 +42,7 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
           waits: waitsWithLlmdNames(registry, waits)
         }
         : { front, picks, waits }),
-      breakers: makeBreakerMetrics(registry),
+      breakers: makeBreakerMetrics(registry, limits.podsMax),
       snapshots: makeSnapshotMetrics(registry, Date.now),
       reload: ({ limits: { modelsMax, podsMax } }: GatewayConfig) => {
         bounds.modelsMax = modelsMax

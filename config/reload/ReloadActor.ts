@@ -90,7 +90,7 @@ export const makeReloadActor = (args: ReloadActorArgs): Effect.Effect<ReloadHand
 
 const inWords = (error: unknown): unknown => {
   if (error instanceof MailboxFull || error instanceof AskTimedOut) {
-    return new Overloaded({ message: "other reloads are under way already", retryAfterS: 1 })
+    return new Overloaded("too_many_reloads", "other reloads are under way already", 1)
   }
   if (error instanceof ActorStopped) return refused("the gateway is stopping")
   if (error instanceof ActorCrashed) return refused("the reload failed by a defect of the gateway; its log says why")

@@ -13,6 +13,9 @@ interface ExplainedPod {
   readonly uncachedTokens: number
   readonly prefilling: number
   readonly decoding: number
+  /** Of an older gateway: neither. */
+  readonly pickShare?: number
+  readonly stalled?: boolean
   readonly values: Readonly<Record<string, number>>
 }
 
@@ -55,6 +58,7 @@ export const explanationText = (explained: Explained): string => {
     ...(explained.waits == null ? [] : [`waits   ${explained.waits}`]),
     ...(predictedTtftS === null ? [] : [`TTFT    ${seconds(predictedTtftS)} predicted`]),
     ...(candidates.length === 0 ? [] : ["", ...table(candidates, columns, picked)]),
+    ...heldBackLines(candidates),
     ...(excluded.length === 0 ? [] : ["", "not considered", ...reasonLines(excluded)])
   ].join("\n")
 }
@@ -64,6 +68,17 @@ const byNumber = (a: number, b: number): number => a === b ? 0 : a - b
 const reasonLines = (pods: ReadonlyArray<ExplainedPod>): ReadonlyArray<string> => {
   const width = Math.max(...pods.map(({ id }) => id.length))
   return pods.map(({ excluded, id }) => `  ${id.padEnd(width)}  ${excluded}`)
+}
+
+/** Pods that get fewer requests than their cost says. */
+const heldBackLines = (pods: ReadonlyArray<ExplainedPod>): ReadonlyArray<string> => {
+  const lines = pods.flatMap(({ id, pickShare = 1, stalled = false }) => [
+    ...(pickShare < 1
+      ? [`  ${id} is in slow start: a candidate for ${Math.round(pickShare * 100)} % of the picks`]
+      : []),
+    ...(stalled ? [`  ${id} gives no first token: passed over while there are others`] : [])
+  ])
+  return lines.length === 0 ? [] : ["", "held back", ...lines]
 }
 
 const table = (

@@ -39,6 +39,10 @@ export interface PodExplanation {
   /** Requests of ours on it before and after their first token. */
   readonly prefilling: number
   readonly decoding: number
+  /** Share of the picks that it may get; less than 1 during its slow start. */
+  readonly pickShare: number
+  /** It gave no first token for long, so it is passed over while there are others. */
+  readonly stalled: boolean
   /** By column key; empty when it is no candidate. */
   readonly values: Readonly<Record<string, number>>
 }

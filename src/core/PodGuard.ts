@@ -42,6 +42,9 @@ export class PodGuard {
   private readonly rampForS: Float64Array
   private rampsUntilS = -Infinity
   private readonly kept: Uint32Array
+  /** By row: picks that could have gone there, since the pod took the row. */
+  private readonly heldBackByRamp: Float64Array
+  private readonly heldBackByStall: Float64Array
 
   constructor(table: PodTable, options: GuardOptions | undefined) {
     this.table = table
@@ -50,6 +53,8 @@ export class PodGuard {
     this.rampFromS = new Float64Array(table.rowsMax).fill(-Infinity)
     this.rampForS = new Float64Array(table.rowsMax)
     this.kept = new Uint32Array(table.rowsMax)
+    this.heldBackByRamp = new Float64Array(table.rowsMax)
+    this.heldBackByStall = new Float64Array(table.rowsMax)
   }
 
   /** From now on. Breakers stay as they are; a slow start under way ends after the new time, if that is shorter. */
@@ -60,7 +65,8 @@ export class PodGuard {
 
   /**
    * Compacts the context's candidates to those that should get a request now; none are left only when breakers block
-   * them all. `ramps` false leaves slow start, which takes random numbers, out.
+   * them all. `ramps` false, for a look that is no pick, leaves slow start, which takes random numbers, out and counts
+   * nothing.
    */
   admit(context: PickContext, ramps: boolean): void {
     if (this.options === undefined) return
@@ -77,11 +83,12 @@ export class PodGuard {
     let count = 0
     for (let i = 0; i < context.candidateCount; i++) {
       const row = candidates[i] ?? 0
-      if (this.isStuck(row, this.options.stallAfterS, nowS)) continue
-      if (isRamping && !this.isRampedIn(row, this.options.slowStartS, context)) continue
+      if (this.isStuck(row, nowS)) continue
+      if (isRamping && !this.isRampedIn(row, context)) continue
       this.kept[count++] = row
     }
     if (count === 0 || count === context.candidateCount) return
+    if (ramps) this.countPassedOver(context, count)
     for (let i = 0; i < count; i++) candidates[i] = this.kept[i] ?? 0
     context.candidateCount = count
   }
@@ -145,6 +152,8 @@ export class PodGuard {
     this.breakers[row] = undefined
     this.readySinceS[row] = Infinity
     this.rampFromS[row] = -Infinity
+    this.heldBackByRamp[row] = 0
+    this.heldBackByStall[row] = 0
   }
 
   stateOf(row: number): BreakerState {
@@ -162,15 +171,43 @@ export class PodGuard {
     return atS === Infinity ? undefined : Math.max(0, atS - nowS)
   }
 
-  private isStuck(row: number, stallAfterS: number, nowS: number): boolean {
-    const { table } = this
-    if (table.prefilling[row] === 0) return false
-    return nowS - (table.prefillSinceS[row] ?? 0) > stallAfterS + QUEUE_SLACK * (table.prefillAheadS[row] ?? 0)
+  /** It gave no first token for so long that it is passed over while there are others. */
+  isStuck(row: number, nowS: number): boolean {
+    const { options, table } = this
+    if (options === undefined || table.prefilling[row] === 0) return false
+    const ownS = QUEUE_SLACK * (table.prefillAheadS[row] ?? 0)
+    return nowS - (table.prefillSinceS[row] ?? 0) > options.stallAfterS + ownS
   }
 
-  private isRampedIn(row: number, slowStartS: number, { nowS, random }: PickContext): boolean {
-    const share = (nowS - (this.rampFromS[row] ?? 0)) / Math.min(slowStartS, this.rampForS[row] ?? 0)
-    return share >= 1 || random() < Math.max(RAMP_SHARE_MIN, share)
+  /** Share of the picks that the pod is a candidate for; less than 1 during its slow start. */
+  rampShare(row: number, nowS: number): number {
+    const forS = Math.min(this.options?.slowStartS ?? 0, this.rampForS[row] ?? 0)
+    const share = forS > 0 ? (nowS - (this.rampFromS[row] ?? 0)) / forS : 1
+    return share >= 1 ? 1 : Math.max(RAMP_SHARE_MIN, share)
+  }
+
+  /** Picks that others got because this pod was in slow start or stuck. */
+  passedOver(row: number): { readonly slowStart: number; readonly stall: number } {
+    return { slowStart: this.heldBackByRamp[row] ?? 0, stall: this.heldBackByStall[row] ?? 0 }
+  }
+
+  private isRampedIn(row: number, { nowS, random }: PickContext): boolean {
+    const share = this.rampShare(row, nowS)
+    return share >= 1 || random() < share
+  }
+
+  /** Of the candidates, those that are not among the first `keptCount` of `kept`, which has their order. */
+  private countPassedOver({ candidateCount, candidates, nowS }: PickContext, keptCount: number): void {
+    let next = 0
+    for (let i = 0; i < candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      if (next < keptCount && this.kept[next] === row) {
+        next++
+        continue
+      }
+      const counts = this.isStuck(row, nowS) ? this.heldBackByStall : this.heldBackByRamp
+      counts[row] = (counts[row] ?? 0) + 1
+    }
   }
 
   /** Only beside a pod that has been at work for a while: at the start of a gateway every pod is new. */

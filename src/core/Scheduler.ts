@@ -337,6 +337,7 @@ export class Scheduler {
       context,
       hitTokens,
       refused: refusal,
+      guard: this.guard,
       exclusionOf: (row) => this.pods.exclusionOf(row, request.model, nowS),
       kvShortageWeight: KV_SHORTAGE_WEIGHT
     })

@@ -1,5 +1,6 @@
 import { predictTtftS } from "./cost.ts"
 import type { Exclusion, PickExplanation, PodExplanation, PolicyReasons } from "./Explanation.ts"
+import type { PodGuard } from "./PodGuard.ts"
 import type { PickContext, Policy } from "./Policy.ts"
 import type { Refusal } from "./Scheduler.ts"
 
@@ -14,6 +15,7 @@ export interface ExplainedPick {
   readonly refused: Refusal | undefined
   /** Why a pod is no candidate. */
   readonly exclusionOf: (row: number) => Exclusion | undefined
+  readonly guard: Pick<PodGuard, "rampShare" | "isStuck">
   readonly kvShortageWeight: number
 }
 
@@ -48,6 +50,8 @@ export const explainPick = (pick: ExplainedPick): PickExplanation => {
         uncachedTokens: request.promptTokens - (hitTokens[row] ?? 0),
         prefilling: table.prefilling[row] ?? 0,
         decoding: table.decoding[row] ?? 0,
+        pickShare: pick.guard.rampShare(row, context.nowS),
+        stalled: pick.guard.isStuck(row, context.nowS),
         values: valuesByKey(reasons, row)
       }]
     )

@@ -1,4 +1,4 @@
-import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloaded } from "../errors.ts"
+import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloaded, TimedOut } from "../errors.ts"
 import { toGatewayError } from "../http/errors.ts"
 import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
@@ -116,13 +116,13 @@ export class EnvoyExchange implements CallHandler {
     this.only = subsetOf(request)
     deps.metrics.requestStarted(this.route.path)
     if (this.isOneTooMany) {
-      const message = `the gateway already has ${deps.options.openStreamsMax} requests in hand`
-      return this.refuse(new Overloaded({ message, retryAfterS: 1 }))
+      const message = `the gateway already has ${deps.options.openStreamsMax} requests in hand (extproc.openStreamsMax)`
+      return this.refuse(new Overloaded("too_many_open_requests", message, deps.scheduler.retryAfterS()))
     }
     if (ends || this.modes.request === BodySendMode.NONE) return this.pickUnread(undefined)
     if (this.modes.request === BodySendMode.BUFFERED) this.call.send(goOn.request_headers)
     else if (this.modes.request !== BodySendMode.FULL_DUPLEX_STREAMED) return this.refuse(unusableMode())
-    this.bodyTimer = setTimeout(() => this.refuse(bodyTimedOut()), deps.front.deps.options.bodyReadTimeoutMs)
+    this.bodyTimer = setTimeout(() => this.bodyTooSlow(), deps.front.deps.options.bodyReadTimeoutMs)
   }
 
   private onRequestBody(body: Buffer, ends: boolean): void {
@@ -209,7 +209,9 @@ export class EnvoyExchange implements CallHandler {
       (cause: unknown) => {
         this.asked = undefined
         features.release()
-        this.refuse(toGatewayError(cause, deps.log))
+        const error = toGatewayError(cause, deps.log)
+        if (error instanceof TimedOut && !this.gone) deps.metrics.timedOut(error.phase)
+        this.refuse(error)
       }
     )
   }
@@ -231,6 +233,11 @@ export class EnvoyExchange implements CallHandler {
     if (buffered) return this.call.send(routedBuffered(writer, routing, rewritten ? body : undefined))
     this.call.send(routedStreamed(writer, routing, body, !this.hasTrailers))
     if (this.hasTrailers) this.call.send(goOn.request_trailers)
+  }
+
+  private bodyTooSlow(): void {
+    this.picker.deps.metrics.timedOut("body")
+    this.refuse(bodyTimedOut())
   }
 
   /** Has Envoy answer with an error of ours. */

@@ -107,7 +107,7 @@ export class PickedAnswer {
     this.status = Number(headers.get(":status") ?? 0)
     this.isEventStream = headers.get("content-type")?.startsWith("text/event-stream") === true
     this.isEnvoysOwn = isEnvoysOwnAnswer(request)
-    if (this.isEnvoysOwn) this.reportFailure(`Envoy answered ${this.status} in its place`)
+    if (this.isEnvoysOwn) this.reportFailure("envoy-answered", `Envoy answered ${this.status} in its place`)
     const served = servedPodOf(request)
     if (served !== undefined && served !== this.decision?.address.id) this.follow(served)
     const pod = served ?? this.decision?.address.id
@@ -179,7 +179,7 @@ export class PickedAnswer {
     const { decision } = this
     // Envoy tells an address, which can't be compared with the name of a host.
     if (decision === undefined || isIP(decision.address.hostname) === 0) return
-    this.reportFailure(`Envoy went on to ${served}`)
+    this.reportFailure("envoy-went-on", `Envoy went on to ${served}`)
     deps.scheduler.end(decision.reservation, { outcome: "failed" })
     this.logDecision(decision, "failed", undefined)
     this.decision = undefined
@@ -196,9 +196,10 @@ export class PickedAnswer {
     )
   }
 
-  private reportFailure(why: string): void {
+  private reportFailure(reason: "envoy-answered" | "envoy-went-on", why: string): void {
     const { decision } = this
     if (decision === undefined) return
+    this.deps.metrics.podFailed(decision.address.id, reason)
     this.deps.scheduler.podFailed(decision.address.id, { reservation: decision.reservation, why, sure: true })
   }
 

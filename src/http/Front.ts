@@ -32,8 +32,9 @@ export class Front {
   constructor(deps: FrontDeps) {
     this.deps = deps
     this.client = new UpstreamClient(deps.upstream, (id) => this.deps.pool.signs(id))
-    this.requestBytes = new RequestBytes(() => this.deps.options.requestBytesMax)
-    this.spooledBytes = new RequestBytes(() => this.deps.options.spooledBytesMax)
+    const retryAfterS = () => this.deps.scheduler.retryAfterS()
+    this.requestBytes = new RequestBytes("request_memory_full", () => this.deps.options.requestBytesMax, retryAfterS)
+    this.spooledBytes = new RequestBytes("request_disk_full", () => this.deps.options.spooledBytesMax, retryAfterS)
     this.spoolFolder = new SpoolFolder(deps.options.spoolParent)
     this.retryBudget = new RetryBudget(() => this.deps.options)
     this.rescueBytes = new RescueBytes(() => this.deps.options.rescue.bytesMax)
@@ -45,11 +46,11 @@ export class Front {
   }
 
   proxy(route: ProxyRoute, request: Request, server: ClientServer): Promise<Response> | Response {
-    const { keys, metrics, options: { openRequestsMax } } = this.deps
+    const { keys, metrics, options: { openRequestsMax }, scheduler } = this.deps
     metrics.requestStarted(route.path)
     if (this.open >= openRequestsMax) {
-      const message = `the gateway already has ${openRequestsMax} requests in hand`
-      return this.refuse(route, request, new Overloaded({ message, retryAfterS: 1 }))
+      const message = `the gateway already has ${openRequestsMax} requests in hand (limits.openRequestsMax)`
+      return this.refuse(route, request, new Overloaded("too_many_open_requests", message, scheduler.retryAfterS()))
     }
     let lease: KeyLease | undefined
     try {

@@ -26,8 +26,10 @@ export interface FrontMetrics {
   readonly rescued: (outcome: "begun" | "whole" | "broken") => void
   /** A stream that lost its pod ends with an error although it could have gone on. */
   readonly rescueDenied: (why: RescueDenial) => void
-  /** client: it did not take its answer. */
-  readonly timedOut: (phase: TimeoutPhase | "client") => void
+  /** A request came to nothing at a pod, by the pod's fault or perhaps its own. */
+  readonly podFailed: (pod: string, reason: RetryReason | "envoy-answered" | "envoy-went-on") => void
+  /** body: the client did not send it. client: it did not take its answer. */
+  readonly timedOut: (phase: TimeoutPhase | "body" | "client") => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */
   readonly tokens: (
     model: string,

@@ -1,6 +1,6 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { PodAddress } from "../core/Pod.ts"
-import { type GatewayError, PodUnreachable } from "../errors.ts"
+import { type GatewayError, PodUnreachable, TimedOut } from "../errors.ts"
 import { AnswerFlow, type AnswerOwner } from "./AnswerFlow.ts"
 import type { Usage } from "./AnswerTail.ts"
 import { isEventStream, wholeBody } from "./answerBody.ts"
@@ -74,6 +74,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     } catch (cause) {
       if (this.owner.settled) return
       const error = this.owner.errorOf(cause)
+      if (error instanceof TimedOut) metrics.timedOut(error.phase)
       if (this.attempts === undefined) return this.owner.refuse(error)
       // What went wrong at the pods that were tried says more.
       metrics.retryDenied("no-pod")
@@ -141,9 +142,10 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   protected errorCame(error: UpstreamError): void {
+    const { metrics, scheduler } = this.owner.deps
     const phase = timeoutPhase(error)
-    if (phase !== undefined) this.owner.deps.metrics.timedOut(phase)
-    this.tryFailed(faultOfError(error), upstreamGatewayError(error))
+    if (phase !== undefined) metrics.timedOut(phase)
+    this.tryFailed(faultOfError(error), upstreamGatewayError(error, scheduler.retryAfterS()))
   }
 
   pause(): void {
@@ -188,6 +190,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     const { address } = podTry.decision
     const attempts = this.attempts ??= new Attempts()
     attempts.failed(podTry.decision, fault, scheduler)
+    if (fault.blame !== "none") metrics.podFailed(address.id, fault.reason)
     if (flow?.began === true) return this.saveOrLose(flow, address, error ?? podBroke)
     if (error === undefined) attempts.answer ??= flow?.collected(address)
     else attempts.error = error

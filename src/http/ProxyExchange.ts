@@ -91,7 +91,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
 
   private async readInTime(): Promise<ReadRequest<RequestBody>> {
     const { deps: { options }, front, request, route } = this
-    const tooSlow = setTimeout(() => this.refuse(bodyTimedOut()), options.bodyReadTimeoutMs)
+    const tooSlow = setTimeout(() => this.bodyTooSlow(), options.bodyReadTimeoutMs)
     try {
       if (route.prompt === "form") return await this.readForm(() => void tooSlow.refresh())
       const bytes = await readBody(request, options.bodyBytesMax, this.held)
@@ -131,10 +131,21 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
 
   private outOfTime(): void {
     if (this.settled) return
-    const { metrics, options } = this.deps
+    const { options } = this.deps
     this.fail(new TimedOut("total", `the request took longer than ${options.requestTimeoutMs} ms`))
+    this.countTimeout("total")
+  }
+
+  private bodyTooSlow(): void {
+    if (this.settled) return
+    this.refuse(bodyTimedOut())
+    this.countTimeout("body")
+  }
+
+  /** A defect of the books is no reason to keep the answer from the client. */
+  private countTimeout(phase: "body" | "total"): void {
     try {
-      metrics.timedOut("total")
+      this.deps.metrics.timedOut(phase)
     } catch (cause) {
       this.errorOf(cause)
     }

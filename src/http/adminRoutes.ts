@@ -36,7 +36,7 @@ export const makeAdmin = (deps: AdminDeps): Hono => {
   let open = 0
   app.post(explainPath, async (context) => {
     if (open >= deps.openMax) {
-      throw new Overloaded({ message: `${open} explanations are under way already`, retryAfterS: 1 })
+      throw new Overloaded("too_many_explanations", `${open} explanations are under way already`, 1)
     }
     open++
     try {

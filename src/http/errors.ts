@@ -44,14 +44,14 @@ export const timeoutPhase = (error: UpstreamError): TimeoutPhase | undefined => 
   }
 }
 
-/** What the client hears when every pod that was tried failed. */
-export const upstreamGatewayError = (error: UpstreamError): GatewayError => {
+/** What the client hears when every pod that was tried failed. `retryAfterS`: when a socket may be free. */
+export const upstreamGatewayError = (error: UpstreamError, retryAfterS: number): GatewayError => {
   const phase = timeoutPhase(error)
   if (phase !== undefined) return new TimedOut(phase, `the pod did not answer in time: ${error.message}`)
   if (error.kind === "unsent") {
     return new SpoolFailed({ message: "the gateway could not read the request's body again" })
   }
   return error.kind === "exhausted"
-    ? new Overloaded({ message: error.message, retryAfterS: 1 })
+    ? new Overloaded("pod_connections_full", error.message, retryAfterS)
     : new PodUnreachable({ message: `the pod did not answer: ${error.message}` })
 }

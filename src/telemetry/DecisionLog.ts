@@ -73,6 +73,8 @@ export class DecisionLog {
   private pending: Array<readonly [atMs: number, entry: DecisionEntry, sampleRate: number]> = []
   private fileBytes = -1
   private failing = false
+  private lostFull = 0
+  private lostUnwritten = 0
   private flushing: Promise<void> = Promise.resolve()
 
   constructor(options: DecisionLogOptions) {
@@ -99,8 +101,16 @@ export class DecisionLog {
   readonly samples = (): boolean => this.options.random() < this.settings.sampleRate
 
   readonly write = (entry: DecisionEntry): void => {
-    if (this.pending.length >= this.options.pendingMax) return
+    if (this.pending.length >= this.options.pendingMax) {
+      this.lostFull++
+      return
+    }
     this.pending.push([this.options.nowMs(), entry, this.settings.sampleRate])
+  }
+
+  /** Sampled decisions that are in no file: more came than may wait, or the file could not be written. */
+  get lost(): { readonly full: number; readonly unwritten: number } {
+    return { full: this.lostFull, unwritten: this.lostUnwritten }
   }
 
   /** Appends what waits, after the flush before. Never rejects. */
@@ -119,6 +129,7 @@ export class DecisionLog {
       this.failing = false
     } catch (cause) {
       this.fileBytes = -1
+      this.lostUnwritten += lines.length
       const why = cause instanceof Error ? cause.message : String(cause)
       if (!this.failing) this.options.warn(`decisions are not logged until ${this.file.path} can be written: ${why}`)
       this.failing = true

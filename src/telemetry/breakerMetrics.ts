@@ -1,37 +1,68 @@
 import type { BreakerState } from "../core/Breaker.ts"
+import type { PodId } from "../core/Pod.ts"
+import type { BreakerChange, PodGuard } from "../core/PodGuard.ts"
 import type { PodTable } from "../core/PodTable.ts"
 import { forEachPod } from "./forEachPod.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
+import { PodCounters } from "./PodCounters.ts"
 
 const gaugeValues: Readonly<Record<BreakerState, number>> = { closed: 0, "half-open": 0.5, open: 1 }
 
-/** The state of each pod's breaker, read when the page is written. */
-export const watchBreakers = (
+type WatchedGuard = Pick<PodGuard, "stateOf" | "rampShare" | "isStuck" | "passedOver">
+
+/** What keeps requests from each pod, read when the page is written. `nowS` is the guard's clock. */
+export const watchGuard = (
   registry: MetricRegistry,
   table: PodTable,
-  guard: { readonly stateOf: (row: number) => BreakerState }
+  guard: WatchedGuard,
+  nowS: () => number
 ): void => {
-  const help = "1 while the pod's breaker is open, 0.5 while one request at a time may try the pod, else 0."
+  const gauge = (name: string, help: string, value: (row: number) => number): void =>
+    registry.collected(
+      `warmroute_pod_${name}`,
+      help,
+      "gauge",
+      ["pod"],
+      (emit) => forEachPod(table, (pod, row) => emit([pod], value(row)))
+    )
+  gauge(
+    "breaker_open",
+    "1 while the pod's breaker is open, 0.5 while one request at a time may try the pod, else 0.",
+    (row) => gaugeValues[guard.stateOf(row)]
+  )
+  gauge(
+    "pick_share_ratio",
+    "Share of the picks that the pod may get: less than 1 during its slow start.",
+    (row) => guard.rampShare(row, nowS())
+  )
+  gauge(
+    "stalled",
+    "1 while the pod has given no first token for breaker.stallAfter beyond its queue, and is passed over, else 0.",
+    (row) => guard.isStuck(row, nowS()) ? 1 : 0
+  )
   registry.collected(
-    "warmroute_pod_breaker_open",
-    help,
-    "gauge",
-    ["pod"],
-    (emit) => forEachPod(table, (pod, row) => emit([pod], gaugeValues[guard.stateOf(row)]))
+    "warmroute_pod_passed_over_total",
+    "Picks that could have gone to the pod and were not let, by why: slow-start, stall.",
+    "counter",
+    ["pod", "why"],
+    (emit) =>
+      forEachPod(table, (pod: PodId, row) => {
+        const { slowStart, stall } = guard.passedOver(row)
+        if (slowStart > 0) emit([pod, "slow-start"], slowStart)
+        if (stall > 0) emit([pod, "stall"], stall)
+      })
   )
 }
 
-/** Changes of breakers by the state they came to. */
-export const makeBreakerMetrics = (registry: MetricRegistry) => {
-  const changes = registry.counter(
-    "warmroute_breaker_changes_total",
-    "Changes of pods' breakers, by the new state.",
-    ["state"]
-  )
-  const byState = {
-    closed: changes.child("closed"),
-    open: changes.child("open"),
-    "half-open": changes.child("half-open")
+/** Changes of breakers by pod and the state they came to. */
+export const makeBreakerMetrics = (registry: MetricRegistry, podsMax: number) => {
+  const metric = {
+    name: "warmroute_breaker_changes_total",
+    help: "Changes of pods' breakers, by the new state.",
+    label: "state"
   }
-  return { changed: ({ state }: { readonly state: BreakerState }): void => byState[state].add() }
+  const changes = new PodCounters(registry, metric, podsMax)
+  return {
+    changed: ({ address, state }: Pick<BreakerChange, "address" | "state">): void => changes.add(address.id, state)
+  }
 }

@@ -1,5 +1,6 @@
 import type { Counter, Histogram } from "./instruments.ts"
 import type { MetricRegistry } from "./MetricRegistry.ts"
+import { PodCounters } from "./PodCounters.ts"
 import { rescueMetrics } from "./rescueMetrics.ts"
 import { makeTtftMetrics } from "./ttftMetrics.ts"
 
@@ -78,6 +79,12 @@ const modelInstruments = (
   }), () => limits.modelsMax)
 }
 
+const podFailuresMetric = {
+  name: "warmroute_pod_failures_total",
+  help: "Requests that came to nothing at a pod, by what was seen there.",
+  label: "reason"
+}
+
 /** Read anew each time, so that they may change. */
 export interface FrontMetricsLimits {
   readonly routesMax: number
@@ -115,6 +122,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     ["why"]
   )
   const denialsFor = memoized((why) => denials.child(why), () => 8)
+  const podFailures = new PodCounters(registry, podFailuresMetric, limits.podsMax)
   const timeouts = registry.counter("warmroute_timeouts_total", "Times that ran out, by phase.", ["phase"])
   const timeoutsFor = memoized((phase) => timeouts.child(phase), () => 8)
   const models = modelInstruments(registry, limits)
@@ -139,6 +147,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     retried: (reason: string): void => retriesFor(reason).add(),
     retryDenied: (why: string): void => denialsFor(why).add(),
     ...rescueMetrics(registry),
+    podFailed: (pod: string, reason: string): void => podFailures.add(pod, reason),
     timedOut: (phase: string): void => timeoutsFor(phase).add(),
     tokens: (
       model: string,

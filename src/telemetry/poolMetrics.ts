@@ -34,11 +34,21 @@ export const watchPodTable = (registry: MetricRegistry, table: PodTable): void =
   }
 }
 
-/** Pods by health. */
+/** Health of each pod, as its actor sees it, and pods by health. */
 export const watchPodHealth = (
   registry: MetricRegistry,
-  pods: () => ReadonlyArray<{ readonly health: string }>
+  pods: () => ReadonlyArray<{ readonly address: { readonly id: string }; readonly health: string }>
 ): void => {
+  // One series a pod, since the four of a whole state set would fill the page of a large fleet with zeros.
+  registry.collected(
+    "warmroute_pod_health",
+    "1 for the state that the pod is in by its own checks: starting, healthy, unhealthy or draining.",
+    "gauge",
+    ["pod", "state"],
+    (emit) => {
+      for (const { address, health } of pods()) emit([address.id, health], 1)
+    }
+  )
   registry.collected("warmroute_pods", "Pods by state.", "gauge", ["state"], (emit) => {
     const counts = new Map([["starting", 0], ["healthy", 0], ["unhealthy", 0], ["draining", 0]])
     for (const { health } of pods()) counts.set(health, (counts.get(health) ?? 0) + 1)

@@ -135,6 +135,17 @@ test("a full queue is refused with 429, its reason and when to come back", () =>
     expect(refused.retryAfterS).toBeGreaterThanOrEqual(1)
   })))
 
+test("what is refused elsewhere may come back when the queue has passed, by the pace at which it goes", () =>
+  runScoped(Effect.gen(function*() {
+    const { occupied, scheduler } = yield* started({ requestsMax: 500 })
+    expect(scheduler.retryAfterS()).toBe(1)
+    yield* occupied
+    for (let i = 0; i < 60; i++) void scheduler.pick(request()).catch(() => {})
+    // Nobody goes on while somebody waits, and that long enough to be known.
+    yield* until("the pace is known", () => scheduler.retryAfterS() > 1)
+    expect(scheduler.retryAfterS()).toBeLessThanOrEqual(60)
+  })))
+
 test("a wait ends at the least of the request's, the band's and the general bound", () =>
   runScoped(Effect.gen(function*() {
     const { ends, occupied, scheduler } = yield* started({ waitMaxS: 60, bandWaitMaxS: new Map([[-1, 0.02]]) })

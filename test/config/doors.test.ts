@@ -111,7 +111,7 @@ test("a start that is open to all says so on the banner and in the log, unless t
     gateway.signal("SIGINT")
     gateway.signal("SIGINT")
     const { stderr, stdout } = await gateway.ended
-    return [stdout.includes("keys      NONE: anybody"), stderr.includes("anybody who can reach this machine")]
+    return [stdout.includes("keys      NONE: anybody"), stderr.includes("can use the gateway and read its /metrics")]
   }
   expect(await said()).toEqual([true, true])
   expect(await said("--insecure")).toEqual([false, false])

@@ -153,6 +153,21 @@ describe("slow start", () => {
     expect(shareOf(world, 1, 110)).toBe(1)
   })
 
+  test("shows its share in an explanation, and what it kept from the pod", () => {
+    const world = fleet(2)
+    world.accept(1, false, 100)
+    world.accept(1, true, 110)
+    expect(world.scheduler.explain(request, 115).pods.map(({ pickShare }) => pickShare)).toEqual([1, 0.5])
+    expect(world.scheduler.guard.passedOver(1)).toEqual({ slowStart: 0, stall: 0 })
+    const served = Array.from({ length: 100 }, () => world.serve(115))
+    const others = served.filter((id) => id === pod(0).id).length
+    expect(others).toBeGreaterThan(0)
+    expect(world.scheduler.guard.passedOver(1)).toEqual({ slowStart: others, stall: 0 })
+    expect(world.scheduler.explain(request, 120).pods[1]?.pickShare).toBe(1)
+    world.scheduler.leave(pod(1).id)
+    expect(world.scheduler.guard.passedOver(1)).toEqual({ slowStart: 0, stall: 0 })
+  })
+
   test("plays no part in an explanation", () => {
     const world = fleet(2)
     world.accept(1, false, 100)
@@ -170,7 +185,9 @@ describe("a pod without a sign of life", () => {
     expect(serve(29)).toBe(pod(1).id)
     const stuck = pick(30)
     expect(stuck.address.id).toBe(pod(1).id)
+    expect(scheduler.explain(request, 70).pods.map(({ stalled }) => stalled)).toEqual([false, true])
     expect(serve(70)).toBe(pod(0).id)
+    expect(scheduler.guard.passedOver(1)).toEqual({ slowStart: 0, stall: 1 })
     scheduler.firstToken(reservation, 70)
     expect(serve(70)).toBe(pod(1).id)
   })

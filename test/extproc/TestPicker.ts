@@ -58,7 +58,11 @@ export class TestPicker implements AsyncDisposable {
     const scheduler = new ScriptedScheduler(ofPicker)
     const booked: Array<string> = []
     const logged: Array<string> = []
-    const requestBytes = new RequestBytes(() => front?.requestBytesMax ?? frontDefaults.requestBytesMax)
+    const requestBytes = new RequestBytes(
+      "request_memory_full",
+      () => front?.requestBytesMax ?? frontDefaults.requestBytesMax,
+      () => 1
+    )
     const server = await serveExtProc(
       { hostname: "127.0.0.1", port: 0, tls: undefined, healthPort: undefined, ...listen },
       {
@@ -101,6 +105,7 @@ const metricsInto = (booked: Array<string>): FrontMetrics => ({
   retryDenied: () => {},
   rescued: () => {},
   rescueDenied: () => {},
+  podFailed: () => {},
   timedOut: () => {},
   tokens: () => {}
 })

@@ -263,7 +263,7 @@ describe("a refusal", () => {
   const refusals: ReadonlyArray<readonly [string, Error, string, string | undefined]> = [
     ["an unknown model", new UnknownModel({ message: "no such model", param: "model" }), "NotFound", undefined],
     ["no pod", new NoPodAvailable({ message: "no pod" }), "ServiceUnavailable", "rejected-no-endpoints"],
-    ["overload", new Overloaded({ message: "full", retryAfterS: 2 }), "TooManyRequests", "rejected-saturated"],
+    ["overload", new Overloaded("scheduler_mailbox_full", "full", 2), "TooManyRequests", "rejected-saturated"],
     ["a full queue", new QueueRefused("queue_full", "full", 1), "TooManyRequests", "rejected-saturated"],
     [
       "a wait that was too long",
@@ -304,7 +304,7 @@ describe("a refusal", () => {
 
   test("tells when to come again where that is known", async () => {
     await using picker = await TestPicker.start()
-    picker.scheduler.beforePick = () => Promise.reject(new Overloaded({ message: "full", retryAfterS: 1.2 }))
+    picker.scheduler.beforePick = () => Promise.reject(new Overloaded("scheduler_mailbox_full", "full", 1.2))
     const stream = picker.open()
     tellChat(stream)
     expect((await stream.hear()).headers.get("retry-after")).toBe("2")

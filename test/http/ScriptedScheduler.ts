@@ -44,6 +44,11 @@ export class ScriptedScheduler implements SchedulerPort {
     }
   }
 
+  /** What it answers when asked how long a refused request should stay away. */
+  paceS = 1
+
+  readonly retryAfterS = (): number => this.paceS
+
   readonly firstToken = (reservation: number): void => void this.firstTokens.push(reservation)
 
   readonly end = (reservation: number, end: RequestEnd): void => void this.ends.get(reservation)?.push(end)

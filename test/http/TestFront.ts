@@ -26,6 +26,8 @@ export class TestFront implements AsyncDisposable {
   readonly server: FrontServer
   /** Calls of the metrics interface, as texts. */
   readonly booked: Array<string> = []
+  /** Of the same, the failures of pods: apart, as they come with every retry. */
+  readonly failedPods: Array<readonly [pod: string, reason: string]> = []
   readonly logged: Array<string> = []
 
   constructor(
@@ -88,6 +90,7 @@ export class TestFront implements AsyncDisposable {
       retryDenied: book("denied"),
       rescued: book("rescued"),
       rescueDenied: book("rescue denied"),
+      podFailed: (pod, reason) => void this.failedPods.push([pod, reason]),
       timedOut: book("timed out"),
       tokens: book("tokens")
     }

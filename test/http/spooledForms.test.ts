@@ -150,7 +150,7 @@ describe("a form that is too large for memory", () => {
     await using one = new TestFront([], limits({ multipartBytesMax: 200 * kib }))
     expect(await codeOf(await send(one, body()))).toEqual([413, "body_too_large"])
     await using all = new TestFront([], limits({ spooledBytesMax: 200 * kib }))
-    expect(await codeOf(await send(all, body()))).toEqual([429, "gateway_overloaded"])
+    expect(await codeOf(await send(all, body()))).toEqual([429, "request_disk_full"])
     await allGivenBack()
   })
 

@@ -30,7 +30,7 @@ test("what the gateway refuses is counted as a request with its status, and says
   const connection = await held.promise
   const refused = await ask()
   expect([refused.status, Number(refused.headers.get("retry-after"))]).toEqual([429, 1])
-  expect(await refused.json()).toMatchObject({ error: { code: "gateway_overloaded", type: "rate_limit_error" } })
+  expect(await refused.json()).toMatchObject({ error: { code: "too_many_open_requests", type: "rate_limit_error" } })
   connection.send(streamHead + event("[DONE]") + streamEnd)
   await (await first).text()
   await gateway.becomesIdle()

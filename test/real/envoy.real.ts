@@ -102,12 +102,12 @@ describe.each(modes)("Envoy with %s", (_name, replaced = []) => {
   test("hands a refusal to the client with its status, its reason and its words", async () => {
     await using stage = new Stage()
     const { envoy, picker } = await stage.picked([stage.keep(startRawPod(answerWith("{}")))], { replaced })
-    picker.scheduler.beforePick = () => Promise.reject(new Overloaded({ message: "all full", retryAfterS: 3 }))
+    picker.scheduler.beforePick = () => Promise.reject(new Overloaded("scheduler_mailbox_full", "all full", 3))
     const answer = await post(envoy, chat({}))
     expect(answer.status).toBe(429)
     expect(answer.headers.get("x-llm-d-request-dropped-reason")).toBe("rejected-saturated")
     expect(answer.headers.get("retry-after")).toBe("3")
-    expect(await answer.json()).toMatchObject({ error: { message: "all full", code: "gateway_overloaded" } })
+    expect(await answer.json()).toMatchObject({ error: { message: "all full", code: "scheduler_mailbox_full" } })
     await picker.quiet()
   }, 30_000)
 

@@ -3,19 +3,25 @@ import { podAddress } from "../../src/core/Pod.ts"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import { PodTable } from "../../src/core/PodTable.ts"
 import { makeBreakerLog } from "../../src/telemetry/breakerLog.ts"
-import { makeBreakerMetrics, watchBreakers } from "../../src/telemetry/breakerMetrics.ts"
+import { makeBreakerMetrics, watchGuard } from "../../src/telemetry/breakerMetrics.ts"
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 
 const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 const opened = (index = 0): BreakerChange => ({ address: pod(index), state: "open", why: "reset", openS: 1 })
 const closed = (index = 0): BreakerChange => ({ address: pod(index), state: "closed", why: "", openS: 0 })
 
-test("metrics show each pod's breaker and count its changes", () => {
+test("metrics show what keeps requests from each pod and count the changes of its breaker", () => {
   const registry = new MetricRegistry(10)
   const table = new PodTable(4)
   for (const index of [0, 1, 2]) table.add(pod(index))
-  watchBreakers(registry, table, { stateOf: (row) => (["closed", "half-open", "open"] as const)[row] ?? "closed" })
-  const { changed } = makeBreakerMetrics(registry)
+  const guard = {
+    stateOf: (row: number) => (["closed", "half-open", "open"] as const)[row] ?? "closed",
+    rampShare: (row: number, nowS: number) => row === 0 ? nowS / 100 : 1,
+    isStuck: (row: number, nowS: number) => row === 1 && nowS === 25,
+    passedOver: (row: number) => ({ slowStart: row === 0 ? 3 : 0, stall: row === 1 ? 5 : 0 })
+  }
+  watchGuard(registry, table, guard, () => 25)
+  const { changed } = makeBreakerMetrics(registry, 10)
   changed(opened())
   changed(opened(1))
   changed(closed())
@@ -23,9 +29,17 @@ test("metrics show each pod's breaker and count its changes", () => {
     "warmroute_pod_breaker_open{pod=\"10.0.0.1:8000\"} 0",
     "warmroute_pod_breaker_open{pod=\"10.0.0.1:8001\"} 0.5",
     "warmroute_pod_breaker_open{pod=\"10.0.0.1:8002\"} 1",
-    "warmroute_breaker_changes_total{state=\"closed\"} 1",
-    "warmroute_breaker_changes_total{state=\"open\"} 2",
-    "warmroute_breaker_changes_total{state=\"half-open\"} 0",
+    "warmroute_pod_pick_share_ratio{pod=\"10.0.0.1:8000\"} 0.25",
+    "warmroute_pod_pick_share_ratio{pod=\"10.0.0.1:8001\"} 1",
+    "warmroute_pod_pick_share_ratio{pod=\"10.0.0.1:8002\"} 1",
+    "warmroute_pod_stalled{pod=\"10.0.0.1:8000\"} 0",
+    "warmroute_pod_stalled{pod=\"10.0.0.1:8001\"} 1",
+    "warmroute_pod_stalled{pod=\"10.0.0.1:8002\"} 0",
+    "warmroute_pod_passed_over_total{pod=\"10.0.0.1:8000\",why=\"slow-start\"} 3",
+    "warmroute_pod_passed_over_total{pod=\"10.0.0.1:8001\",why=\"stall\"} 5",
+    "warmroute_breaker_changes_total{pod=\"10.0.0.1:8000\",state=\"open\"} 1",
+    "warmroute_breaker_changes_total{pod=\"10.0.0.1:8000\",state=\"closed\"} 1",
+    "warmroute_breaker_changes_total{pod=\"10.0.0.1:8001\",state=\"open\"} 1",
     ""
   ])
 })

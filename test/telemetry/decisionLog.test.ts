@@ -2,6 +2,9 @@ import { describe, expect, test } from "bun:test"
 import { mkdir, mkdtemp, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { watchDecisionLog } from "../../src/telemetry/decisionMetrics.ts"
+import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
+import { valueOf } from "./page.ts"
 import { type DecisionEntry, DecisionLog, type DecisionLogOptions } from "../../src/telemetry/DecisionLog.ts"
 
 const entry: DecisionEntry = {
@@ -101,6 +104,7 @@ describe("the decision log", () => {
     await log.flush()
     const lines = await linesOf()
     expect(lines).toHaveLength(3)
+    expect(log.lost).toEqual({ full: 7, unwritten: 0 })
     for (const line of lines) expect(line.length).toBeLessThan(800)
   })
 
@@ -112,6 +116,9 @@ describe("the decision log", () => {
       await log.flush()
     }
     expect(warnings).toHaveLength(1)
+    const registry = new MetricRegistry(10)
+    watchDecisionLog(registry, log)
+    expect(valueOf(registry.render(), "warmroute_decisions_lost_total", { why: "unwritten" })).toBe(3)
     expect(warnings[0]).toContain(path)
     await rm(path, { recursive: true })
     log.write(entry)

@@ -119,11 +119,15 @@ describe("the pool's metrics", () => {
 
   test("count pods by state, mailboxes by actor", () => {
     const registry = new MetricRegistry(100)
-    watchPodHealth(registry, () => [{ health: "healthy" }, { health: "healthy" }, { health: "draining" }])
+    const podOf = (id: string, health: string) => ({ address: { id }, health })
+    watchPodHealth(registry, () => [podOf("a:1", "healthy"), podOf("b:1", "healthy"), podOf("c:1", "draining")])
     watchMailboxes(registry, [{ name: "scheduler", depth: () => 7 }])
     const page = registry.render()
     expect(valueOf(page, "warmroute_pods", { state: "healthy" })).toBe(2)
     expect(valueOf(page, "warmroute_pods", { state: "unhealthy" })).toBe(0)
+    expect(valueOf(page, "warmroute_pod_health", { pod: "b:1", state: "healthy" })).toBe(1)
+    expect(valueOf(page, "warmroute_pod_health", { pod: "c:1", state: "draining" })).toBe(1)
+    expect(valueOf(page, "warmroute_pod_health", { pod: "c:1", state: "healthy" })).toBeUndefined()
     expect(valueOf(page, "warmroute_mailbox_depth", { actor: "scheduler" })).toBe(7)
   })
 
@@ -162,6 +166,23 @@ describe("the process's metrics", () => {
     })))
     expect(valueOf(registry.render(), "warmroute_event_loop_lag_seconds_sum")).toBeGreaterThan(0.025)
   })
+})
+
+test("pods' failures are counted by pod and reason, and a fleet that changes for ever has a bound", () => {
+  const registry = new MetricRegistry(1000)
+  const { podFailed } = makeFrontMetrics(registry, { routesMax: 50, modelsMax: 10, podsMax: 2 })
+  podFailed("a:1", "refused")
+  podFailed("a:1", "refused")
+  podFailed("a:1", "answer-503")
+  podFailed("b:1", "broken")
+  expect(valueOf(registry.render(), "warmroute_pod_failures_total", { pod: "a:1", reason: "refused" })).toBe(2)
+  expect(valueOf(registry.render(), "warmroute_pod_failures_total", { pod: "a:1", reason: "answer-503" })).toBe(1)
+  for (let i = 0; i < 100; i++) podFailed(`c:${i}`, "broken")
+  const lines = registry.render().split("\n").filter((line) => line.startsWith("warmroute_pod_failures_total{"))
+  expect(lines).toEqual([
+    `warmroute_pod_failures_total{pod="c:98",reason="broken"} 1`,
+    `warmroute_pod_failures_total{pod="c:99",reason="broken"} 1`
+  ])
 })
 
 test("the page of everything together keeps to the format", () => {

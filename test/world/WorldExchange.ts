@@ -106,6 +106,7 @@ export class WorldExchange {
       if (decision?.reservation === reservation) this.deps.onPodServed(decision.address.id)
     },
     end: (reservation, end) => this.end(reservation, end),
+    retryAfterS: () => this.gateway.scheduler.retryAfterS(),
     podFailed: (id, failure) => {
       if (this.gateway.isGone) return
       this.deps.onPodFailed(this.gateway, id, failure.sure)
@@ -201,6 +202,7 @@ export class WorldExchange {
         (why === "not-text" && this.answer.text !== "") || (why === "limit" && this.rescues < this.deps.plan.rescuesMax)
       if (isWrong) this.violation(`was not rescued (${why}) after ${JSON.stringify(this.answer.text.slice(0, 40))}`)
     },
+    podFailed: () => {},
     timedOut: (phase) => {
       if (phase === "total") this.isOutOfTime = true
     },

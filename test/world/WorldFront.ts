@@ -78,7 +78,14 @@ const RESCUE_STREAM_BYTES = 64 * 1024
 const never = (): never => {
   throw new Error("a request without an owner")
 }
-const nobody: SchedulerPort = { pick: never, cancel: never, end: never, firstToken: never, podFailed: never }
+const nobody: SchedulerPort = {
+  pick: never,
+  cancel: never,
+  end: never,
+  firstToken: never,
+  podFailed: never,
+  retryAfterS: never
+}
 const nothing = (): void => {}
 const silent: FrontMetrics = {
   requestStarted: nothing,
@@ -90,6 +97,7 @@ const silent: FrontMetrics = {
   retryDenied: nothing,
   rescued: nothing,
   rescueDenied: nothing,
+  podFailed: nothing,
   timedOut: nothing,
   tokens: nothing
 }

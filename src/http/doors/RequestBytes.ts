@@ -2,12 +2,19 @@ import { Overloaded } from "../../errors.ts"
 
 /** The bytes of request bodies that the gateway holds at one time, over all requests. */
 export class RequestBytes {
+  private readonly code: "request_memory_full" | "request_disk_full"
   private readonly bytesMax: () => number
+  private readonly retryAfterS: () => number
   private held = 0
 
-  /** `bytesMax` may change; what is held stays, beyond a smaller bound too. */
-  constructor(bytesMax: () => number) {
+  /**
+   * `bytesMax` may change; what is held stays, beyond a smaller bound too. `retryAfterS`: when a request that finds no
+   * room may come again.
+   */
+  constructor(code: "request_memory_full" | "request_disk_full", bytesMax: () => number, retryAfterS: () => number) {
+    this.code = code
     this.bytesMax = bytesMax
+    this.retryAfterS = retryAfterS
   }
 
   get heldBytes(): number {
@@ -19,7 +26,7 @@ export class RequestBytes {
     const bytesMax = this.bytesMax()
     if (this.held + bytes > bytesMax) {
       const message = `the bodies of the open requests already fill ${this.held} of ${bytesMax} bytes`
-      throw new Overloaded({ message, retryAfterS: 1 })
+      throw new Overloaded(this.code, message, this.retryAfterS())
     }
     this.held += bytes
   }

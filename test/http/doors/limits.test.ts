@@ -55,7 +55,7 @@ describe("limits", () => {
     await pod.until((pod) => pod.received.length === 1)
     const refused = await front.post(path, { model: "m", prompt: "p".repeat(800) })
     expect(refused.headers.get("retry-after")).toBe("1")
-    expect(await codeOf(refused)).toEqual([429, "gateway_overloaded"])
+    expect(await codeOf(refused)).toEqual([429, "request_memory_full"])
     leaving.abort()
     await first.catch(() => {})
     await front.quiet()
@@ -71,7 +71,7 @@ describe("limits", () => {
     await using front = new TestFront([pod.address], { options: { requestBytesMax: 1000 } })
     const chunk = `400\r\n${"a".repeat(1024)}\r\n`
     const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
-    expect(statuses(await rawExchange(front.server.port, head + chunk, "gateway_overloaded"))).toEqual([429])
+    expect(statuses(await rawExchange(front.server.port, head + chunk, "request_memory_full"))).toEqual([429])
     await front.quiet()
     expect((await front.post(path, prompt)).status).toBe(200)
   })
@@ -99,7 +99,7 @@ describe("limits", () => {
 })
 
 test("a share of the held bytes is given back once", () => {
-  const all = new RequestBytes(() => 10)
+  const all = new RequestBytes("request_memory_full", () => 10, () => 1)
   const held = new HeldBytes(all)
   held.take(8)
   expect(() => new HeldBytes(all).take(3)).toThrow("already fill 8 of 10")
