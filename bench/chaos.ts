@@ -2,6 +2,7 @@ import type { BenchOptions } from "./Bench.ts"
 import { ChaosClient } from "./chaos/ChaosClient.ts"
 import { ChaosFleet } from "./chaos/ChaosFleet.ts"
 import { type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
+import { DirectStreams } from "./chaos/DirectStreams.ts"
 import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { sendLoad } from "./chaos/load.ts"
@@ -91,6 +92,7 @@ const underChaos = async (
   questions: ReadonlyArray<KnownQuestion>
 ): Promise<ChaosRun> => {
   const client = new ChaosClient(running.port)
+  const direct = new DirectStreams(fleet.ports, questions)
   const load = (phase: string, durationS: number) =>
     sendLoad({ client, questions, ratePerS: settings.ratePerS, durationS, name: `chaos-${phase}`, leaveEvery: 0 })
   // What happens while code is compiled and caches fill is nobody's fault.
@@ -98,14 +100,25 @@ const underChaos = async (
   await Bun.sleep(settings.quietS * 1000)
   const rssStartMb = running.rssMb
   fleet.lagMs = 0
-  const [chaos] = await Promise.all([load("main", settings.chaosS), fleet.play(faultsOf(settings.chaosS))])
+  const [chaos] = await Promise.all([
+    load("main", settings.chaosS),
+    fleet.play(faultsOf(settings.chaosS)),
+    direct.ask("main", settings.chaosS)
+  ])
   const before = await running.drained()
   await Bun.sleep(settings.quietS * 1000)
   const rssEndMb = running.rssMb
   const down: Array<DownWindow> = []
-  const [killed] = await Promise.all([load("kill", settings.killS), killAndRestart(running, settings.killS / 3, down)])
+  const [killed] = await Promise.all([
+    load("kill", settings.killS),
+    killAndRestart(running, settings.killS / 3, down),
+    direct.ask("kill", settings.killS)
+  ])
   const after = await running.drained()
   client.close()
+  direct.close()
+  const past = tally(direct.records, fleet.seen, fleet.windows, [], POD_COUNT)
+  const benchLagMs = Math.round(Math.max(chaos.ownLagMs, killed.ownLagMs, fleet.lagMs))
   const { lostWithGateway, ...counts } = tally(
     [...chaos.records, ...killed.records],
     fleet.seen,
@@ -126,11 +139,14 @@ const underChaos = async (
     rssStartMb,
     rssEndMb,
     longestStallMs: counts.longestStallMs,
+    benchStallMs: Math.max(past.longestStallMs, benchLagMs),
+    directStallMs: past.longestStallMs,
+    directStreams: past.healthyStreams,
     lostWithGateway,
     gatewayDownMs: Math.round(down.reduce((sum, { endMs, startMs }) => sum + endMs - startMs, 0)),
     healthyStreams: counts.healthyStreams,
     longestRequestMs: counts.longestRequestMs,
-    benchLagMs: Math.round(Math.max(chaos.ownLagMs, killed.ownLagMs, fleet.lagMs)),
+    benchLagMs,
     reasons: counts.reasons,
     version
   }

@@ -8,6 +8,9 @@ const HANG_LIMIT_MS = 30_000
 /** Younger than any gateway's keep-alive, so that no request meets a connection that is being closed. */
 const IDLE_MAX_MS = 1500
 
+/** Judged by the verdict: an answer that was wrong before its connection broke is wrong. */
+const isCut = ({ reason }: Verdict): boolean => /^(connect failed|write failed|connection closed)/.test(reason)
+
 interface Connection {
   socket: Bun.Socket<Connection> | undefined
   answer: HttpAnswer | undefined
@@ -47,7 +50,15 @@ export class ChaosClient {
     const verdict: Verdict = check === undefined || (answer.status !== 200 && fault === undefined)
       ? checkJson(answered, Buffer.concat(pieces).toString(), expected)
       : check.verdict(answered, expected)
-    return { ...verdict, user, isStream: asked.isStream, sentMs, endMs: performance.now(), stallMs }
+    return {
+      ...verdict,
+      user,
+      isStream: asked.isStream,
+      sentMs,
+      endMs: performance.now(),
+      stallMs,
+      wasCut: isCut(verdict)
+    }
   }
 
   close(): void {

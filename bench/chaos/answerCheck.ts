@@ -96,7 +96,11 @@ export class StreamCheck {
   }
 
   verdict(answered: Answered, expected: Expected): Verdict {
-    if (answered.fault !== undefined) return unclean(answered.fault)
+    if (answered.fault !== undefined) {
+      // What was wrong before the connection broke stays wrong, whoever broke it.
+      const isWrongText = answered.status === 200 && !expected.text.startsWith(this.#text)
+      return unclean(this.#wrong ?? (isWrongText ? "wrong text" : answered.fault))
+    }
     if (answered.status !== 200) {
       return answered.status >= 400 ? refusal(answered.status, this.#rest) : unclean("odd status")
     }

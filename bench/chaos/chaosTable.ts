@@ -1,6 +1,7 @@
 /** One gateway under chaos. */
 export interface ChaosRun {
   readonly gateway: string
+  /** The sum of `ok`, `cleanErrors`, `uncleanErrors` and `lostWithGateway`. */
   readonly requests: number
   readonly ok: number
   /** Sent to another pod before the answer began, as the gateway counts it. */
@@ -15,11 +16,16 @@ export interface ChaosRun {
   readonly rssStartMb: number
   readonly rssEndMb: number
   readonly longestStallMs: number
+  /** The stall that is the bench's own: the same of streams asked of pods past the gateway, or how late its timers were. */
+  readonly benchStallMs: number
   /** Broken because the gateway itself was killed. */
   readonly lostWithGateway: number
   readonly gatewayDownMs: number
   readonly healthyStreams: number
   readonly longestRequestMs: number
+  /** Of streams asked of the pods themselves at the same time: no gateway had a part in it. */
+  readonly directStallMs: number
+  readonly directStreams: number
   /** How late the bench's own timers were at worst, in the client and in the pods. */
   readonly benchLagMs: number
   readonly reasons: Readonly<Record<string, number>>
@@ -30,11 +36,11 @@ export interface ChaosRun {
 export const chaosTable = (runs: ReadonlyArray<ChaosRun>): string =>
   [
     "| gateway | requests | ok | retried | rescued | clean errors | unclean errors | lost with the gateway " +
-    "| in hand after | RSS before / after, MB | longest stall, ms |",
-    "|---|---|---|---|---|---|---|---|---|---|---|",
+    "| in hand after | RSS before / after, MB | longest stall, ms | of it the bench's own, up to |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ...runs.map((run) =>
       `| ${run.gateway} | ${run.requests} | ${run.ok} | ${run.retried} | ${run.rescued} | ${run.cleanErrors} ` +
       `| ${run.uncleanErrors} | ${run.lostWithGateway} | ${run.inflightAfter} ` +
-      `| ${run.rssStartMb} / ${run.rssEndMb} | ${run.longestStallMs} |`
+      `| ${run.rssStartMb} / ${run.rssEndMb} | ${run.longestStallMs} | ${run.benchStallMs} |`
     )
   ].join("\n")

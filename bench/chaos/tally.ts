@@ -8,6 +8,8 @@ export interface RequestRecord extends Verdict {
   readonly endMs: number
   /** Longest time between two of its events, zero without a second one. */
   readonly stallMs: number
+  /** Nobody was at the other end of its connection, or nobody any more. */
+  readonly wasCut: boolean
 }
 
 /** A pod was not well. */
@@ -24,13 +26,14 @@ export interface DownWindow {
 }
 
 export interface Tally {
+  /** The sum of `ok`, `cleanErrors`, `uncleanErrors` and `lostWithGateway`. */
   readonly requests: number
   readonly ok: number
   readonly cleanErrors: number
   /** Those of requests that had a pod without a fault at every moment. */
   readonly cleanErrorsWithPodsLeft: number
   readonly uncleanErrors: number
-  /** Broken by the kill of the gateway itself, when no gateway was there to answer. */
+  /** Cut by the kill of the gateway itself, when no gateway was there to answer. Wrong text then is still unclean. */
   readonly lostWithGateway: number
   /** Of streams whose pods had no fault from their start to their end. */
   readonly longestStallMs: number
@@ -44,7 +47,7 @@ export interface Tally {
 const overlaps = (record: RequestRecord, { endMs, startMs }: DownWindow): boolean =>
   record.sentMs <= endMs && record.endMs >= startMs
 
-/** Requests by their end. A request that broke while the gateway was down is its own kind; any other end counts as it is. */
+/** Requests by their end. One that was cut while the gateway was down is its own kind; any other end counts as it is. */
 export const tally = (
   records: ReadonlyArray<RequestRecord>,
   seen: ReadonlyMap<string, ReadonlyArray<number>>,
@@ -60,7 +63,7 @@ export const tally = (
   let healthyStreams = 0
   let longestRequestMs = 0
   for (const record of records) {
-    const isLost = record.outcome === "unclean" && down.some((window) => overlaps(record, window))
+    const isLost = record.outcome === "unclean" && record.wasCut && down.some((window) => overlaps(record, window))
     const outcome = isLost ? "lost" : record.outcome
     const isSpare = outcome === "clean" && !gone.some((window) => overlaps(record, window))
     if (isSpare) cleanErrorsWithPodsLeft++

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { FastCheck as fc } from "effect"
 import { checkJson, StreamCheck } from "../../bench/chaos/answerCheck.ts"
 import { faultsOf, POD_COUNT } from "../../bench/chaos/faults.ts"
 import { stateOf, sumOf } from "../../bench/chaos/gatewayState.ts"
@@ -47,6 +48,12 @@ describe("a stream under chaos", () => {
   test("is unclean when its connection broke, whatever it said", () => {
     const body = `${token("one ")}${token("two", "length")}${usage}data: [DONE]\n\n`
     expect(verdictOf(body, { ...whole, fault: "connection closed" as never }).outcome).toBe("unclean")
+  })
+
+  test("is wrong with a wrong text, even when its connection broke behind that", () => {
+    const fault = "connection closed inside the answer" as never
+    expect(verdictOf(token("three"), { ...whole, fault }).reason).toBe("wrong text")
+    expect(verdictOf(token("one "), { ...whole, fault }).reason).toBe(fault)
   })
 })
 
@@ -114,6 +121,7 @@ const record = (user: string, fields: Partial<RequestRecord>): RequestRecord => 
   sentMs: 0,
   endMs: 10,
   stallMs: 0,
+  wasCut: false,
   outcome: "ok",
   reason: "",
   ...fields
@@ -126,7 +134,7 @@ describe("the tally of a chaos run", () => {
         record("a", {}),
         record("b", { outcome: "clean", reason: "status 503" }),
         record("c", { outcome: "unclean", reason: "truncated" }),
-        record("d", { outcome: "unclean", reason: "reset", sentMs: 90, endMs: 105 })
+        record("d", { outcome: "unclean", reason: "reset", wasCut: true, sentMs: 90, endMs: 105 })
       ],
       new Map(),
       [],
@@ -135,6 +143,27 @@ describe("the tally of a chaos run", () => {
     )
     expect(counts).toMatchObject({ requests: 4, ok: 1, cleanErrors: 1, uncleanErrors: 1, lostWithGateway: 1 })
     expect(counts.reasons).toEqual({ "clean with pods left: status 503": 1, "unclean: truncated": 1, "lost: reset": 1 })
+  })
+
+  test("sums up to its requests, whatever overlaps the time without a gateway", () => {
+    const outcome = fc.constantFrom("ok" as const, "clean" as const, "unclean" as const)
+    const time = fc.integer({ min: 0, max: 300 })
+    const ends = fc.record({ outcome, wasCut: fc.boolean(), sentMs: time, tookMs: time })
+    fc.assert(fc.property(fc.array(ends), (ends) => {
+      const records = ends.map(({ outcome, sentMs, tookMs, wasCut }, at) =>
+        record(`u${at}`, { outcome, reason: "x", wasCut, sentMs, endMs: sentMs + tookMs })
+      )
+      const counts = tally(records, new Map(), [], [{ startMs: 100, endMs: 200 }], 2)
+      const { cleanErrors, lostWithGateway, ok, requests, uncleanErrors } = counts
+      expect(ok + cleanErrors + uncleanErrors + lostWithGateway).toBe(requests)
+      expect(requests).toBe(records.length)
+    }))
+  })
+
+  test("does not excuse a wrong answer by the gateway's absence", () => {
+    const wrong = record("a", { outcome: "unclean", reason: "wrong text", sentMs: 90, endMs: 105 })
+    const down = [{ startMs: 100, endMs: 200 }]
+    expect(tally([wrong], new Map(), [], down, 2)).toMatchObject({ uncleanErrors: 1, lostWithGateway: 0 })
   })
 
   test("takes stalls from streams whose pods had no fault while they lasted", () => {
