@@ -24,7 +24,8 @@ const codeOf = (cause: unknown): string => {
 }
 
 export const isDamage = (cause: unknown): boolean =>
-  cause instanceof Damaged || /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(cause))
+  // A file that was cut, with its log beside it, ends before the pages that it counts.
+  cause instanceof Damaged || /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ)/.test(codeOf(cause))
 
 /** What to tell people of any error on the way to the file. */
 export const faultOf = (cause: unknown): SnapshotFault => {

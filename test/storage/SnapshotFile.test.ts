@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SnapshotFile } from "../../src/storage/SnapshotFile.ts"
 import { fileOptions, generation } from "./generations.ts"
@@ -77,6 +77,39 @@ describe("a file with bytes changed at random", () => {
           }),
           { numRuns: 60 }
         )
+      }),
+    60_000
+  )
+})
+
+describe("a file that was cut beside its log", () => {
+  test(
+    "is set aside wherever the cut is, and what is saved next is there at the next start",
+    () =>
+      withDirectory((directory) => {
+        const path = join(directory, "warm.sqlite")
+        const older = new SnapshotFile(fileOptions(path))
+        older.save(generation(1), undefined)
+        older.close()
+        const writer = new SnapshotFile(fileOptions(path))
+        writer.save(generation(2).slice(0, 4), undefined)
+        const { size } = statSync(path)
+        for (let cut = 1; cut <= 8; cut++) {
+          // As a writer leaves it that is killed: the log is not folded in.
+          const killed = join(directory, `killed-${cut}.sqlite`)
+          for (const suffix of ["", "-wal"]) copyFileSync(path + suffix, killed + suffix)
+          truncateSync(killed, Math.floor((size * cut) / 9))
+          const file = new SnapshotFile(fileOptions(killed))
+          expect(file.load().pods).toEqual([])
+          expect(file.takeWarnings().join()).toContain("is damaged and was set aside")
+          file.save(generation(3), undefined)
+          file.close()
+          const next = new SnapshotFile(fileOptions(killed))
+          expect(next.load().pods).toHaveLength(20)
+          expect(next.takeWarnings()).toEqual([])
+          next.close()
+        }
+        writer.close()
       }),
     60_000
   )
