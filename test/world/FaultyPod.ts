@@ -241,7 +241,9 @@ export class FaultyPod {
     for (const call of this.calls) {
       this.sim.abort(call, this.nowS)
       const how = surrenders[call.request.number % surrenders.length] ?? "cut"
-      this.endWith(call, () => isUnderWay(call) ? call.caller.gaveUp(how) : call.caller.answer(500))
+      // What its last step still brings comes too late.
+      const wasUnderWay = isUnderWay(call)
+      this.endWith(call, () => wasUnderWay ? call.caller.gaveUp(how) : call.caller.answer(500))
     }
     this.schedule()
   }
