@@ -2,6 +2,7 @@ import type { Refusal } from "../src/core/Scheduler.ts"
 import type { WaitRefusal } from "../src/core/waiting/Admission.ts"
 import {
   type GatewayError,
+  GatewayStopping,
   InternalError,
   NoPodAvailable,
   Overloaded,
@@ -76,6 +77,6 @@ export const toGatewayError = (error: unknown, askDeadlineMs: number, retryAfter
   if (error instanceof ActorCrashed) {
     return new InternalError({ message: "The scheduler failed on this request; it has restarted." })
   }
-  if (error instanceof ActorStopped) return new NoPodAvailable({ message: "The gateway is shutting down." })
+  if (error instanceof ActorStopped) return new GatewayStopping()
   return error
 }

@@ -46,6 +46,7 @@ import * as snapshotStore from "./layers/snapshotStore.ts"
 import { applyConfig, type RunningParts } from "./reload/applyConfig.ts"
 import { takersOf } from "./reload/takers.ts"
 import { makeReloadActor, type ReloadHandle, type ReloadReport } from "./reload/ReloadActor.ts"
+import { stopFront, stopListening } from "./layers/stopListening.ts"
 import { Telemetry } from "./layers/telemetry.ts"
 import * as telemetry from "./layers/telemetry.ts"
 
@@ -71,7 +72,7 @@ export interface GatewayHandle {
   readonly reload: () => Promise<ReloadReport>
   /** Not ready any more, but still serving. */
   readonly announceStop: Effect.Effect<void>
-  /** Stops taking requests and gives those that run this long to end. */
+  /** Stops taking requests and gives those that run this long to end. Called again it can only shorten that time. */
   readonly drain: (graceMs: number) => Effect.Effect<void>
   /** Fails when the scheduler is beyond recovery: the process should end. */
   readonly failed: Effect.Effect<never, ActorStopped>
@@ -131,7 +132,8 @@ const start = Effect.gen(function*() {
   const { reload, running } = yield* makeReload(config, telemetry, parts)
   const { readFeatures } = front
   const bodyBytesMax = () => running().limits.bodyBytesMax
-  const questions = { explain, readFeatures, pool: poolView, metricsText, reload, bodyBytesMax, log }
+  const { stopping } = front
+  const questions = { explain, readFeatures, pool: poolView, metricsText, reload, stopping, bodyBytesMax, log }
   const admin = yield* listenForOperators(config, questions)
   return {
     url: front.url,
@@ -147,7 +149,7 @@ const start = Effect.gen(function*() {
       front.announceStop()
       picker?.announceStop()
     }),
-    drain: (graceMs: number) => Effect.promise(() => Promise.all([front.stop(graceMs), picker?.stop(graceMs)])),
+    drain: (graceMs: number) => Effect.provide(stopListening(front, picker, graceMs), runtime),
     failed: ref.join
   }
 })
@@ -258,7 +260,7 @@ const listen = (config: GatewayConfig, tls: TlsPair | undefined, deps: FrontDeps
       try: () => serveFront({ hostname: config.listen.hostname, port: config.listen.port, tls }, deps),
       catch: (cause) => cannotListen(config, cause)
     }),
-    (server) => Effect.promise(() => server.stop(0))
+    (server) => stopFront(server, 0)
   )
 
 /** Operators' questions in hand at once. */

@@ -190,6 +190,18 @@ export class NoPodAvailable extends GatewayError {
   readonly code = "no_pod_available"
 }
 
+/** The gateway has been told to end, or must: whoever asks again comes to another one, or to its successor. */
+export class GatewayStopping extends GatewayError {
+  readonly _tag = "GatewayStopping"
+  readonly status = 503
+  readonly type = "service_unavailable_error"
+  readonly code = "gateway_stopping"
+
+  constructor() {
+    super({ message: "this gateway is stopping and could not wait for the answer any longer", retryAfterS: 1 })
+  }
+}
+
 /** The pod could not be reached or broke off before its answer began. */
 export class PodUnreachable extends GatewayError {
   readonly _tag = "PodUnreachable"

@@ -6,6 +6,7 @@ import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
+import { stopPicker } from "./stopListening.ts"
 
 /** Answers Envoy for as long as the scope is open; undefined when no picker is wanted. */
 export const listenForEnvoy = (
@@ -28,7 +29,7 @@ export const listenForEnvoy = (
           }),
         catch: (cause) => cannotListen(listen, extproc.healthPort, cause)
       }),
-      (server) => Effect.promise(() => server.stop(0))
+      (server) => stopPicker(server, 0)
     )
   })
 

@@ -32,7 +32,7 @@ export const calibrate = (choice: CalibrateChoice): Effect.Effect<void, CommandF
     const address = podAddressFromUrl(choice.pod)
     if (typeof address === "string") return yield* fail(`--pod: ${address}`)
     const withinS = yield* withinSeconds(choice.within)
-    const stopSignal = yield* stopSignals
+    const { first: stopSignal } = yield* stopSignals(2)
     const measurements = yield* Effect.raceFirst(
       measure(choice, address, withinS),
       Effect.flatMap(stopSignal, (signal) => fail(`stopped by ${signal}; nothing was written`))

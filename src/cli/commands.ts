@@ -27,6 +27,12 @@ const help = (purpose: string, ...examples: ReadonlyArray<string>): HelpDoc.Help
 
 const everywhere = "Every command also takes --help, --version and --completions SHELL (bash, fish, zsh)."
 
+const signalsHelp = "SIGTERM: not ready at once, requests are taken for limits.shutdownDelay more, open ones have " +
+  "limits.shutdownGrace to end, then the snapshot is written and the exit is 0. SIGINT (Ctrl-C) skips the delay. A " +
+  "second signal ends open requests at once, each with an error of its own, and still writes the snapshot and exits " +
+  "with 0; a third ends the process as it is, with 130. Copies within half a second count as one. SIGHUP reads the " +
+  "configuration again."
+
 const serve = Command.make("serve", {
   pods: flag("pods", "URL,URL", "vLLM pods to route to. Default: WARMROUTE_PODS, then the file, then emulated pods."),
   config: flag(
@@ -56,11 +62,14 @@ const serve = Command.make("serve", {
       environment: process.env,
       configPath: config
     })
-  })).pipe(Command.withDescription(help(
-    "Route OpenAI and Anthropic requests to vLLM pods, each to the pod where it is cheapest.",
-    "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
-    "warmroute serve --config gateway.yaml --port 9000",
-    "warmroute serve        (no pods: starts emulated ones to play with)"
+  })).pipe(Command.withDescription(HelpDoc.sequence(
+    help(
+      "Route OpenAI and Anthropic requests to vLLM pods, each to the pod where it is cheapest.",
+      "warmroute serve --pods http://10.0.0.7:8000,http://10.0.0.8:8000",
+      "warmroute serve --config gateway.yaml --port 9000",
+      "warmroute serve        (no pods: starts emulated ones to play with)"
+    ),
+    HelpDoc.p(signalsHelp)
   )))
 
 const number = (name: string, least: number, most: number, whole: boolean, fallback: number, description: string) =>

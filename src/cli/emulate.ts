@@ -6,7 +6,7 @@ import { stopSignals } from "./stopSignals.ts"
 /** Runs emulated pods until a signal comes. */
 export const emulate = (choice: FleetChoice): Effect.Effect<void, CommandFailure> =>
   Effect.scoped(Effect.gen(function*() {
-    const stopSignal = yield* stopSignals
+    const { first: stopSignal } = yield* stopSignals(2)
     const urls = yield* emulatedFleet(choice)
     yield* Console.log(
       [

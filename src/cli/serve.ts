@@ -9,7 +9,7 @@ import { announcePods, startText } from "./banner.ts"
 import { emulatedFleet } from "./emulatedFleet.ts"
 import { CommandFailure } from "./failure.ts"
 import { reloadSignal } from "./reloadSignal.ts"
-import { type StopSignal, stopSignals } from "./stopSignals.ts"
+import { type StopSignal, type StopSignals, stopSignals } from "./stopSignals.ts"
 
 /** Serves until a signal comes, then lets requests end and writes the last snapshot. */
 export const serve = (sources: ConfigSources): Effect.Effect<void, CommandFailure> =>
@@ -28,7 +28,7 @@ const untilStopped = (
   { config: written, configPath, warnings }: LoadedConfig
 ): Effect.Effect<void, CommandFailure, Scope.Scope> =>
   Effect.gen(function*() {
-    const stopSignal = yield* stopSignals
+    const signals = yield* stopSignals(3)
     const onReloadSignal = yield* reloadSignal
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
     const emulated = hasPods(written) ? undefined : yield* emulatedFleet({
@@ -55,27 +55,40 @@ const untilStopped = (
     onReloadSignal(() => void gateway.reload().catch(() => {}))
     yield* Console.log(startText(config, gateway, emulated !== undefined))
     yield* Effect.forkScoped(announcePods(config, gateway, emulated !== undefined))
-    const signal = yield* Effect.raceFirst(stopSignal, gateway.failed).pipe(
+    const signal = yield* Effect.raceFirst(signals.first, gateway.failed).pipe(
       Effect.mapError(({ reason }) => new CommandFailure({ message: `warmroute has to stop: ${reason}` }))
     )
     onReloadSignal(() => {})
-    yield* stop(gateway, signal)
+    yield* stop(gateway, signal, signals.second)
   })
 
 const NO_PODS = "no pod is configured any more; emulated ones come with a start only"
 
 /** Ctrl-C waits for no load balancer, SIGTERM does: what it has sent, or sends before it has noticed, is still served. */
-const stop = (gateway: GatewayHandle, signal: StopSignal): Effect.Effect<void> =>
+const stop = (
+  gateway: GatewayHandle,
+  signal: StopSignal,
+  second: StopSignals["second"]
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { shutdownDelay, shutdownGrace } = gateway.config().limits
     yield* gateway.announceStop
     if (signal === "SIGTERM") {
       const delay = Duration.format(shutdownDelay)
       yield* Console.log(`\nSIGTERM: /readyz is 503 from now on; new requests are taken for ${delay} more.`)
-      yield* Effect.sleep(shutdownDelay)
+      yield* Effect.raceFirst(Effect.sleep(shutdownDelay), second)
     }
     yield* Console.log(stopText(signal, gateway.openRequests(), shutdownGrace))
+    yield* Effect.forkScoped(endAtOnce(gateway, second))
     yield* gateway.drain(Duration.toMillis(shutdownGrace))
+  })
+
+/** Whoever signals twice does not want to wait for requests, but for their good end and for the snapshot. */
+const endAtOnce = (gateway: GatewayHandle, second: StopSignals["second"]): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const signal = yield* second
+    yield* Console.log(`\n${signal} again: open requests end now. A third ends the process as it is.`)
+    yield* gateway.drain(0)
   })
 
 const hasPods = ({ discovery, pods }: GatewayConfig): boolean =>
@@ -96,6 +109,6 @@ const stopText = (signal: StopSignal, openRequests: number, shutdownGrace: Durat
   const open = openRequests === 0
     ? "no request is open"
     : `${openRequests} open ${openRequests === 1 ? "request has" : "requests have"} ${grace} to end`
-  return `\n${signal}: no new requests, ${open}. ${signal === "SIGINT" ? "Ctrl-C again ends it at once." : ""}`
-    .trimEnd()
+  const again = signal === "SIGINT" ? "Ctrl-C" : signal
+  return `\n${signal}: no new requests, ${open}.${openRequests === 0 ? "" : ` ${again} again ends them at once.`}`
 }

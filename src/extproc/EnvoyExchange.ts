@@ -1,4 +1,12 @@
-import { BodyTimedOut, BodyTooLarge, type GatewayError, InternalError, Overloaded, TimedOut } from "../errors.ts"
+import {
+  BodyTimedOut,
+  BodyTooLarge,
+  type GatewayError,
+  GatewayStopping,
+  InternalError,
+  Overloaded,
+  TimedOut
+} from "../errors.ts"
 import { toGatewayError } from "../http/errors.ts"
 import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
@@ -63,7 +71,7 @@ export class EnvoyExchange implements CallHandler {
     this.call = call
     this.isOneTooMany = picker.openRequests >= picker.deps.options.openStreamsMax
     this.held = new HeldBytes(picker.deps.front.requestBytes)
-    picker.entered()
+    picker.entered(this)
   }
 
   readonly onMessage = (bytes: Buffer): void => {
@@ -101,10 +109,17 @@ export class EnvoyExchange implements CallHandler {
     clearTimeout(this.bodyTimer)
     this.pieces = []
     this.held.release()
-    this.picker.left()
+    this.picker.left(this)
     if (this.asked !== undefined) this.picker.deps.scheduler.cancel(this.asked)
     if (this.answer !== undefined) this.answer.streamGone()
     else if (this.phase === "body" || this.phase === "picking") this.book(clientGoneStatus, "aborted")
+  }
+
+  /** The picker ends before the request does. After a good end of the call Envoy goes on by itself to a named pod. */
+  endForStop(): void {
+    if (this.phase === "routed") return this.call.finish(grpcStatus.ok)
+    if (this.phase === "headers") return this.call.finish(grpcStatus.cancelled, "the picker is stopping")
+    this.refuse(new GatewayStopping())
   }
 
   private onRequestHeaders(headers: HeaderList, ends: boolean, request: ProcessingRequest): void {

@@ -1,3 +1,4 @@
+import type { EnvoyExchange } from "./EnvoyExchange.ts"
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
 import { FrameWriter } from "./wire/FrameWriter.ts"
 
@@ -8,22 +9,29 @@ export class Picker {
   readonly writer = new FrameWriter()
   /** Set when the server has been told to stop: not ready any more, but still answering. */
   draining = false
-  private open = 0
+  private readonly open = new Set<EnvoyExchange>()
 
   constructor(deps: ExtProcDeps) {
     this.deps = deps
   }
 
   get openRequests(): number {
-    return this.open
+    return this.open.size
   }
 
   /** Each is followed by one `left`. */
-  entered(): void {
-    this.open++
+  entered(exchange: EnvoyExchange): void {
+    this.open.add(exchange)
   }
 
-  left(): void {
-    this.open--
+  left(exchange: EnvoyExchange): void {
+    this.open.delete(exchange)
+  }
+
+  /** Ends every open call in good order; those without a pod get 503. Returns how many there were. */
+  endOpenRequests(): number {
+    const ended = this.open.size
+    for (const exchange of this.open) exchange.endForStop()
+    return ended
   }
 }

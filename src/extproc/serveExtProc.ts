@@ -24,8 +24,11 @@ export interface ExtProcServer {
   readonly replaceOptions: (options: ExtProcOptions) => void
   /** Not ready from now on, but still picking: proxies have time to look elsewhere. */
   readonly announceStop: () => void
-  /** Not ready from now on; takes no new connection, lets open streams end for `graceMs`, then cuts what is left. */
-  readonly stop: (graceMs: number) => Promise<void>
+  /**
+   * Not ready from now on; takes no new connection, lets open calls end for `graceMs`, then ends what is left, and tells
+   * how many those were. Called again it can only shorten the time.
+   */
+  readonly stop: (graceMs: number) => Promise<number>
 }
 
 /** Asks the other side of a connection so often whether it lives. */
@@ -38,6 +41,8 @@ type Sessions = Map<ServerHttp2Session, KeepAlive>
 
 const processPath = `/${extProcService}/Process`
 const drainPollMs = 5
+/** So long Envoy has to take what ended its calls. */
+const flushMs = 1_000
 /** Above our own limit, so that a client gets 429 and Envoy no broken stream. */
 const refusableStreams = 1000
 const streamsMaxOf = ({ openStreamsMax }: ExtProcOptions): number => openStreamsMax + refusableStreams
@@ -72,6 +77,7 @@ export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Pr
     }
     servers.push(health)
   }
+  let deadlineMs = Infinity
   return {
     port,
     healthPort,
@@ -86,7 +92,10 @@ export const serveExtProc = async (listen: ExtProcListen, deps: ExtProcDeps): Pr
     announceStop: () => {
       picker.draining = true
     },
-    stop: (graceMs) => stop(picker, servers, sessions, graceMs)
+    stop: (graceMs) => {
+      deadlineMs = Math.min(deadlineMs, performance.now() + graceMs)
+      return stop(picker, servers, sessions, () => deadlineMs)
+    }
   }
 }
 
@@ -163,15 +172,19 @@ const stop = async (
   picker: Picker,
   servers: ReadonlyArray<Http2Server | Http2SecureServer>,
   sessions: Sessions,
-  graceMs: number
-): Promise<void> => {
+  deadlineMs: () => number
+): Promise<number> => {
   picker.draining = true
   for (const server of servers) server.close()
   // Tells the proxies to open no further streams here; those that are open go on.
   for (const session of sessions.keys()) session.close()
-  const deadlineMs = performance.now() + graceMs
-  while (picker.openRequests > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
+  while (picker.openRequests > 0 && performance.now() < deadlineMs()) await Bun.sleep(drainPollMs)
+  const ended = picker.endOpenRequests()
+  const flushedByMs = performance.now() + flushMs
+  // A call is gone when its last frame is on its way.
+  while (picker.openRequests > 0 && performance.now() < flushedByMs) await Bun.sleep(drainPollMs)
   for (const session of sessions.keys()) session.destroy()
+  return ended
 }
 
 /** What breaks a connection also closes it, which is where it is dealt with. */

@@ -18,6 +18,8 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
   private waiting: Array<Uint8Array> | undefined
   private controller: ReadableStreamDirectController | undefined
   private sending: PromiseWithResolvers<void> | undefined
+  /** What Bun resolves when the client has taken what waits for it. */
+  private held: Promise<number> | undefined
   private ended: "no" | "well" | "broken" = "no"
   /** Runs from the time that bytes wait for the client until all of them are on their way. */
   private stallTimer: Timer | undefined
@@ -39,6 +41,7 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
   end(): void {
     if (this.ended !== "no") return
     this.ended = "well"
+    this.stopWatch()
     if (this.controller !== undefined) this.finish(this.controller)
   }
 
@@ -64,26 +67,35 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
 
   cancel(): void {
     this.stopWatch()
+    this.held = undefined
     this.feeder.clientGone()
   }
 
-  /** From here on the connection's own idle timeout watches over what still waits. */
+  /**
+   * From here on the connection's own idle timeout watches over what still waits. Bun takes a stream that is closed for
+   * one that is sent, and a stop of the gateway would then cut it.
+   */
   private finish(controller: ReadableStreamDirectController): void {
-    this.stopWatch()
+    if (this.held !== undefined) return
     controller.close()
     this.sending?.resolve()
   }
 
   private holdUntil(drained: Promise<number>): void {
+    if (this.held === drained) return
+    this.held = drained
     this.feeder.pause()
     if (this.ended === "no") this.stallTimer ??= setTimeout(() => this.stalled(), this.stallTimeoutMs)
-    const resume = () => this.resume()
+    const resume = () => this.resume(drained)
     drained.then(resume, resume)
   }
 
-  private resume(): void {
+  private resume(drained: Promise<number>): void {
+    if (this.held !== drained) return
+    this.held = undefined
     this.stopWatch()
-    this.feeder.resume()
+    if (this.ended === "well" && this.controller !== undefined) this.finish(this.controller)
+    else this.feeder.resume()
   }
 
   private stopWatch(): void {

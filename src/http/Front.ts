@@ -1,4 +1,4 @@
-import { type GatewayError, Overloaded } from "../errors.ts"
+import { type GatewayError, GatewayStopping, Overloaded } from "../errors.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
 import { RequestBytes } from "./doors/RequestBytes.ts"
@@ -27,7 +27,10 @@ export class Front {
   readonly rescueBytes: RescueBytes
   /** Set when the server has been told to stop: not ready any more, but still serving. */
   draining = false
-  private open = 0
+  /** Set when no open request may go on, and no further one begin. */
+  private over = false
+  /** At most `openRequestsMax`. */
+  private readonly open = new Set<ProxyExchange>()
 
   constructor(deps: FrontDeps) {
     this.deps = deps
@@ -42,13 +45,14 @@ export class Front {
   }
 
   get openRequests(): number {
-    return this.open
+    return this.open.size
   }
 
   proxy(route: ProxyRoute, request: Request, server: ClientServer): Promise<Response> | Response {
     const { keys, metrics, options: { openRequestsMax }, scheduler } = this.deps
     metrics.requestStarted(route.path)
-    if (this.open >= openRequestsMax) {
+    if (this.over) return this.refuse(route, request, new GatewayStopping())
+    if (this.open.size >= openRequestsMax) {
       const message = `the gateway already has ${openRequestsMax} requests in hand (limits.openRequestsMax)`
       return this.refuse(route, request, new Overloaded("too_many_open_requests", message, scheduler.retryAfterS()))
     }
@@ -58,8 +62,9 @@ export class Front {
     } catch (cause) {
       return this.refuse(route, request, toGatewayError(cause, this.deps.log))
     }
-    this.open++
-    return new ProxyExchange(this, route, request, server, lease).run()
+    const exchange = new ProxyExchange(this, route, request, server, lease)
+    this.open.add(exchange)
+    return exchange.run()
   }
 
   private refuse(route: ProxyRoute, request: Request, error: GatewayError): Response {
@@ -76,7 +81,18 @@ export class Front {
   }
 
   /** A request that `proxy` took has ended. */
-  left(): void {
-    this.open--
+  left(exchange: ProxyExchange): void {
+    this.open.delete(exchange)
+  }
+
+  /**
+   * Ends every open request: streams with an error event, those without an answer with 503. What else is under way
+   * breaks. Returns how many there were.
+   */
+  endOpenRequests(): number {
+    this.over = true
+    const ended = this.open.size
+    for (const exchange of this.open) exchange.endForStop()
+    return ended
   }
 }

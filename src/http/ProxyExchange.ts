@@ -1,7 +1,7 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { PodAddress } from "../core/Pod.ts"
 import { sessionToken } from "../core/sessionToken.ts"
-import { GatewayError, TimedOut } from "../errors.ts"
+import { GatewayError, GatewayStopping, TimedOut } from "../errors.ts"
 import type { Usage } from "./AnswerTail.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
 import type { KeyLease } from "./doors/KeyLease.ts"
@@ -136,6 +136,16 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     this.countTimeout("total")
   }
 
+  /** The gateway ends before its answer does. */
+  endForStop(): void {
+    try {
+      this.fail(new GatewayStopping())
+    } catch (cause) {
+      // Those after it are to end as well.
+      this.errorOf(cause)
+    }
+  }
+
   private bodyTooSlow(): void {
     if (this.settled) return
     this.refuse(bodyTimedOut())
@@ -160,7 +170,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     if (this.settled) return
     this.tries?.abort()
     this.settle("failed", error.status, undefined)
-    this.answer.resolve(errorResponse(error, this.requestId, this.route.prompt === "messages"))
+    this.handOver(errorResponse(error, this.requestId, this.route.prompt === "messages"))
   }
 
   respond(head: ResponseHead, body: BodyInit | null, pod: PodAddress): void {
@@ -168,7 +178,13 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     const { exposePodHeader, sessionHeader } = this.deps.options
     const session = sessionHeader === undefined ? undefined : [sessionHeader, sessionToken(pod)] as const
     const headers = clientHeaders(head, this.requestId, exposePodHeader ? pod.id : undefined, session)
-    this.answer.resolve(new Response(body, { status: head.status, statusText: head.reason, headers }))
+    this.handOver(new Response(body, { status: head.status, statusText: head.reason, headers }))
+  }
+
+  /** A stop that was announced after the request came ends its connection too. */
+  private handOver(response: Response): void {
+    if (this.front.draining) response.headers.set("connection", "close")
+    this.answer.resolve(response)
   }
 
   settle(outcome: RequestEnd["outcome"], status: number, usage: Usage | undefined): void {
@@ -189,7 +205,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     tries?.release()
     this.held.release()
     this.form?.release()
-    this.front.left()
+    this.front.left(this)
   }
 
   /** Of what is no GatewayError, the first goes to the log. */

@@ -23,6 +23,8 @@ export interface AdminDeps {
   /** Prometheus text 0.0.4. */
   readonly metricsText: () => string
   readonly reload: Reload
+  /** A stop of the gateway has been announced. */
+  readonly stopping: () => boolean
   /** Of now. */
   readonly bodyBytesMax: () => number
   /** Questions in hand at once; one more gets 429. */
@@ -52,7 +54,7 @@ export const makeAdmin = (deps: AdminDeps): Hono => {
     return response
   })
   app.get("/metrics", () => metricsPage(deps.metricsText()))
-  app.get("/readyz", () => readiness(deps.pool, false, true))
+  app.get("/readyz", () => readiness(deps.pool, deps.stopping(), true))
   addReloadRoute(app, deps.reload)
   app.notFound(({ req }) =>
     errorResponse(

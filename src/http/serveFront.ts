@@ -5,6 +5,7 @@ import type { TlsPair } from "./doors/TlsPair.ts"
 import { readRequest } from "./features/readRequest.ts"
 import { requestWish } from "./features/requestWish.ts"
 import { Front } from "./Front.ts"
+import { FrontStop, type StoppedRequests } from "./FrontStop.ts"
 import type { FrontDeps, FrontSettings, ListenOptions } from "./FrontOptions.ts"
 import { makeFront } from "./makeFront.ts"
 import type { ProxyRoute } from "./routes.ts"
@@ -25,11 +26,14 @@ export interface FrontServer {
   readonly replaceSettings: (settings: FrontSettings) => void
   /** Not ready any more, but still serving: each connection ends with its next answer. */
   readonly announceStop: () => void
-  /** Refuses new connections, lets open requests end for `graceMs`, then breaks off what is left. */
-  readonly stop: (graceMs: number) => Promise<void>
+  /** A stop has been announced, or has begun. */
+  readonly stopping: () => boolean
+  /**
+   * Refuses new connections, lets open requests end for `graceMs`, then ends what is left with an error. Called again it
+   * can only shorten the time; all calls resolve when all is over, and the first tells what was left.
+   */
+  readonly stop: (graceMs: number) => Promise<StoppedRequests>
 }
-
-const drainPollMs = 5
 
 /** Starts to listen. Throws when the port is taken or the host is not ours. */
 export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer => {
@@ -52,6 +56,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     }
   }
   const listener = listen.tls === undefined ? listenPlain(serving) : listenTls(serving, listen.tls)
+  const stop = new FrontStop(front, listener)
   return {
     url: listener.url,
     port: listener.port,
@@ -68,15 +73,8 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     announceStop: () => {
       front.draining = true
     },
-    stop: async (graceMs) => {
-      front.draining = true
-      const deadlineMs = performance.now() + graceMs
-      listener.stop(false).catch(() => {})
-      // Bun counts a request until the last byte is with the kernel, which our own count can't see.
-      while (listener.pendingRequests() > 0 && performance.now() < deadlineMs) await Bun.sleep(drainPollMs)
-      await listener.stop(true)
-      front.client.close()
-    }
+    stopping: () => front.draining,
+    stop: (graceMs) => stop.within(graceMs)
   }
 }
 

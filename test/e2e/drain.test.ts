@@ -34,11 +34,33 @@ test("a gateway that drains takes no new request and lets the running stream end
   pod.stop()
 })
 
-test("a stream that outlives the grace is cut, not left to hold up the stop", async () => {
+test("a stream that outlives the grace ends with an error event, and its pod hears of it", async () => {
   const { connection, gateway, pod, streaming } = await setUp()
   await Effect.runPromise(gateway.handle.drain(50))
-  expect((await streaming).complete).toBe(false)
+  const answer = await streaming
+  expect(answer.complete).toBe(true)
+  expect(textOf(answer)).toStartWith(`data: one\n\ndata: {"error":{"message":"this gateway is stopping`)
+  expect(gateway.handle.openRequests()).toBe(0)
   await connection.closed
+  await gateway.stop()
+  pod.stop()
+})
+
+test("a gateway that ends without a grace, as when its scheduler is lost, ends streams in the same way", async () => {
+  const { connection, gateway, pod, streaming } = await setUp()
+  await gateway.stop()
+  const answer = await streaming
+  expect([answer.complete, textOf(answer).includes(`"code":"gateway_stopping"`)]).toEqual([true, true])
+  await connection.closed
+  pod.stop()
+})
+
+test("a second stop shortens the time that the first gave", async () => {
+  const { gateway, pod, streaming } = await setUp()
+  const drained = Effect.runPromise(gateway.handle.drain(3_600_000))
+  await Effect.runPromise(gateway.handle.drain(0))
+  await drained
+  expect((await streaming).complete).toBe(true)
   await gateway.stop()
   pod.stop()
 })

@@ -34,15 +34,16 @@ const started = async (limits: Readonly<Record<string, unknown>>) => {
   const file = configFile(settings)
   const gateway = startWarmroute(["serve", "--config", file.path])
   const [url = ""] = /http:\/\/127\.0\.0\.1:\d+/.exec(await gateway.printed("curl")) ?? []
+  const [, operators = ""] = /--admin (http:\S+)/.exec(await gateway.printed("--admin")) ?? []
   const clean = () => {
     pod.stop()
     file.remove()
   }
-  return { begun, clean, file, gateway, pod, settings, url }
+  return { begun, clean, file, gateway, operators, pod, settings, url }
 }
 
 test("SIGTERM: not ready at once, requests are still taken, streams end, the snapshot is written, exit 0", async () => {
-  const { begun, clean, file, gateway, url } = await started({ shutdownDelay: "2 s" })
+  const { begun, clean, file, gateway, operators, url } = await started({ shutdownDelay: "2 s" })
   const streaming = streamCompletion(url, "hello")
   const connection = await begun
   gateway.signal("SIGTERM")
@@ -50,6 +51,8 @@ test("SIGTERM: not ready at once, requests are still taken, streams end, the sna
   const ready = await fetch(`${url}/readyz`)
   expect([ready.status, ready.headers.get("connection")]).toEqual([503, "close"])
   expect(await ready.json()).toMatchObject({ reasons: ["the gateway is stopping"] })
+  const forOperators = await fetch(`${operators}/readyz`)
+  expect([forOperators.status, (await forOperators.json()).reasons]).toEqual([503, ["the gateway is stopping"]])
   expect(textOf(await streamCompletion(url, "hello"))).toBe("data: short\n\n")
   await gateway.printed("SIGTERM: no new requests, 1 open request has 30s to end.")
   await expect(fetch(`${url}/readyz`)).rejects.toThrow()
@@ -61,13 +64,16 @@ test("SIGTERM: not ready at once, requests are still taken, streams end, the sna
   clean()
 })
 
-test("a stream that outlives the grace is cut, and the exit is still 0", async () => {
+test("a stream that outlives the grace ends with an error event, the log counts it, and the exit is still 0", async () => {
   const { begun, clean, gateway, url } = await started({ shutdownDelay: "1 millis", shutdownGrace: "200 millis" })
   const streaming = streamCompletion(url, "hello")
   await begun
   gateway.signal("SIGTERM")
-  expect((await streaming).complete).toBe(false)
-  expect((await gateway.ended).code).toBe(0)
+  const answer = await streaming
+  expect([answer.complete, textOf(answer).includes(`"code":"gateway_stopping"`)]).toEqual([true, true])
+  const { code, stderr } = await gateway.ended
+  expect(code).toBe(0)
+  expect(stderr).toContain("warning 1 request could not end in time and got the error gateway_stopping\n")
   clean()
 })
 
@@ -75,6 +81,48 @@ test("SIGINT, Ctrl-C, waits for no load balancer", async () => {
   const { clean, gateway } = await started({ shutdownDelay: "1 hour" })
   gateway.signal("SIGINT")
   expect((await gateway.ended).code).toBe(0)
+  clean()
+})
+
+/** Copies of a signal within half a second are one, so the next must come later. */
+const nextPress = () => Bun.sleep(600)
+
+test("a second signal ends open requests well at once, writes the snapshot, and exits with 0", async () => {
+  const { begun, clean, file, gateway, url } = await started({ shutdownDelay: "1 hour", shutdownGrace: "1 hour" })
+  const streaming = streamCompletion(url, "hello")
+  await begun
+  gateway.signal("SIGTERM")
+  gateway.signal("SIGTERM")
+  await gateway.printed("new requests are taken for 1h more.")
+  await nextPress()
+  expect((await fetch(`${url}/livez`)).status).toBe(200)
+  gateway.signal("SIGTERM")
+  const answer = await streaming
+  expect([answer.complete, textOf(answer).includes(`"code":"gateway_stopping"`)]).toEqual([true, true])
+  const { code, stdout } = await gateway.ended
+  expect([code, stdout.includes("SIGTERM again: open requests end now.")]).toEqual([0, true])
+  expect(existsSync(join(file.path, "..", "snapshot.sqlite"))).toBe(true)
+  clean()
+})
+
+test("a second signal during the grace does so too, whichever it is", async () => {
+  const { begun, clean, gateway, url } = await started({ shutdownDelay: "1 millis", shutdownGrace: "1 hour" })
+  const streaming = streamCompletion(url, "hello")
+  await begun
+  gateway.signal("SIGTERM")
+  await gateway.printed("1 open request has 1h to end. SIGTERM again ends them at once.")
+  await nextPress()
+  gateway.signal("SIGINT")
+  expect((await streaming).complete).toBe(true)
+  expect((await gateway.ended).code).toBe(0)
+  clean()
+})
+
+test("without open requests a stop waits for shutdownDelay alone, and not for the grace", async () => {
+  const { clean, gateway } = await started({ shutdownDelay: "1 milli", shutdownGrace: "1 hour" })
+  gateway.signal("SIGTERM")
+  const { code, stdout } = await gateway.ended
+  expect([code, stdout.includes("SIGTERM: no new requests, no request is open.")]).toEqual([0, true])
   clean()
 })
 

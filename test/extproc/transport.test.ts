@@ -234,14 +234,30 @@ describe("a stop", () => {
     expect(picker.scheduler.outcomes()).toEqual(["finished"])
   })
 
-  test("cuts them when the grace is over", async () => {
+  test("ends them well when the grace is over, so that Envoy goes on by itself", async () => {
     await using picker = await TestPicker.start()
     const stream = picker.open()
     tellChat(stream)
     await stream.hear()
-    await picker.server.stop(20)
+    await heardBody(stream)
+    expect(await picker.server.stop(20)).toBe(1)
+    expect((await stream.end).status).toBe(0)
     await picker.quiet()
     expect(picker.scheduler.outcomes()).toEqual(["aborted"])
+  })
+
+  test("has Envoy answer 503 to those without a pod when the grace is over", async () => {
+    await using picker = await TestPicker.start()
+    picker.scheduler.beforePick = () => new Promise(() => {})
+    const stream = picker.open()
+    tellChat(stream)
+    while (picker.scheduler.picks.length === 0) await Bun.sleep(1)
+    const stopped = picker.server.stop(20)
+    const refused = await stream.hear()
+    expect([refused.about, refused.status]).toEqual(["immediateResponse", "ServiceUnavailable"])
+    expect(refused.immediateBody).toContain("gateway_stopping")
+    await stopped
+    expect(picker.scheduler.cancelled.length).toBe(1)
   })
 })
 

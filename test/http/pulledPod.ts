@@ -1,5 +1,5 @@
 /** A pod whose answer is `pieces` times `piece`, written only as fast as it is read. */
-export const pulledPod = (piece: string, pieces: number) => {
+export const pulledPod = (piece: string, pieces: number, headers: Record<string, string> = {}) => {
   let written = 0
   const server = Bun.serve({
     port: 0,
@@ -12,7 +12,8 @@ export const pulledPod = (piece: string, pieces: number) => {
             written++
             controller.enqueue(Buffer.from(piece))
           }
-        })
+        }),
+        { headers }
       )
   })
   return {

@@ -18,16 +18,26 @@ export class Relay {
   private readonly stallTimeoutMs: () => number
   private stallTimer: Timer | undefined
   private readonly whenOver: () => void
+  private readonly whenGone: () => void
   private server: RelaySocket | undefined
   private readonly waiting: Record<"client" | "server", Array<Uint8Array>> = { client: [], server: [] }
   private over = false
 
-  /** `stallTimeoutMs`: longest time in which a client takes nothing of what a closed server left for it. */
-  constructor(client: RelaySocket, stallTimeoutMs: () => number, whenOver: () => void) {
+  /**
+   * `stallTimeoutMs`: longest time in which a client takes nothing of what a closed server left for it. `whenOver`: one
+   * side has closed; `whenGone`: the client's.
+   */
+  constructor(client: RelaySocket, stallTimeoutMs: () => number, whenOver: () => void, whenGone: () => void) {
     this.client = client
     this.stallTimeoutMs = stallTimeoutMs
     this.clientAddress = client.remoteAddress
     this.whenOver = whenOver
+    this.whenGone = whenGone
+  }
+
+  /** It holds what the client has not taken. */
+  get owesClient(): boolean {
+    return this.waiting.client.length > 0
   }
 
   joined(server: RelaySocket): void {
@@ -52,7 +62,10 @@ export class Relay {
 
   /** One side is gone; what it had sent before still goes to the client. */
   closed({ isClient }: RelaySide): void {
-    if (isClient) clearTimeout(this.stallTimer)
+    if (isClient) {
+      clearTimeout(this.stallTimer)
+      this.whenGone()
+    }
     if (this.over) return
     this.over = true
     if (isClient) this.server?.terminate()

@@ -9,11 +9,16 @@ interface Generation {
   connections: number
 }
 
+const pollMs = 5
+const relayMs = 1_000
+
 /** The servers of the certificates in use, and who is behind each connection to them. */
 class Generations {
   private readonly serving: ClientServing
   private readonly all = new Set<Generation>()
   private readonly addresses = new Map<number, string>()
+  /** One for each client that is connected. */
+  private readonly relays = new Set<Relay>()
   private newest: Generation
 
   constructor(serving: ClientServing, first: TlsPair) {
@@ -24,6 +29,7 @@ class Generations {
   get pendingRequests(): number {
     let sum = 0
     for (const { server } of this.all) sum += server.pendingRequests
+    for (const { owesClient } of this.relays) if (owesClient) sum++
     return sum
   }
 
@@ -33,8 +39,18 @@ class Generations {
     this.endIfOver(before)
   }
 
-  stop(force: boolean): Promise<unknown> {
-    return Promise.all([...this.all].map(({ server }) => server.stop(force)))
+  /** By force it also waits a little until the relays have passed on what the servers had sent. */
+  async stop(force: boolean): Promise<void> {
+    await Promise.all([...this.all].map(({ server }) => server.stop(force)))
+    if (!force) return
+    const deadlineMs = performance.now() + relayMs
+    while (this.connections > 0 && performance.now() < deadlineMs) await Bun.sleep(pollMs)
+  }
+
+  private get connections(): number {
+    let sum = 0
+    for (const { connections } of this.all) sum += connections
+    return sum
   }
 
   /** Joins a client's connection to the server of the newest certificate. */
@@ -46,7 +62,8 @@ class Generations {
       newest.connections--
       if (innerPort !== undefined) addresses.delete(innerPort)
       this.endIfOver(newest)
-    })
+    }, () => void this.relays.delete(relay))
+    this.relays.add(relay)
     client.data = { relay, isClient: true }
     Bun.connect<RelaySide>({
       hostname: "127.0.0.1",
@@ -127,8 +144,10 @@ export const listenTls = (serving: ClientServing, first: TlsPair): ClientListene
     port: listener.port,
     pendingRequests: () => generations.pendingRequests,
     stop: async (force) => {
-      listener.stop(force)
+      // By force it would take from clients what is still on its way to them.
+      if (!force) listener.stop()
       await generations.stop(force)
+      if (force) listener.stop(true)
     },
     replaceTls: (pair) => generations.replace(pair)
   }

@@ -28,7 +28,7 @@ const stuckRelay = async (stallTimeoutMs: number) => {
     socket: {
       ...relayHandlers,
       open: (client) => {
-        const relay = new Relay(client, () => stallTimeoutMs, () => {})
+        const relay = new Relay(client, () => stallTimeoutMs, () => {}, () => {})
         client.data = { relay, isClient: true }
         Bun.connect<RelaySide>({
           hostname: "127.0.0.1",
