@@ -1,20 +1,21 @@
 import { FastCheck as fc } from "effect"
 
-/** Cases of one plain run by target; `FUZZ_RUNS` multiplies them. A test demands that they are enough. */
+/** Cases that one plain run must execute by target; `FUZZ_RUNS` multiplies them. */
 export const cases = {
   responseParser: 24_000,
   podSockets: 1_200,
   events: 14_000,
   bodies: 20_000,
   requestHeads: 8_000,
-  clientSockets: 1_500,
+  clientSockets: 9_000,
+  clientBodies: 3_000,
   metricsText: 14_000,
   yaml: 2_400,
   llmdConfig: 1_200,
   settings: 2_000,
   snapshots: 9_000,
-  snapshotFiles: 60,
-  dns: 400,
+  snapshotFiles: 600,
+  dns: 2_500,
   podFiles: 10_000,
   clusterObjects: 12_000,
   clusterLines: 3_000,
@@ -34,11 +35,49 @@ const seed = numberIn("FUZZ_SEED", 1 + Math.floor(Math.random() * 0x7fff_fffe))
 const factor = numberIn("FUZZ_RUNS", 1)
 console.log(`fuzz: FUZZ_SEED=${seed} FUZZ_RUNS=${factor} repeats these cases`)
 
+type Target = keyof typeof cases
+/** Cases that have been executed. */
+const executed = new Map<Target, number>()
+
+const ran = (target: Target, count: number): void => void executed.set(target, casesRun(target) + count)
+
+export const casesRun = (target: Target): number => executed.get(target) ?? 0
+
+/** What a target must have executed by the end of a run. */
+export const casesWanted = (target: Target): number => cases[target] * factor
+
 /** How FastCheck goes about one property of a target, of whose cases it takes this share. */
-export const plan = (target: keyof typeof cases, share = 1) => ({
+export const plan = <Ts>(target: Target, share = 1): fc.Parameters<Ts> => ({
   seed,
-  numRuns: Math.ceil(cases[target] * share) * factor
+  numRuns: Math.ceil(cases[target] * share) * factor,
+  reporter: (details) => {
+    ran(target, details.numRuns)
+    if (details.failed) throw new Error(fc.defaultReportMessage(details), { cause: details.errorInstance })
+  }
 })
+
+/** Runs a property of many cases at once, `atOnceMax` at most, until the target has all that it promises. */
+export const assertBatches = <A>(
+  target: Target,
+  atOnceMax: number,
+  arbitrary: fc.Arbitrary<A>,
+  property: (all: ReadonlyArray<A>) => Promise<void>
+): Promise<void> =>
+  fc.assert(
+    fc.asyncProperty(fc.array(arbitrary, { minLength: 1, maxLength: atOnceMax, size: "max" }), async (all) => {
+      if (casesRun(target) >= casesWanted(target)) return
+      await property(all)
+      ran(target, all.length)
+    }),
+    {
+      seed,
+      // A batch is less than half full on average.
+      numRuns: Math.ceil((4 * casesWanted(target)) / atOnceMax),
+      // A hang is found again with each smaller batch, and the smallest so far has to be told.
+      interruptAfterTimeLimit: propertyTimeoutMs - 25_000,
+      markInterruptAsFailure: true
+    }
+  )
 
 /** Long enough for a property of many cases on a slow machine. */
 export const propertyTimeoutMs = 120_000 * factor

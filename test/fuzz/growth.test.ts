@@ -7,12 +7,6 @@ import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 import { RawPod } from "../http/RawPod.ts"
 import { TestFront } from "../http/TestFront.ts"
 import { entryOf } from "../core/waiting/waiters.ts"
-import { cases } from "./fuzz.ts"
-
-test("a plain run has at least 100,000 cases", () => {
-  const all = Object.values(cases).reduce<number>((sum, count) => sum + count, 0)
-  expect(all).toBeGreaterThanOrEqual(100_000)
-})
 
 /** Bytes of the heap that are in use. */
 const heapBytes = (): number => {

@@ -17,7 +17,7 @@ const rows = readFileSync(join(import.meta.dir, "README.md"), "utf8")
   .filter((line) => /^\| (?:A\d+|D\d+|also) \|/.test(line))
   .map((line): Row => {
     const [item = "", , applies = "", proof = ""] = line.split("|").slice(1).map((cell) => cell.trim())
-    const named = [...proof.matchAll(/`([\w/.-]+\.test\.ts)` "([^"]+)"/g)]
+    const named = [...proof.matchAll(/`([\w/.-]+\.(?:test|fuzz)\.ts)` "([^"]+)"/g)]
     return { item, applies, proof, tests: named.map(([, file = "", name = ""]) => [`test/${file}`, name]) }
   })
 

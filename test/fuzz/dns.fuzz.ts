@@ -4,7 +4,7 @@ import { isIP } from "node:net"
 import type { PodAddress } from "../../src/core/Pod.ts"
 import { dnsDiscovery, type DnsQuestion } from "../../src/discovery/dns.ts"
 import { answerTo, startNameServer } from "../discovery/NameServer.ts"
-import { hostileBytes, plan, propertyTimeoutMs } from "./fuzz.ts"
+import { assertBatches, hostileBytes, propertyTimeoutMs } from "./fuzz.ts"
 
 /** Records of an address, of an IPv6 address and of a service; their owner is a pointer to the question. */
 const records = [
@@ -31,31 +31,27 @@ test("a name server's answer that may be none gives pods that can be connected t
   const tails = fc.array(hostileBytes(records, words), { minLength: 1, maxLength: 3 })
   const heads = fc.record({ rcode: fc.constantFrom(0, 0, 0, 0, 2, 3, 15), bytes: fc.nat(40), cut: fc.boolean() })
   const question = fc.constantFrom<DnsQuestion>({ name: "pods.test", port: 8000 }, { name: "pods.test", srv: true })
-  await fc.assert(
-    // Several at once, as those that are no answer at all are waited for.
-    fc.asyncProperty(fc.array(fc.tuple(question, heads, tails), { minLength: 1, maxLength: 20 }), async (all) => {
-      await Promise.all(all.map(async ([asked, { bytes, cut, rcode }, tail]) => {
-        const server = await startNameServer({
-          bytes: (query) => {
-            const answer = answerTo(query, rcode, tail.map((record) => Buffer.from(record)))
-            return cut ? answer.subarray(0, bytes) : answer
-          }
-        })
-        try {
-          const found = await firstAnswer(asked, server.address)
-          if (typeof found === "string") return expect(found.length).toBeGreaterThan(10)
-          expect(found.length).toBeLessThanOrEqual(8)
-          for (const { hostname, port } of found) {
-            expect("srv" in asked || isIP(hostname) > 0).toBe(true)
-            expect(hostname).toMatch(/^[\w.:-]+$/)
-            expect(port > 0 && port < 65_536).toBe(true)
-          }
-        } finally {
-          server.close()
+  // Many at once, as those that are no answer at all are waited for.
+  await assertBatches("dns", 100, fc.tuple(question, heads, tails), async (all) => {
+    await Promise.all(all.map(async ([asked, { bytes, cut, rcode }, tail]) => {
+      const server = await startNameServer({
+        bytes: (query) => {
+          const answer = answerTo(query, rcode, tail.map((record) => Buffer.from(record)))
+          return cut ? answer.subarray(0, bytes) : answer
         }
-      }))
-    }),
-    // Each case is about ten answers.
-    plan("dns", 0.1)
-  )
+      })
+      try {
+        const found = await firstAnswer(asked, server.address)
+        if (typeof found === "string") return expect(found.length).toBeGreaterThan(10)
+        expect(found.length).toBeLessThanOrEqual(8)
+        for (const { hostname, port } of found) {
+          expect("srv" in asked || isIP(hostname) > 0).toBe(true)
+          expect(hostname).toMatch(/^[\w.:-]+$/)
+          expect(port > 0 && port < 65_536).toBe(true)
+        }
+      } finally {
+        server.close()
+      }
+    }))
+  })
 }, propertyTimeoutMs)
