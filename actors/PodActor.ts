@@ -233,7 +233,9 @@ const afterScrapeFailure = (pod: Pod, state: PodState, error: PodProbeError): Ef
   Effect.gen(function*() {
     const warned = yield* warn(pod, state, error)
     const next = { ...warned, scrapeFailures: state.scrapeFailures + 1, idleScrapes: 0 }
-    if (next.health === "unhealthy" && error.isRefused === true) return { ...next, reason: error.message }
+    if (next.health === "unhealthy" && error.isRefused === true) {
+      return { ...next, reason: silenceOf(pod, next, error.message) }
+    }
     const doubtful = next.health !== "healthy" || next.scrapeFailures >= pod.options.unhealthyAfterScrapes - 1
     return yield* judgeSilence(pod, doubtful ? yield* inspect(pod, next) : next)
   })
@@ -268,14 +270,17 @@ const afterGoodInspection = (pod: Pod, state: PodState, why: string): Effect.Eff
 
 /** A single silence between good scrapes is no proof; the same with failed scrapes or requests around it is. */
 const judgeSilence = (pod: Pod, state: PodState): Effect.Effect<PodState> => {
-  const { dispatchFailure, dispatchFailures, scrapeFailures, silence } = state
-  const { unhealthyAfterDispatches, unhealthyAfterScrapes } = pod.options
+  const { scrapeFailures, silence } = state
   if (silence === undefined) return Effect.succeed(state)
-  if (dispatchFailures >= unhealthyAfterDispatches) {
-    return fallIll(pod, state, `${silence}; a request there failed: ${dispatchFailure}`)
-  }
-  return scrapeFailures >= unhealthyAfterScrapes ? fallIll(pod, state, silence) : Effect.succeed(state)
+  const isProof = failsDispatches(pod, state) || scrapeFailures >= pod.options.unhealthyAfterScrapes
+  return isProof ? fallIll(pod, state, silenceOf(pod, state, silence)) : Effect.succeed(state)
 }
+
+const failsDispatches = (pod: Pod, { dispatchFailures }: PodState): boolean =>
+  dispatchFailures >= pod.options.unhealthyAfterDispatches
+
+const silenceOf = (pod: Pod, state: PodState, silence: string): string =>
+  failsDispatches(pod, state) ? `${silence}; a request there failed: ${state.dispatchFailure}` : silence
 
 const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> => {
   if (state.health === "unhealthy") return Effect.succeed({ ...state, reason })

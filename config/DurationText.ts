@@ -1,4 +1,4 @@
-import { Duration, ParseResult, Schema } from "effect"
+import { Duration, ParseResult, Schema, type SchemaAST } from "effect"
 
 const millisByUnit: ReadonlyMap<string, number> = new Map(
   [
@@ -14,17 +14,22 @@ const LONGEST_MS = 24 * 24 * 3_600_000
 
 const example = `write it with a unit, such as "250 millis", "5 s" or "2 minutes"`
 
-const Text = Schema.String.annotations({
-  message: (issue) => `${JSON.stringify(issue.actual)} is not a duration; ${example}`
-})
+const wrong = (given: unknown): string => `${JSON.stringify(given)} is not a duration; ${example}`
+
+const Text = Schema.String.annotations({ message: (issue) => wrong(issue.actual) })
+
+const ZeroOrText = Schema.declare(
+  (input): input is 0 | string => input === 0 || typeof input === "string",
+  { identifier: "DurationOrZero", message: (issue) => `${wrong(issue.actual)}, or 0` }
+)
 
 /** Reads `250 millis`, `5s`, `1.5 minutes`. Returns milliseconds, or the reason why not. */
-const parseMillis = (text: string): number | string => {
+const parseMillis = (text: string, mayBeZero: boolean): number | string => {
   const parts = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text)
   const perUnit = millisByUnit.get(parts?.[2]?.toLowerCase() ?? "")
   if (parts === null || perUnit === undefined) return `"${text}" is not a duration; ${example}`
   const millis = Number(parts[1]) * perUnit
-  if (millis < 1) return `"${text}" is too short; the shortest duration is 1 milli`
+  if (millis < 1 && !(mayBeZero && millis === 0)) return `"${text}" is too short; the shortest duration is 1 milli`
   return millis > LONGEST_MS ? `"${text}" is too long; the longest duration is 576 hours` : millis
 }
 
@@ -41,12 +46,26 @@ export const DurationText: Schema.Schema<Duration.Duration, string> = Schema.tra
   Schema.DurationFromSelf,
   {
     strict: true,
-    decode: (text, _options, ast) => {
-      const millis = parseMillis(text)
-      return typeof millis === "number"
-        ? ParseResult.succeed(Duration.millis(millis))
-        : ParseResult.fail(new ParseResult.Type(ast, text, millis))
-    },
+    decode: (text, _options, ast) => durationOf(text, parseMillis(text, false), ast),
     encode: (duration) => ParseResult.succeed(format(duration))
   }
 )
+
+/** The same where none at all makes sense too: `0`, with a unit or without. */
+export const DurationOrZero: Schema.Schema<Duration.Duration, 0 | string> = Schema.transformOrFail(
+  ZeroOrText,
+  Schema.DurationFromSelf,
+  {
+    strict: true,
+    decode: (given, _options, ast) => {
+      const isZero = given === 0 || given.trim() === "0"
+      return durationOf(given, isZero ? 0 : parseMillis(given, true), ast)
+    },
+    encode: (duration) => ParseResult.succeed(Duration.toMillis(duration) === 0 ? 0 : format(duration))
+  }
+)
+
+const durationOf = (given: unknown, millis: number | string, ast: SchemaAST.AST) =>
+  typeof millis === "number"
+    ? ParseResult.succeed(Duration.millis(millis))
+    : ParseResult.fail(new ParseResult.Type(ast, given, millis))

@@ -1,6 +1,6 @@
 import { Context, Duration, Schema } from "effect"
 import { BytesText } from "./BytesText.ts"
-import { DurationText } from "./DurationText.ts"
+import { DurationOrZero, DurationText } from "./DurationText.ts"
 import { ExtProc } from "./extProcSection.ts"
 import { HardwareSection, PresetName } from "./hardware.ts"
 import { KubernetesDiscovery } from "./kubernetesSection.ts"
@@ -228,8 +228,8 @@ const Limits = Schema.Struct({
   requestTimeout: setting(DurationText, Duration.hours(1)),
   /** How long a pod that left the configuration or discovery may finish its requests. Default 5 minutes. */
   podDrainGrace: setting(DurationText, Duration.minutes(5)),
-  /** At SIGTERM, how long the gateway still takes requests, already not ready, so that whoever balances hears of it. Default 5 seconds. */
-  shutdownDelay: setting(DurationText, Duration.seconds(5)),
+  /** At SIGTERM, how long the gateway still takes requests, already not ready, so that whoever balances hears of it; 0 stops at once. Default 5 seconds. */
+  shutdownDelay: setting(DurationOrZero, Duration.seconds(5)),
   /** At a stop of the gateway, how long running requests may go on before they are cut. Default 30 seconds. */
   shutdownGrace: setting(DurationText, Duration.seconds(30))
 })

@@ -1,6 +1,6 @@
 import { Duration, Schema } from "effect"
 import { BytesText } from "./BytesText.ts"
-import { DurationText } from "./DurationText.ts"
+import { DurationOrZero, DurationText } from "./DurationText.ts"
 import { count, perhaps, setting } from "./schemaParts.ts"
 
 const MANY = 1_000_000
@@ -41,7 +41,7 @@ export const Waiting = Schema.Struct({
   /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
   timeout: setting(DurationText, Duration.minutes(2)),
   /** Longest wait while every pod that serves the model is away, then 503; it does not count against `timeout`. 0 refuses at once; minutes bridge a scale from zero. Default 10 seconds. */
-  podlessTimeout: setting(DurationText, Duration.seconds(10)),
+  podlessTimeout: setting(DurationOrZero, Duration.seconds(10)),
   /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 30 seconds. */
   patience: setting(DurationText, Duration.seconds(30)),
   /** A pod has no room while more prefill than this waits there. Default 1 second. */

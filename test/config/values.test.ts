@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Duration, Either, FastCheck as fc, Schema } from "effect"
 import { BytesText } from "../../config/BytesText.ts"
 import { didYouMean, editDistance } from "../../config/didYouMean.ts"
-import { DurationText } from "../../config/DurationText.ts"
+import { DurationOrZero, DurationText } from "../../config/DurationText.ts"
 
 const durationOf = (input: unknown): number | string =>
   Either.match(Schema.decodeUnknownEither(DurationText)(input), {
@@ -33,7 +33,20 @@ describe("durations", () => {
     }
   )
 
+  test.each([[0, 0], ["0", 0], ["0 s", 0], [" 0ms", 0], ["5 s", 5000]])(
+    "%j is %d ms where none is allowed",
+    (input, millis) => {
+      expect(Duration.toMillis(Schema.decodeUnknownSync(DurationOrZero)(input))).toBe(millis)
+    }
+  )
+
+  test.each([5, "5", "-1 s", null, "0.5 milli"])("%j is refused there too", (input) => {
+    const decoded = Schema.decodeUnknownEither(DurationOrZero)(input)
+    expect(Either.isLeft(decoded) && decoded.left.message).toMatch(/write it with a unit|too short/)
+  })
+
   test("what is written back reads as the same duration", () => {
+    expect(Schema.encodeSync(DurationOrZero)(Duration.zero)).toBe(0)
     fc.assert(fc.property(fc.integer({ min: 1, max: 576 * 3_600_000 }), (millis) => {
       const text = Schema.encodeSync(DurationText)(Duration.millis(millis))
       expect(durationOf(text)).toBe(millis)
