@@ -28,6 +28,8 @@ export interface FrontMetrics {
   readonly rescueDenied: (why: RescueDenial) => void
   /** A request came to nothing at a pod, by the pod's fault or perhaps its own. */
   readonly podFailed: (pod: string, reason: RetryReason | "envoy-answered" | "envoy-went-on") => void
+  /** A request that is none for a pod got an error: no such route, a wrong method, too large a head, no key. */
+  readonly refused: (status: number) => void
   /** body: the client did not send it. client: it did not take its answer. */
   readonly timedOut: (phase: TimeoutPhase | "body" | "client") => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */

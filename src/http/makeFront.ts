@@ -1,8 +1,10 @@
 import { Hono } from "hono"
-import { MethodNotAllowed, UnknownRoute } from "../errors.ts"
+import { type GatewayError, MethodNotAllowed, UnknownRoute } from "../errors.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
+import { urlTooLong } from "./exchangeErrors.ts"
 import type { Front } from "./Front.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
+import { checkHeaders } from "./requestHeaders.ts"
 import { proxyRoutes } from "./routes.ts"
 import { addStatusRoutes, statusPaths } from "./statusRoutes.ts"
 
@@ -16,21 +18,39 @@ export const makeFront = (front: Front): Hono<FrontEnv> => {
   const app = new Hono<FrontEnv>()
   for (const route of proxyRoutes) {
     app.post(route.path, (context) => front.proxy(route, context.req.raw, context.env))
-    app.all(route.path, (context) => methodNotAllowed(context.req.method, route.path, "POST"))
+    app.all(route.path, (context) => methodNotAllowed(front, context.req.method, route.path, "POST"))
+  }
+  for (const path of statusPaths) {
+    app.use(path, async ({ req }, next) => {
+      checkHead(req.raw, front)
+      await next()
+    })
   }
   addStatusRoutes(app, front)
   for (const path of statusPaths) {
-    app.all(path, (context) => methodNotAllowed(context.req.method, context.req.path, "GET, HEAD"))
+    app.all(path, (context) => methodNotAllowed(front, context.req.method, context.req.path, "GET, HEAD"))
   }
-  app.notFound((context) =>
-    errorResponse(new UnknownRoute({ message: `no route ${context.req.method} ${context.req.path}` }), undefined, false)
-  )
-  app.onError((cause) => errorResponse(toGatewayError(cause, front.deps.log), undefined, false))
+  app.notFound(({ req }) => {
+    checkHead(req.raw, front)
+    throw new UnknownRoute({ message: `no route ${req.method} ${req.path}` })
+  })
+  app.onError((cause) => refusal(front, toGatewayError(cause, front.deps.log)))
   return app
 }
 
-const methodNotAllowed = (method: string, path: string, allow: string): Response => {
-  const response = errorResponse(new MethodNotAllowed({ message: `${path} does not take ${method}` }), undefined, false)
+/** What requests for pods may not exceed either. Throws UrlTooLong or HeadersTooLarge. */
+const checkHead = (request: Request, { deps: { options } }: Front): void => {
+  if (request.url.length > options.urlCharsMax) throw urlTooLong(options.urlCharsMax)
+  checkHeaders(request.headers, options)
+}
+
+const refusal = (front: Front, error: GatewayError): Response => {
+  front.deps.metrics.refused(error.status)
+  return errorResponse(error, undefined, false)
+}
+
+const methodNotAllowed = (front: Front, method: string, path: string, allow: string): Response => {
+  const response = refusal(front, new MethodNotAllowed({ message: `${path} does not take ${method}` }))
   response.headers.set("allow", allow)
   return response
 }

@@ -47,6 +47,29 @@ const validTraceparent = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{1
 /** For a request whose client named none. */
 export const newRequestId = (): string => crypto.randomUUID().replaceAll("-", "")
 
+type HeaderLimits = Pick<HeaderRules, "headersMax" | "headerBytesMax">
+
+const checkHeaderSize = (count: number, bytes: number, { headerBytesMax, headersMax }: HeaderLimits): void => {
+  if (count > headersMax) {
+    throw new HeadersTooLarge({ message: `the request has ${count} headers; this gateway takes ${headersMax}` })
+  }
+  if (bytes > headerBytesMax) {
+    const message = `the request's headers are larger than ${headerBytesMax} bytes, the limit of this gateway`
+    throw new HeadersTooLarge({ message })
+  }
+}
+
+/** Of a request that goes to no pod. Throws HeadersTooLarge. */
+export const checkHeaders = (headers: Headers, limits: HeaderLimits): void => {
+  let count = 0
+  let bytes = 0
+  for (const [name, value] of headers) {
+    count++
+    bytes += name.length + value.length
+  }
+  checkHeaderSize(count, bytes, limits)
+}
+
 /** Header lines towards a pod, and the request's id, which is the client's own or a new one. Throws HeadersTooLarge. */
 export const podRequestHeaders = (
   headers: Headers,
@@ -78,13 +101,7 @@ export const podRequestHeaders = (
         if (!hopByHop.has(name) && !named.includes(name) && !internal.test(name)) lines += `${name}: ${all[name]}\r\n`
     }
   }
-  if (count > rules.headersMax) {
-    throw new HeadersTooLarge({ message: `the request has ${count} headers; this gateway takes ${rules.headersMax}` })
-  }
-  if (bytes > rules.headerBytesMax) {
-    const message = `the request's headers are larger than ${rules.headerBytesMax} bytes, the limit of this gateway`
-    throw new HeadersTooLarge({ message })
-  }
+  checkHeaderSize(count, bytes, rules)
   const forwarded = all["x-forwarded-for"]
   if (clientAddress !== undefined) {
     lines += `x-forwarded-for: ${forwarded === undefined ? "" : `${forwarded}, `}${clientAddress}\r\n`

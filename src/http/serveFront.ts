@@ -51,7 +51,7 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
       const { clientIdleTimeoutS } = front.deps.options
       // Bun takes its own at the start only; an exchange sets the one of now when it ends.
       if (clientIdleTimeoutS !== startedIdleS) server.timeout?.(request, clientIdleTimeoutS)
-      const answer = app.fetch(request, server)
+      const answer = app.fetch(request.method === "HEAD" ? asGet(request) : request, server)
       return front.draining ? lastOfConnection(answer) : answer
     }
   }
@@ -77,6 +77,9 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
     stop: (graceMs) => stop.within(graceMs)
   }
 }
+
+/** Hono would answer HEAD without the body, and so with its length as 0; Bun leaves the body out and tells its length. */
+const asGet = (request: Request): Request => new Request(request.url, { headers: request.headers })
 
 /** Tells the client to come back over another connection, and so to another gateway. */
 const lastOfConnection = async (answer: Response | Promise<Response>): Promise<Response> => {

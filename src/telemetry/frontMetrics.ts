@@ -34,6 +34,12 @@ const memoized = <A>(make: (key: string) => A, keysMax: () => number): (key: str
   }
 }
 
+/** One counter with one label, of which at most `valuesMax` values are told apart. */
+const countersBy = (registry: MetricRegistry, name: string, help: string, label: string, valuesMax: number) => {
+  const counter = registry.counter(name, help, [label])
+  return memoized((value) => counter.child(value), () => valuesMax)
+}
+
 const routeInstruments = (registry: MetricRegistry, routesMax: number) => {
   const requests = registry.counter("warmroute_requests_total", "Answered requests.", ["route", "code"])
   const duration = registry.histogram(
@@ -114,17 +120,23 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     "From a request's question for a pod to the scheduler's answer.",
     waitBoundsS
   ).child()
-  const retries = registry.counter("warmroute_retries_total", "Requests sent to a second pod.", ["reason"])
-  const retriesFor = memoized((reason) => retries.child(reason), () => 16)
-  const denials = registry.counter(
+  const retriesFor = countersBy(registry, "warmroute_retries_total", "Requests sent to a second pod.", "reason", 16)
+  const denialsFor = countersBy(
+    registry,
     "warmroute_retries_denied_total",
     "Requests that failed at a pod and were not sent to another, by why: limit, unsafe, budget, request-fault, no-pod.",
-    ["why"]
+    "why",
+    8
   )
-  const denialsFor = memoized((why) => denials.child(why), () => 8)
   const podFailures = new PodCounters(registry, podFailuresMetric, limits.podsMax)
-  const timeouts = registry.counter("warmroute_timeouts_total", "Times that ran out, by phase.", ["phase"])
-  const timeoutsFor = memoized((phase) => timeouts.child(phase), () => 8)
+  const timeoutsFor = countersBy(registry, "warmroute_timeouts_total", "Times that ran out, by phase.", "phase", 8)
+  const refusalsFor = countersBy(
+    registry,
+    "warmroute_refused_requests_total",
+    "Requests that are none for a pod and got an error: no such route, a wrong method, too large a head, no key.",
+    "code",
+    8
+  )
   const models = modelInstruments(registry, limits)
   const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
@@ -148,6 +160,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     retryDenied: (why: string): void => denialsFor(why).add(),
     ...rescueMetrics(registry),
     podFailed: (pod: string, reason: string): void => podFailures.add(pod, reason),
+    refused: (status: number): void => refusalsFor(String(status)).add(),
     timedOut: (phase: string): void => timeoutsFor(phase).add(),
     tokens: (
       model: string,

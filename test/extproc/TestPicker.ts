@@ -106,6 +106,7 @@ const metricsInto = (booked: Array<string>): FrontMetrics => ({
   rescued: () => {},
   rescueDenied: () => {},
   podFailed: () => {},
+  refused: () => {},
   timedOut: () => {},
   tokens: () => {}
 })

@@ -91,6 +91,7 @@ export class TestFront implements AsyncDisposable {
       rescued: book("rescued"),
       rescueDenied: book("rescue denied"),
       podFailed: (pod, reason) => void this.failedPods.push([pod, reason]),
+      refused: book("refused"),
       timedOut: book("timed out"),
       tokens: book("tokens")
     }

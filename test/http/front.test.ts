@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { podAddress } from "../../src/core/Pod.ts"
 import { headerOf, rawRequest } from "../lib/rawHttp.ts"
+import { rawExchange } from "./doors/rawClient.ts"
 import { deadAddress, RawPod } from "./RawPod.ts"
 import { TestFront } from "./TestFront.ts"
 
@@ -347,6 +348,36 @@ describe("the front", () => {
       error: { message: "no route GET /v1/nothing", type: "invalid_request_error", param: null, code: "unknown_route" }
     })
   })
+
+  test.each([
+    ["HEAD", "/livez", 200, null],
+    ["HEAD", "/v1/models", 200, null],
+    ["HEAD", "/metrics", 200, null],
+    ["HEAD", "/v1/chat/completions", 405, "POST"],
+    ["HEAD", "/nothing", 404, null],
+    ["OPTIONS", "/v1/chat/completions", 405, "POST"],
+    ["OPTIONS", "/v1/models", 405, "GET, HEAD"],
+    ["OPTIONS", "/livez", 405, "GET, HEAD"],
+    ["OPTIONS", "/nothing", 404, null]
+  ])("%s %s is %d, with Allow where a method is wrong", async (method, path, status, allow) => {
+    await using front = new TestFront([])
+    const { headers, status: answered } = await rawRequest(front.url, { method, path })
+    expect([answered, headerOf(headers, "allow") ?? null]).toEqual([status, allow])
+    expect(front.booked).toEqual(status === 200 ? [] : [`refused ${status}`])
+  })
+
+  test.each(["/livez", "/readyz", "/v1/models", "/metrics", "/v1/completions", "/nothing"])(
+    "HEAD %s tells the length of what GET answers, and sends none of it",
+    async (path) => {
+      await using front = new TestFront([])
+      const whole = await (await fetch(front.url + path)).bytes()
+      expect(whole.length).toBeGreaterThan(0)
+      const asked = `HEAD ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`
+      const [head = "", body] = (await rawExchange(front.server.port, asked)).split("\r\n\r\n")
+      expect(head.toLowerCase()).toContain(`\r\ncontent-length: ${whole.length}`)
+      expect(body).toBe("")
+    }
+  )
 
   test("stopping lets open requests end and takes no new connections", async () => {
     const release = Promise.withResolvers<void>()

@@ -203,6 +203,7 @@ export class WorldExchange {
       if (isWrong) this.violation(`was not rescued (${why}) after ${JSON.stringify(this.answer.text.slice(0, 40))}`)
     },
     podFailed: () => {},
+    refused: () => {},
     timedOut: (phase) => {
       if (phase === "total") this.isOutOfTime = true
     },

@@ -98,6 +98,7 @@ const silent: FrontMetrics = {
   rescued: nothing,
   rescueDenied: nothing,
   podFailed: nothing,
+  refused: nothing,
   timedOut: nothing,
   tokens: nothing
 }

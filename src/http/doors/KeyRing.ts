@@ -1,3 +1,4 @@
+import { timingSafeEqual } from "node:crypto"
 import { GatewayError, Unauthorized } from "../../errors.ts"
 import { type ClientKey, keyDigest, presentedKey } from "./clientKey.ts"
 import { KeyHolder } from "./KeyHolder.ts"
@@ -13,14 +14,19 @@ export interface KeyRingOptions {
 /** Why requests were turned away without a valid key. */
 export type Refusal = Unauthorized["code"]
 
+interface KnownKey {
+  readonly digest: Uint8Array
+  readonly holder: KeyHolder
+}
+
 /**
- * The keys that open the gateway. A presented key is hashed and its hash looked up: how long that takes depends on
- * the hash alone, which says nothing of how near a guess came.
+ * The keys that open the gateway. A presented key is hashed, its hash looked up and then compared in constant time:
+ * how long the look takes depends on the hash alone, which says nothing of how near a guess came.
  */
 export class KeyRing {
   readonly refusals: Record<Refusal, number> = { missing_api_key: 0, invalid_api_key: 0, expired_api_key: 0 }
   private options: KeyRingOptions
-  private byDigest: ReadonlyMap<string, KeyHolder> = new Map()
+  private byDigest: ReadonlyMap<string, KnownKey> = new Map()
   private byName: ReadonlyMap<string, KeyHolder> = new Map()
 
   /** `aliases`: name a client uses → model the pods serve. */
@@ -32,13 +38,13 @@ export class KeyRing {
   /** In one step; open requests go on. Keys of a name that was there keep what they have used. Hashes and names differ. */
   replaceKeys(keys: ReadonlyArray<ClientKey>, aliases: ReadonlyMap<string, string>): void {
     const { nowMs } = this.options
-    const byDigest = new Map<string, KeyHolder>()
+    const byDigest = new Map<string, KnownKey>()
     const byName = new Map<string, KeyHolder>()
     for (const key of keys) {
       const known = this.byName.get(key.name)
       const holder = known ?? new KeyHolder(key, aliases, nowMs())
       known?.grant(key, aliases, nowMs())
-      byDigest.set(key.sha256, holder)
+      byDigest.set(key.sha256, { digest: Buffer.from(key.sha256, "hex"), holder })
       byName.set(key.name, holder)
     }
     this.byDigest = byDigest
@@ -58,8 +64,12 @@ export class KeyRing {
   holderOf(headers: Headers): KeyHolder {
     const key = presentedKey(headers)
     if (key === undefined) throw this.refuse("missing_api_key", missingText)
-    const holder = this.byDigest.get(keyDigest(key))
-    if (holder === undefined) throw this.refuse("invalid_api_key", "the API key is not one of this gateway's")
+    const digest = keyDigest(key)
+    const known = this.byDigest.get(digest)
+    if (known === undefined || !timingSafeEqual(known.digest, Buffer.from(digest, "hex"))) {
+      throw this.refuse("invalid_api_key", "the API key is not one of this gateway's")
+    }
+    const { holder } = known
     if (holder.expired(this.options.nowMs())) throw this.refuse("expired_api_key", "the API key has expired")
     return holder
   }

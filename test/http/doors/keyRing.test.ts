@@ -62,6 +62,19 @@ describe("KeyRing", () => {
     expect(ring.refusals).toEqual({ missing_api_key: 1, invalid_api_key: 2, expired_api_key: 1 })
   })
 
+  test.each([
+    ["one character is another", good.replace("-a-", "-b-")],
+    ["its last character is missing", good.slice(0, -1)],
+    ["it goes on", `${good}x`],
+    ["its case is another", good.toUpperCase()],
+    ["a word is its hash", keyDigest(good)],
+    ["it is quoted", `"${good}"`]
+  ])("does not let in who is near a key: %s", (_how, near) => {
+    const ring = ringOf([granted(), granted({ name: "team-b" }, "wr-another-key")])
+    expect(refusalOf(() => ring.holderOf(bearing(near))).code).toBe("invalid_api_key")
+    expect(ring.holderOf(bearing("wr-another-key")).name).toBe("team-b")
+  })
+
   test("requests a minute run out and come back, with an honest wait", () => {
     const clock = { nowMs: 0 }
     const ring = ringOf([granted({ requestsPerMinute: 2, openRequestsMax: 10 })], clock)

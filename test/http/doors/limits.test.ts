@@ -29,6 +29,16 @@ describe("limits", () => {
     expect(pod.received.length).toBe(1)
   })
 
+  test.each(["/livez", "/v1/models", "/metrics", "/nothing"])("the same where no pod is asked: %s", async (own) => {
+    await using front = new TestFront([], { options: { headersMax: 20, headerBytesMax: 2000, urlCharsMax: 300 } })
+    const many = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`x-${i}`, "1"]))
+    const large = { "x-large": "a".repeat(2000) }
+    expect(await codeOf(await fetch(front.url + own, { headers: many }))).toEqual([431, "headers_too_large"])
+    expect(await codeOf(await fetch(front.url + own, { headers: large }))).toEqual([431, "headers_too_large"])
+    expect(await codeOf(await fetch(`${front.url}${own}?${"a".repeat(300)}`))).toEqual([414, "url_too_long"])
+    expect(front.booked).toEqual(["refused 431", "refused 431", "refused 414"])
+  })
+
   test("beyond Bun's own limit of a head the answer is a bare 431", async () => {
     await using front = new TestFront([])
     const huge = `POST ${path} HTTP/1.1\r\nHost: x\r\nX-A: ${"a".repeat(20_000)}\r\n\r\n`
