@@ -67,10 +67,7 @@ const routeInstruments = (registry: MetricRegistry, routesMax: number) => {
   return { of, answered }
 }
 
-const modelInstruments = (
-  registry: MetricRegistry,
-  limits: Pick<FrontMetricsLimits, "modelsMax">
-): (model: string) => ModelInstruments => {
+const tokenMetrics = (registry: MetricRegistry, limits: Pick<FrontMetricsLimits, "modelsMax">) => {
   const prompt = registry.counter("warmroute_prompt_tokens_total", "Prompt tokens, as the pods told.", ["model"])
   const cached = registry.counter(
     "warmroute_cached_prompt_tokens_total",
@@ -78,11 +75,24 @@ const modelInstruments = (
     ["model"]
   )
   const output = registry.counter("warmroute_output_tokens_total", "Output tokens, told or counted.", ["model"])
-  return memoized((model) => ({
+  const of = memoized((model): ModelInstruments => ({
     prompt: prompt.child(model),
     cached: cached.child(model),
     output: output.child(model)
   }), () => limits.modelsMax)
+  return {
+    tokens: (
+      model: string,
+      promptTokens: number | undefined,
+      cachedTokens: number | undefined,
+      outputTokens: number | undefined
+    ): void => {
+      const instruments = of(model)
+      if (promptTokens !== undefined) instruments.prompt.add(promptTokens)
+      if (cachedTokens !== undefined) instruments.cached.add(cachedTokens)
+      if (outputTokens !== undefined) instruments.output.add(outputTokens)
+    }
+  }
 }
 
 const podFailuresMetric = {
@@ -137,7 +147,6 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     "code",
     8
   )
-  const models = modelInstruments(registry, limits)
   const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
     requestStarted: (_route: string): void => open.add(1),
@@ -162,16 +171,6 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     podFailed: (pod: string, reason: string): void => podFailures.add(pod, reason),
     refused: (status: number): void => refusalsFor(String(status)).add(),
     timedOut: (phase: string): void => timeoutsFor(phase).add(),
-    tokens: (
-      model: string,
-      promptTokens: number | undefined,
-      cachedTokens: number | undefined,
-      outputTokens: number | undefined
-    ): void => {
-      const instruments = models(model)
-      if (promptTokens !== undefined) instruments.prompt.add(promptTokens)
-      if (cachedTokens !== undefined) instruments.cached.add(cachedTokens)
-      if (outputTokens !== undefined) instruments.output.add(outputTokens)
-    }
+    ...tokenMetrics(registry, limits)
   }
 }
