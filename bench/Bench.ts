@@ -21,4 +21,6 @@ export interface Bench {
   readonly run: (options: BenchOptions<never>) => Promise<object>
   /** The answer for people, when it is too long to read as JSON. */
   readonly show?: (result: never) => string
+  /** What must hold and does not, a line each; then the bench ends with status 1. */
+  readonly broken?: (result: never, options: Pick<BenchOptions, "quick">) => ReadonlyArray<string>
 }

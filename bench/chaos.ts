@@ -1,7 +1,7 @@
 import type { BenchOptions } from "./Bench.ts"
 import { ChaosClient } from "./chaos/ChaosClient.ts"
 import { ChaosFleet } from "./chaos/ChaosFleet.ts"
-import { type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
+import { brokenByChaos, type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
 import { DirectStreams } from "./chaos/DirectStreams.ts"
 import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
@@ -58,6 +58,8 @@ export const run = async (options: Options): Promise<{ readonly runs: ReadonlyAr
       await gateway.install()
       runs.push(await oneRun(gateway, settings, options))
     } catch (error) {
+      // A rival may be impossible to install; without our own gateway there is nothing to tell.
+      if (gateway.name === "warmroute") throw error
       options.progress(`${gateway.name} skipped: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
@@ -65,6 +67,9 @@ export const run = async (options: Options): Promise<{ readonly runs: ReadonlyAr
 }
 
 export const show = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }): string => chaosTable(runs)
+
+export const broken = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }, { quick }: Pick<Options, "quick">) =>
+  brokenByChaos(runs, !quick)
 
 /** Every gateway has a fleet of its own, so that none meets the caches or the wounds of another. */
 const oneRun = async (gateway: Gateway, settings: Settings, options: Options): Promise<ChaosRun> => {

@@ -51,7 +51,9 @@ const main = async (argv: ReadonlyArray<string>): Promise<number> => {
   const result = await bench.run({ quick, progress, values: values as never })
   const text = json === true ? JSON.stringify(result) : bench.show?.(result as never)
   console.log(text ?? JSON.stringify(result, null, 2))
-  return 0
+  const broken = bench.broken?.(result as never, { quick }) ?? []
+  for (const line of broken) progress(`BROKEN: ${line}`)
+  return broken.length === 0 ? 0 : 1
 }
 
 const status = await main(process.argv.slice(2)).catch((cause: unknown) => {

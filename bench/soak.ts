@@ -7,7 +7,7 @@ import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { sumOf } from "./chaos/gatewayState.ts"
 import { sendLoad } from "./chaos/load.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
-import { type SoakMinute, type SoakVerdict, soakVerdict } from "./chaos/soakVerdict.ts"
+import { brokenBySoak, type SoakMinute, type SoakVerdict, soakVerdict } from "./chaos/soakVerdict.ts"
 import { tally } from "./chaos/tally.ts"
 import { type Flags, wholeNumberOf } from "./flags.ts"
 import { canPin, output } from "./Process.ts"
@@ -61,6 +61,8 @@ export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResu
   }
   return { minutes, verdict: soakVerdict(minutes) }
 }
+
+export const broken = ({ minutes, verdict }: SoakResult): ReadonlyArray<string> => brokenBySoak(verdict, minutes.length)
 
 const oneMinute = async (
   minute: number,

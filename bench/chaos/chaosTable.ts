@@ -32,6 +32,23 @@ export interface ChaosRun {
   readonly version: string
 }
 
+const RSS_RATIO_MAX = 1.2
+
+/** What must hold of this gateway under chaos and does not. `memoryCounts`: the run was long enough to judge it. */
+export const brokenByChaos = (runs: ReadonlyArray<ChaosRun>, memoryCounts: boolean): ReadonlyArray<string> => {
+  const broken: Array<string> = []
+  // Of the others the table tells.
+  for (const { gateway, inflightAfter, rssEndMb, rssStartMb, uncleanErrors } of runs) {
+    if (gateway !== "warmroute") continue
+    if (uncleanErrors > 0) broken.push(`${uncleanErrors} requests ended unclean`)
+    if (inflightAfter > 0) broken.push(`${inflightAfter} requests or reservations were left over`)
+    if (memoryCounts && rssEndMb > rssStartMb * RSS_RATIO_MAX) {
+      broken.push(`memory grew from ${rssStartMb} to ${rssEndMb} MB; ${RSS_RATIO_MAX} times is the limit`)
+    }
+  }
+  return broken
+}
+
 /** A Markdown table with one line a gateway. */
 export const chaosTable = (runs: ReadonlyArray<ChaosRun>): string =>
   [

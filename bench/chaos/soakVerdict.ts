@@ -27,6 +27,24 @@ export interface SoakVerdict {
   readonly uncleanErrors: number
 }
 
+const RSS_RATIO_MAX = 1.2
+/** Before, compiled code and the collector's habits are most of what grows. */
+const RSS_JUDGED_FROM_MINUTES = 10
+
+/** What must hold of a soak and does not. */
+export const brokenBySoak = (verdict: SoakVerdict, minutes: number): ReadonlyArray<string> => {
+  const { fdDrift, inflightMost, rssRatio, socketDrift, uncleanErrors } = verdict
+  const broken: Array<string> = []
+  if (uncleanErrors > 0) broken.push(`${uncleanErrors} requests ended unclean`)
+  if (inflightMost > 0) broken.push(`${inflightMost} requests or reservations were left over when nothing was going on`)
+  if (socketDrift > 0) broken.push(`${socketDrift} sockets more at the end than after the second minute`)
+  if (fdDrift > 0) broken.push(`${fdDrift} file descriptors more at the end than after the second minute`)
+  if (minutes >= RSS_JUDGED_FROM_MINUTES && rssRatio > RSS_RATIO_MAX) {
+    broken.push(`memory grew to ${rssRatio} times; ${RSS_RATIO_MAX} is the limit`)
+  }
+  return broken
+}
+
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
 const slope = (values: ReadonlyArray<number>): number => {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import { checkJson, StreamCheck } from "../../bench/chaos/answerCheck.ts"
+import { brokenByChaos, type ChaosRun } from "../../bench/chaos/chaosTable.ts"
 import { faultsOf, POD_COUNT } from "../../bench/chaos/faults.ts"
 import { stateOf, sumOf } from "../../bench/chaos/gatewayState.ts"
 import { HttpAnswer } from "../../bench/chaos/HttpAnswer.ts"
-import { soakVerdict } from "../../bench/chaos/soakVerdict.ts"
+import { brokenBySoak, soakVerdict } from "../../bench/chaos/soakVerdict.ts"
 import { type RequestRecord, tally } from "../../bench/chaos/tally.ts"
 
 const expected = { text: "one two", outputTokens: 2 }
@@ -246,5 +247,57 @@ describe("the verdict of a soak", () => {
       socketDrift: 0,
       uncleanErrors: 0
     })
+  })
+
+  const sound = { rssRatio: 1.1, rssMbPerMinute: 0, inflightMost: 0, fdDrift: -1, socketDrift: 0, uncleanErrors: 0 }
+
+  test.each([
+    ["unclean ends", { uncleanErrors: 1 }],
+    ["what is left over", { inflightMost: 1 }],
+    ["sockets that stay", { socketDrift: 1 }],
+    ["files that stay", { fdDrift: 1 }],
+    ["memory that grows", { rssRatio: 1.21 }]
+  ])("is broken by %s", (_what, fault) => {
+    expect(brokenBySoak({ ...sound, ...fault }, 30)).toHaveLength(1)
+  })
+
+  test("is not broken by less, nor by the memory of a few minutes", () => {
+    expect(brokenBySoak(sound, 30)).toEqual([])
+    expect(brokenBySoak({ ...sound, rssRatio: 2 }, 3)).toEqual([])
+  })
+})
+
+describe("the verdict of chaos", () => {
+  const run = (of: Partial<ChaosRun>): ChaosRun => ({
+    gateway: "warmroute",
+    requests: 1,
+    ok: 1,
+    retried: 0,
+    rescued: 0,
+    cleanErrors: 0,
+    cleanErrorsWithPodsLeft: 0,
+    uncleanErrors: 0,
+    inflightAfter: 0,
+    rssStartMb: 100,
+    rssEndMb: 120,
+    longestStallMs: 0,
+    benchStallMs: 0,
+    lostWithGateway: 0,
+    gatewayDownMs: 0,
+    healthyStreams: 1,
+    longestRequestMs: 0,
+    directStallMs: 0,
+    directStreams: 0,
+    benchLagMs: 0,
+    reasons: {},
+    version: "1",
+    ...of
+  })
+
+  test("is broken by unclean ends, by what is left over and by memory, of ours alone", () => {
+    const bad = { uncleanErrors: 1, inflightAfter: 1, rssEndMb: 121 }
+    expect(brokenByChaos([run(bad)], true)).toHaveLength(3)
+    expect(brokenByChaos([run(bad)], false)).toHaveLength(2)
+    expect(brokenByChaos([run({}), run({ ...bad, gateway: "smg-cache" })], true)).toEqual([])
   })
 })
