@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -119,20 +119,24 @@ describe("a gateway with keys", () => {
     })
   })
 
-  test("follows the file of keys; a bad one changes nothing", async () => {
+  test("follows the file of keys; a bad one is told and changes nothing", async () => {
     const keysPath = join(directory, "keys.yaml")
     const entry = (name: string, key: string) => `- name: ${name}\n  hash: ${keyHash(key)}\n`
     await writeFile(keysPath, entry("filed", key))
-    await withGateway({ auth: { keysPath } }, async (gateway) => {
+    const told = spyOn(console, "error").mockImplementation(() => {})
+    await withGateway({ auth: { keysPath }, log: { level: "warning" } }, async (gateway) => {
       const works = async (key: string) => (await ask(gateway.url, bearing(key))).status === 200
       expect([await works(key), await works(narrow)]).toEqual([true, false])
       await writeFile(keysPath, entry("filed", narrow))
-      while (!(await works(narrow))) await Bun.sleep(5)
+      await eventually("the new key works", () => works(narrow))
       expect(await works(key)).toBe(false)
       await writeFile(keysPath, `- name: filed\n  hash: ${key}\n`)
-      await Bun.sleep(200)
+      await eventually(
+        "a warning",
+        () => told.mock.calls.flat().some((line) => String(line).includes(`${keysPath}: [0].hash`))
+      )
       expect([await works(key), await works(narrow)]).toEqual([false, true])
-    })
+    }).finally(() => told.mockRestore())
   })
 
   test("a file of keys that can't be read stops the start, and what is in it is not repeated", async () => {

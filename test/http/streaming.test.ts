@@ -69,10 +69,13 @@ describe("streaming", () => {
   })
 
   test("a client that stops reading and then leaves ends the request at the pod", async () => {
+    const full = Promise.withResolvers<void>()
     using pod = new RawPod((socket) => {
       const text = chunk("y".repeat(60_000))
       const more = (): void => {
-        if (socket.readyState === 1 && socket.write(text) === text.length) setImmediate(more)
+        if (socket.readyState !== 1) return
+        if (socket.write(text) === text.length) setImmediate(more)
+        else full.resolve()
       }
       socket.write(streamHead)
       more()
@@ -81,7 +84,7 @@ describe("streaming", () => {
     const client = await rawClient(front.url, "POST /v1/chat/completions HTTP/1.1", JSON.stringify(chat))
     await client.until(() => client.received().length > 0)
     client.socket.pause()
-    await Bun.sleep(100)
+    await full.promise
     client.socket.terminate()
     await pod.until((pod) => pod.closedAtMs.length === 1)
     await front.quiet()
@@ -167,19 +170,25 @@ describe("streaming", () => {
   test("the first token of a Responses stream is the first output, not the first event", async () => {
     const seen: Array<ReadonlyArray<number>> = []
     const steps = ["event: response.created\ndata: {}\n\n", "event: response.output_item.added\ndata: {}\n\n"]
-    const front = { current: undefined as TestFront | undefined }
+    const arrived = steps.map(() => Promise.withResolvers<void>())
     using pod = new RawPod(async (socket) => {
       socket.write(streamHead)
-      for (const step of steps) {
+      for (const [i, step] of steps.entries()) {
         socket.write(chunk(step))
-        await Bun.sleep(30)
-        seen.push([...(front.current?.scheduler.firstTokens ?? [])])
+        await arrived[i]?.promise
       }
       socket.write("0\r\n\r\n")
     })
-    await using made = new TestFront([pod.address])
-    front.current = made
-    await (await made.post("/v1/responses", { model: "m", input: "x", stream: true })).text()
+    await using front = new TestFront([pod.address])
+    const body = JSON.stringify({ model: "m", input: "x", stream: true })
+    const client = await rawClient(front.url, "POST /v1/responses HTTP/1.1", body)
+    for (const [i, step] of steps.entries()) {
+      await client.until(() => client.received().includes(step))
+      seen.push([...front.scheduler.firstTokens])
+      arrived[i]?.resolve()
+    }
+    await client.until(() => client.received().endsWith("0\r\n\r\n"))
+    client.socket.terminate()
     expect(seen).toEqual([[], [0]])
   })
 

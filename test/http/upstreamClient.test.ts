@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import type { PodAccess, PodTls } from "../../src/core/PodAccess.ts"
+import type { PodSigns } from "../../actors/PoolView.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
@@ -15,6 +16,28 @@ const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
   clients.push(client)
   return client
 }
+
+/** A client whose time passes only as the test wants; its sweeps come by themselves. */
+const clockedClient = (lostPodGraceMs: number, signs: () => PodSigns) => {
+  let nowMs = 0
+  let atSweep = (): void => {}
+  const swept = (): PodSigns => {
+    atSweep()
+    return signs()
+  }
+  const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 2, lostPodGraceMs }, swept, () => nowMs)
+  clients.push(client)
+  const skip = (ms: number): void => void (nowMs += ms)
+  /** Resolves when a whole sweep has seen the new time, and what it ended is told; sweeps end with the last socket. */
+  const pass = async (ms: number): Promise<void> => {
+    skip(ms)
+    // The first begins with the question after which it looks at its sockets, the second is behind that.
+    for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => (atSweep = resolve))
+    await Bun.sleep(2)
+  }
+  return { client, pass, skip }
+}
+
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
 })
@@ -112,62 +135,66 @@ describe("UpstreamClient", () => {
   })
 
   test("an unhealthy pod is lost when all its sockets are silent, and not while one of them speaks", async () => {
-    const sent = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n"
-    let speaks = true
+    let speak = (): void => {}
     using pod = new RawPod((socket, request) => {
       if (!request.endsWith("speak")) return
-      socket.write(sent)
-      const speak = (): void => {
-        if (!speaks) return
-        socket.write("1\r\ny\r\n")
-        setTimeout(speak, 5)
-      }
-      speak()
+      socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+      speak = () => void socket.write("1\r\ny\r\n")
     })
-    const options = { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 1_000 }
-    const client = new UpstreamClient(options, () => ({ isUnhealthy: true, timesWell: 1 }))
-    clients.push(client)
+    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, timesWell: 1 }))
+    let heard = Promise.withResolvers<void>()
     let ended = 0
-    const answers = [send(client, pod.address, { body: "speak" }), send(client, pod.address, { body: "mute" })].map(
-      ({ answer }) => answer.then((value) => (ended++, value))
-    )
-    await Bun.sleep(1_300)
+    const onData = () => heard.resolve()
+    const answers = [send(client, pod.address, { body: "speak", onData }), send(client, pod.address, { body: "mute" })]
+      .map(({ answer }) => answer.then((value) => (ended++, value)))
+    await pod.until((pod) => pod.received.length === 2)
+    await pass(0)
+    for (let i = 0; i < 5; i++) {
+      await heard.promise
+      await pass(600)
+      heard = Promise.withResolvers()
+      speak()
+    }
+    await heard.promise
+    await pass(999)
     expect(ended).toBe(0)
-    speaks = false
+    skip(1_000)
     expect((await Promise.all(answers)).map(({ error }) => error?.kind)).toEqual(["lost", "lost"])
   })
 
   test("silence before the pod is known to be unhealthy counts", async () => {
     using pod = new RawPod(() => {})
     let isUnhealthy = false
-    const client = new UpstreamClient(
-      { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 1_000 },
-      () => ({ isUnhealthy, timesWell: 1 })
-    )
-    clients.push(client)
-    const order: Array<string> = []
-    const lost = send(client, pod.address).answer.then(({ error }) => order.push(error?.kind ?? "answered"))
-    await Bun.sleep(1_200)
-    expect(order).toEqual([])
+    const { client, pass } = clockedClient(1_000, () => ({ isUnhealthy, timesWell: 1 }))
+    let ended = 0
+    const answer = send(client, pod.address).answer.then((value) => (ended++, value))
+    await pod.until((pod) => pod.received.length === 1)
+    await pass(0)
+    await pass(1_200)
+    expect(ended).toBe(0)
     isUnhealthy = true
-    await Promise.all([lost, Bun.sleep(900).then(() => order.push("later"))])
-    expect(order).toEqual(["lost", "later"])
+    expect((await answer).error?.kind).toBe("lost")
   })
 
   test("an unhealthy pod is not lost while looks at it find it well", async () => {
     using pod = new RawPod(() => {})
     let timesWell = 0
     let isWell = true
-    const client = new UpstreamClient(
-      { ...upstreamDefaults, sweepMs: 10, lostPodGraceMs: 500 },
-      () => ({ isUnhealthy: true, timesWell: isWell ? timesWell++ : timesWell })
-    )
-    clients.push(client)
+    const { client, pass, skip } = clockedClient(500, () => ({
+      isUnhealthy: true,
+      timesWell: isWell ? timesWell++ : timesWell
+    }))
     let ended = 0
     const answer = send(client, pod.address).answer.then((value) => (ended++, value))
-    await Bun.sleep(800)
+    await pod.until((pod) => pod.received.length === 1)
+    await pass(0)
+    await pass(800)
     expect(ended).toBe(0)
     isWell = false
+    await pass(0)
+    await pass(499)
+    expect(ended).toBe(0)
+    skip(1)
     expect((await answer).error?.kind).toBe("lost")
   })
 

@@ -18,13 +18,18 @@ export class UpstreamClient {
   private options: UpstreamOptions
   private readonly pools = new Map<string, PodPool>()
   private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
-  private readonly nowMs = () => performance.now()
+  private readonly nowMs: () => number
   private readonly signsOf: (id: PodId) => PodSigns | undefined
   private timer: Timer | undefined
 
-  /** `signsOf` is asked at each sweep. */
-  constructor(options: UpstreamOptions, signsOf: (id: PodId) => PodSigns | undefined = nobody) {
+  /** `signsOf` is asked at each sweep. `nowMs`: a clock that never goes back. */
+  constructor(
+    options: UpstreamOptions,
+    signsOf: (id: PodId) => PodSigns | undefined = nobody,
+    nowMs: () => number = () => performance.now()
+  ) {
     this.signsOf = signsOf
+    this.nowMs = nowMs
     this.options = options
   }
 
