@@ -5,6 +5,7 @@ import { RequestBytes } from "./doors/RequestBytes.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps, FrontSettings } from "./FrontOptions.ts"
+import { OpenExchanges } from "./OpenExchanges.ts"
 import { ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
 import { RescueBytes } from "./rescue/RescueBytes.ts"
@@ -30,7 +31,7 @@ export class Front {
   /** Set when no open request may go on, and no further one begin. */
   private over = false
   /** At most `openRequestsMax`. */
-  private readonly open = new Set<ProxyExchange>()
+  private readonly open = new OpenExchanges()
 
   constructor(deps: FrontDeps) {
     this.deps = deps
@@ -45,14 +46,14 @@ export class Front {
   }
 
   get openRequests(): number {
-    return this.open.size
+    return this.open.count
   }
 
   proxy(route: ProxyRoute, request: Request, server: ClientServer): Promise<Response> | Response {
     const { keys, metrics, options: { openRequestsMax }, scheduler } = this.deps
     metrics.requestStarted(route.path)
     if (this.over) return this.refuse(route, request, new GatewayStopping())
-    if (this.open.size >= openRequestsMax) {
+    if (this.open.count >= openRequestsMax) {
       const message = `the gateway already has ${openRequestsMax} requests in hand (limits.openRequestsMax)`
       return this.refuse(route, request, new Overloaded("too_many_open_requests", message, scheduler.retryAfterS()))
     }
@@ -63,7 +64,7 @@ export class Front {
       return this.refuse(route, request, toGatewayError(cause, this.deps.log))
     }
     const exchange = new ProxyExchange(this, route, request, server, lease)
-    this.open.add(exchange)
+    exchange.place = this.open.enter(exchange)
     return exchange.run()
   }
 
@@ -81,8 +82,8 @@ export class Front {
   }
 
   /** A request that `proxy` took has ended. */
-  left(exchange: ProxyExchange): void {
-    this.open.delete(exchange)
+  left(place: number): void {
+    this.open.leave(place)
   }
 
   /**
@@ -91,8 +92,8 @@ export class Front {
    */
   endOpenRequests(): number {
     this.over = true
-    const ended = this.open.size
-    for (const exchange of this.open) exchange.endForStop()
+    const ended = this.open.count
+    this.open.forEach((exchange) => exchange.endForStop())
     return ended
   }
 }

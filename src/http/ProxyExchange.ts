@@ -51,6 +51,9 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
   private form: FormIntake | undefined
   private defect: GatewayError | undefined
 
+  /** Among the front's open requests. */
+  place = -1
+
   constructor(front: Front, route: ProxyRoute, request: Request, server: ClientServer, lease: KeyLease | undefined) {
     this.front = front
     this.deps = front.deps
@@ -205,7 +208,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     tries?.release()
     this.held.release()
     this.form?.release()
-    this.front.left(this)
+    this.front.left(this.place)
   }
 
   /** Of what is no GatewayError, the first goes to the log. */
