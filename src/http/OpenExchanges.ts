@@ -28,6 +28,9 @@ export class OpenExchanges {
 
   /** Those of now; `visit` may have them leave. */
   forEach(visit: (exchange: ProxyExchange) => void): void {
-    for (const exchange of [...this.places]) if (exchange !== undefined) visit(exchange)
+    for (let place = 0; place < this.places.length; place++) {
+      const exchange = this.places[place]
+      if (exchange !== undefined) visit(exchange)
+    }
   }
 }
