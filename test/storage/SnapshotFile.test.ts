@@ -85,7 +85,9 @@ describe("a file with bytes changed at random", () => {
 describe("a file that was cut beside its log", () => {
   /** Small enough that a cut takes whole records, which SQLite notices only as it reads them. */
   const few = (savedAtMs: number) =>
-    generation(savedAtMs).slice(0, 5).map((pod, at) => ({ ...pod, body: new Uint8Array(9000).fill(at + savedAtMs) }))
+    generation(savedAtMs).slice(0, 5).map((pod, at) =>
+      Object.assign({}, pod, { body: new Uint8Array(9000).fill(at + savedAtMs) })
+    )
 
   test(
     "is set aside wherever the cut is, and what is saved next is there at the next start",
