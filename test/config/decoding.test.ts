@@ -70,7 +70,10 @@ describe("what is refused names the line, the setting and the fix", () => {
     ],
     ["scrape: { interval: 5 }", `scrape.interval: 5 is not a duration; write it with a unit, such as "250 millis"`],
     ["scrape: { interval: 5 parsecs }", `scrape.interval: "5 parsecs" is not a duration; write it with a unit`],
-    ["scrape: 5", `gateway.yaml:1:1: scrape is 5 but must be a section with the settings interval, retryAfter, timeout`],
+    [
+      "scrape: 5",
+      `gateway.yaml:1:1: scrape is 5 but must be a section with the settings interval, retryAfter, timeout`
+    ],
     ["limits: { bodyBytesMax: 64MOB }", `limits.bodyBytesMax: "64MOB" is not a size; write a whole number of bytes`],
     ["limits: { retriesMax: -1 }", `limits.retriesMax is -1 but must be a number between 0 and 100`],
     ["limits: { retriesMax: 1.5 }", `limits.retriesMax is 1.5 but must be an integer`],
