@@ -1,6 +1,6 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { PodAddress } from "../core/Pod.ts"
-import { type GatewayError, PodUnreachable, TimedOut } from "../errors.ts"
+import { type GatewayError, NoPodAvailable, PodUnreachable, TimedOut } from "../errors.ts"
 import { AnswerFlow, type AnswerOwner } from "./AnswerFlow.ts"
 import type { Usage } from "./AnswerTail.ts"
 import { isEventStream, wholeBody } from "./answerBody.ts"
@@ -76,8 +76,8 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
       const error = this.owner.errorOf(cause)
       if (error instanceof TimedOut) metrics.timedOut(error.phase)
       if (this.attempts === undefined) return this.owner.refuse(error)
-      // What went wrong at the pods that were tried says more.
       metrics.retryDenied("no-pod")
+      if (error instanceof NoPodAvailable) this.attempts.noneIsLeft(error)
       return this.giveUp(this.attempts, "failed")
     } finally {
       this.isPicking = false
@@ -191,7 +191,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     const attempts = this.attempts ??= new Attempts()
     attempts.failed(podTry.decision, fault, scheduler)
     if (fault.blame !== "none") metrics.podFailed(address.id, fault.reason)
-    if (flow?.began === true) return this.saveOrLose(flow, address, error ?? podBroke)
+    if (flow?.began === true) return this.saveOrLose(flow, address, error ?? podBroke, attempts.wasAsked)
     if (error === undefined) attempts.answer ??= flow?.collected(address)
     else attempts.error = error
     const { retriesMax } = options
@@ -217,7 +217,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   /** Another pod goes on with a stream that lost its own, where that is sound. */
-  private saveOrLose(flow: AnswerFlow, lostPod: PodAddress, error: GatewayError): void {
+  private saveOrLose(flow: AnswerFlow, lostPod: PodAddress, error: GatewayError, wasAsked: boolean): void {
     const { metrics, pool } = this.owner.deps
     const { rescue } = this
     if (rescue === undefined || !flow.isEventStream) return this.lose(flow, error)
@@ -229,13 +229,14 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
       flow.passOn(closing)
       return flow.end()
     }
+    if (!wasAsked) rescue.notAsked()
     const denial = rescue.denial(tellsEveryToken(pool, lostPod))
     if (denial !== undefined) {
       metrics.rescueDenied(denial)
       return this.lose(flow, error)
     }
     this.endTry("failed", undefined, undefined)
-    metrics.rescued("begun")
+    if (wasAsked) metrics.rescued("begun")
     this.goOn(flow, rescue, error).catch((cause: unknown) => this.defect(cause))
   }
 

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
 import { eventually } from "../lib/eventually.ts"
+import { openStream } from "../lib/heardStream.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
 
@@ -76,6 +77,32 @@ test("a request whose pod dies under it, the only one, is answered by the proces
   await gateway.becomesIdle()
   await gateway.stop()
   await back.stop()
+})
+
+test("all pods die at once, and what they had in hand is answered by those that follow", async () => {
+  const fleets = await Promise.all(Array.from({ length: 4 }, () => startTestFleet(1)))
+  const urls = fleets.flatMap((fleet) => fleet.urls)
+  const limits = { retryShare: 0, retryBurst: 8, retriesMax: 1 }
+  const config = { limits, rescue: { attemptsMax: 1 }, waiting: { podlessTimeout: "1 minute" } }
+  const gateway = await startTestGateway({ pods: urls, policy: "round-robin", config })
+  await gateway.healthyPods(4)
+  const body = { model: emulatedModel, prompt: "once", max_tokens: 2000, ignore_eos: true, stream: true }
+  const streams = Array.from({ length: 8 }, () => openStream(gateway.url, { path: "/v1/completions", body }))
+  const answers = Array.from({ length: 8 }, () => ask(gateway, null, {}, 2000))
+  await Promise.all(streams)
+  await eventually("all at the pods", () => gateway.handle.openRequests() === 16)
+  await Promise.all(fleets.map((fleet) => fleet.stop()))
+  await waits(gateway, 16)
+  const back = await Promise.all(urls.map((url) => startTestFleet(1, {}, Number(new URL(url).port))))
+  for (const answer of await Promise.all(answers)) {
+    expect([answer.status, (await answer.text()).length > 0]).toEqual([200, true])
+  }
+  for (const stream of await Promise.all(streams)) {
+    expect(await stream.end).toMatchObject({ isWhole: true, error: undefined, finishReason: "length" })
+  }
+  await gateway.becomesIdle()
+  await gateway.stop()
+  await Promise.all(back.map((fleet) => fleet.stop()))
 })
 
 test("a client that leaves while its request waits for a pod frees its place", async () => {

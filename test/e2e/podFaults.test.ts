@@ -345,13 +345,16 @@ describe("a pod that answers /health and nothing else", () => {
   })
 
   test("alone gives 503 with the time after which it is tried again", async () => {
-    const { gateway } = await fleet([(c) => c.end()], {}, {
+    const { gateway, pods } = await fleet([(c) => c.end()], {}, {
       breaker: { ...breaker, openMin: "7 s", openMax: "7 s" },
       waiting: { podlessTimeout: "1 millis" }
     })
     const answers: Array<RawResponse> = []
     for (let i = 0; i < 4; i++) answers.push(await ask(gateway, false))
-    expect(answers.map(({ status }) => status)).toEqual([502, 502, 502, 503])
+    expect(answers.map((answer) => [answer.status, codeOf(answer)])).toEqual(
+      answers.map(() => [503, "no_pod_available"])
+    )
+    expect(posts(pods[0])).toBe(3)
     const last = answers.at(-1)
     expect(last === undefined ? "" : headerOf(last.headers, "retry-after")).toBe("7")
     await gateway.becomesIdle()

@@ -151,7 +151,11 @@ describe("the front", () => {
   })
 
   test("retries end at their limit with the last failure", async () => {
-    await using front = new TestFront([deadAddress(), deadAddress(), deadAddress()], { options: { retriesMax: 1 } })
+    using one = new RawPod((socket) => void socket.end())
+    using two = new RawPod((socket) => void socket.end())
+    using three = new RawPod((socket) => void socket.end())
+    const addresses = [one.address, two.address, three.address]
+    await using front = new TestFront(addresses, { options: { retriesMax: 1 } })
     const response = await front.post("/v1/chat/completions", chat)
     expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([
       502,
@@ -160,9 +164,20 @@ describe("the front", () => {
     expect(front.scheduler.outcomes()).toEqual(["failed", "failed"])
   })
 
-  test("when no pod is left to try, the client hears what went wrong with the last one", async () => {
+  test("when no pod is left to try, the client hears when to come again and what went wrong with the last one", async () => {
     await using front = new TestFront([deadAddress()])
-    expect((await front.post("/v1/chat/completions", chat)).status).toBe(502)
+    const response = await front.post("/v1/chat/completions", chat)
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"])
+    const { error } = (await response.json()) as { error: { code: string; message: string } }
+    expect(error.code).toBe("no_pod_available")
+    expect(error.message).toContain("Before: the pod did not answer: no connection")
+  })
+
+  test("pods that refuse the connection cost a request none of its retries", async () => {
+    using pod = new RawPod((socket) => socket.write(json({ ok: true })))
+    const addresses = [deadAddress(), deadAddress(), deadAddress(), deadAddress(), pod.address]
+    await using front = new TestFront(addresses, { options: { retriesMax: 1, retryShare: 0, retryBurst: 0 } })
+    expect((await front.post("/v1/chat/completions", chat)).status).toBe(200)
   })
 
   test("no pod at all is 503 with Retry-After", async () => {
@@ -196,7 +211,7 @@ describe("the front", () => {
 
   test("a pod that breaks off inside a JSON answer is 502, not half an answer", async () => {
     using pod = new RawPod((socket) => void socket.end(json({ ok: true }).slice(0, -3)))
-    await using front = new TestFront([pod.address])
+    await using front = new TestFront([pod.address], { options: { retriesMax: 0 } })
     expect((await front.post("/v1/chat/completions", chat)).status).toBe(502)
     expect(front.scheduler.outcomes()).toEqual(["failed"])
   })

@@ -46,6 +46,8 @@ export class WorldExchange {
   private tries = 0
   private lastTryMs = 0
   private retries = 0
+  /** Pods that refused the connection, which costs it none of its tries. */
+  private refusals = 0
   private rescues = 0
   private denial: string | undefined
   private isOutOfTime = false
@@ -121,7 +123,9 @@ export class WorldExchange {
     this.tries++
     this.lastTryMs = deps.time.nowMs
     if (this.decision !== undefined) this.violation("asks for a pod while it has one")
-    if (this.tries - this.rescues > 1 + deps.plan.retriesMax) this.violation(`is tried ${this.tries} times`)
+    if (this.tries - this.rescues - this.refusals > 1 + deps.plan.retriesMax) {
+      this.violation(`is tried ${this.tries} times`)
+    }
     // What it asks of caches is the world's, how it wishes to wait is what the front end read.
     const wish = features.wish && { ...features.wish, bytes: 4 * request.promptTokens }
     this.features = { ...request.features, wish }
@@ -185,9 +189,9 @@ export class WorldExchange {
     firstByte: () => {},
     ttft: () => {},
     picked: () => {},
-    retried: () => {
+    retried: (reason) => {
       this.retries++
-      this.deps.onRetry(this.gateway)
+      if (reason !== "refused") this.deps.onRetry(this.gateway)
     },
     retryDenied: () => {},
     rescued: (outcome) => {
@@ -202,7 +206,9 @@ export class WorldExchange {
         (why === "not-text" && this.answer.text !== "") || (why === "limit" && this.rescues < this.deps.plan.rescuesMax)
       if (isWrong) this.violation(`was not rescued (${why}) after ${JSON.stringify(this.answer.text.slice(0, 40))}`)
     },
-    podFailed: () => {},
+    podFailed: (_, reason) => {
+      if (reason === "refused") this.refusals++
+    },
     refused: () => {},
     timedOut: (phase) => {
       if (phase === "total") this.isOutOfTime = true

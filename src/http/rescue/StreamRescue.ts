@@ -103,6 +103,11 @@ export class StreamRescue {
     return continuedBody(this.terms, this.trail, maxModelLen)
   }
 
+  /** The pod that was to go on never heard of it. */
+  notAsked(): void {
+    this.attempts--
+  }
+
   /** What an event stream holds back when it ends. */
   rest(): Uint8Array | undefined {
     return this.answer === undefined ? this.events.rest() : undefined

@@ -1,6 +1,6 @@
 import type { Decision, PodFailure, SchedulerPort } from "../../../actors/SchedulerPort.ts"
 import type { PodAddress, PodId } from "../../core/Pod.ts"
-import type { GatewayError } from "../../errors.ts"
+import { type GatewayError, NoPodAvailable, PodUnreachable } from "../../errors.ts"
 import type { ResponseHead } from "../upstream/UpstreamRequest.ts"
 import type { PodFault } from "./PodFault.ts"
 import type { RetryBudget } from "./RetryBudget.ts"
@@ -22,6 +22,9 @@ interface RetryTerms {
   readonly budget: RetryBudget
 }
 
+/** Pods that may refuse the connection before that counts as a try. */
+const REFUSALS_MAX = 16
+
 /** The failed tries of one request; made at the first of them. */
 export class Attempts {
   readonly failedPods: Array<string> = []
@@ -31,6 +34,9 @@ export class Attempts {
   error: GatewayError | undefined
   /** At pods that were asked. */
   private tries = 0
+  private refusals = 0
+  /** False: the last pod never heard of the request, so the next one is no retry: the fleet has no more of it. */
+  wasAsked = true
   /** Pods that answered 500: theirs or the request's fault, whichever the next pod shows. */
   private suspects: Array<{ readonly id: PodId; readonly failure: PodFailure }> = []
   private isRequestAtFault = false
@@ -38,7 +44,8 @@ export class Attempts {
   failed(decision: Decision, { blame, reason, why }: PodFault, scheduler: SchedulerPort): void {
     const { address: { id }, reservation } = decision
     this.failedPods.push(id)
-    if (reason !== "exhausted") this.tries++
+    this.wasAsked = reason !== "exhausted" && (reason !== "refused" || ++this.refusals > REFUSALS_MAX)
+    if (this.wasAsked) this.tries++
     if (blame === "pod") scheduler.podFailed(id, { reservation, why, sure: true })
     if (blame !== "unsure") return
     this.suspects.push({ id, failure: { reservation, why, sure: false } })
@@ -46,13 +53,18 @@ export class Attempts {
   }
 
   /** Takes a retry from the budget, or says why there is none. */
-  denial({ mayHaveRun, reason }: PodFault, { budget, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
-    // That pod was not asked, so the next one is no retry: the fleet has no more of it than without.
-    if (reason === "exhausted") return undefined
+  denial({ mayHaveRun }: PodFault, { budget, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
+    if (!this.wasAsked) return undefined
     if (this.isRequestAtFault) return "request-fault"
     if (this.tries > retriesMax) return "limit"
     if (mayHaveRun && !repeatable) return "unsafe"
     return budget.spend() ? undefined : "budget"
+  }
+
+  /** Pods that were tried are gone, and no other came in time: the client may come again, and hears what happened. */
+  noneIsLeft({ message, retryAfterS }: NoPodAvailable): void {
+    if (!(this.error instanceof PodUnreachable)) return
+    this.error = new NoPodAvailable({ message: `${message} Before: ${this.error.message}`, retryAfterS })
   }
 
   /** A pod did what others did not: those were at fault. */

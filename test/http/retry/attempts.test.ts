@@ -95,6 +95,12 @@ describe("another try", () => {
     expect(after(exhausted, { budget, repeatable: false, retriesMax: 0 }, 5)).toBeUndefined()
   })
 
+  test("at another pod is no retry when the first refused the connection, for a while", () => {
+    const budget = new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 }))
+    const denials = [1, 16, 17].map((tries) => after(refused, { budget, repeatable: false, retriesMax: 0 }, tries))
+    expect(denials).toEqual([undefined, undefined, "limit"])
+  })
+
   test("is left out when the budget is spent", () => {
     expect(after(reset, { budget: new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 })) })).toBe("budget")
   })
