@@ -68,6 +68,8 @@ const readSource = (path: string, namedBy: string): Effect.Effect<ReadFile, Conf
       try: () => readPlainFile(path, FILE_BYTES_MAX),
       catch: (cause) => refuse(...withFix(cause))
     })
+    // Whoever saves a file may empty it first; what is meant is {}.
+    if (text.trim() === "") return yield* refuse("is empty", "Write {} for a configuration of defaults.")
     // The parser is of use only here, and a gateway without a file starts faster for not loading it.
     const { yamlSource } = yield* Effect.promise(() => import("./yamlSource.ts"))
     const { llmd, source } = yield* ownSource(yield* yamlSource(path, text))

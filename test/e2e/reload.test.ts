@@ -83,6 +83,7 @@ test("a bad file changes nothing, and the answer says where it is wrong", async 
   for (
     const [text, why] of [
       ["pods: [ {", "is not YAML"],
+      ["\n", "is empty. Write {} for a configuration of defaults."],
       ["policy: rondom", ":1:1: policy: there is no policy \"rondom\""],
       ["scrape:\n  intervall: 1 s\n", ":2:3: scrape.intervall is not a setting. Did you mean scrape.interval?"]
     ] as const
@@ -91,12 +92,12 @@ test("a bad file changes nothing, and the answer says where it is wrong", async 
     const { body, status } = await reload(gateway)
     const { error } = body as { error: { code: string; message: string } }
     expect([status, error.code]).toEqual([400, "bad_configuration"])
-    expect(error.message).toStartWith(gateway.file.path)
+    expect(error.message).toContain(gateway.file.path)
     expect(error.message).toContain(why)
   }
   expect(await policyOf(gateway)).toBe("random")
   expect(textOf(await streamCompletion(gateway.url, "hello"))).toBe("data: second\n\n")
-  expect(await reloads(gateway, "refused")).toBe(3)
+  expect(await reloads(gateway, "refused")).toBe(4)
   gateway.file.write(settings({ pods: [second.url], policy: "random" }))
   expect((await reload(gateway)).body).toEqual({ outcome: "unchanged", warnings: [], changes: [] })
   await gateway.stop()
