@@ -97,7 +97,8 @@ const start = Effect.gen(function*() {
   watchPool(telemetry, view, nowS, poolView, [ref, poolRef])
   watchRoom(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
-  const log = (message: string, cause: unknown) => Runtime.runFork(runtime)(Effect.logError(message, cause))
+  const log = (message: string, cause?: unknown) =>
+    Runtime.runFork(runtime)(cause === undefined ? Effect.logError(message) : Effect.logError(message, cause))
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
   const { replaceInterval } = yield* makeSnapshotActor({
     scheduler: ref,

@@ -141,5 +141,5 @@ export interface FrontDeps extends FrontSettings {
   /** For `GET /version`. */
   readonly version: string
   /** Defects only; one line each. */
-  readonly log: (message: string, cause: unknown) => void
+  readonly log: (message: string, cause?: unknown) => void
 }

@@ -18,7 +18,7 @@ export interface FormRoom {
   /** Called whenever as much has come as would stay in memory. */
   readonly onProgress: () => void
   /** What the disk did is not the client's to read. */
-  readonly log: (message: string, cause: unknown) => void
+  readonly log: (message: string) => void
 }
 
 /** Takes in a form of any size: a small one stays in memory, a large one goes to a file as fast as the disk takes it. */
@@ -100,7 +100,7 @@ export class FormIntake implements BodySink {
       await act()
     } catch (cause) {
       // After the end of the request nobody waits for its body.
-      if (!this.isReleased) this.room.log(`a request's body could not be kept in ${this.room.folder.path}`, cause)
+      if (!this.isReleased) this.room.folder.complain(cause, this.room.log)
       throw new SpoolFailed({ message: "the gateway could not keep the request's body; its log says why" })
     }
   }

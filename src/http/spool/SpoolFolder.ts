@@ -5,6 +5,8 @@ import { join } from "node:path"
 
 /** A file has its name only between its making and its first byte; one that is older was left by a crash. */
 const leftOverAfterMs = 60_000
+/** A full disk fails every upload, and one line tells it. */
+const complainEveryMs = 60_000
 const onlyOwner = 0o700
 const forOthers = 0o077
 
@@ -12,6 +14,7 @@ const forOthers = 0o077
 export class SpoolFolder {
   readonly path: string
   private isReady = false
+  private complainedMs = Number.NEGATIVE_INFINITY
 
   /** `parent` must exist. */
   constructor(parent: string) {
@@ -31,6 +34,18 @@ export class SpoolFolder {
       throw cause
     }
     return handle
+  }
+
+  /** Says what the disk did to a body, once a minute at most. */
+  complain(cause: unknown, log: (message: string) => void): void {
+    const nowMs = performance.now()
+    if (nowMs - this.complainedMs < complainEveryMs) return
+    this.complainedMs = nowMs
+    const why = cause instanceof Error ? cause.message : String(cause)
+    log(
+      `a request's body could not be kept in ${this.path}: ${why}; such requests get 503 spool_failed until there is room, `
+        + `TMPDIR says where (the next such line in ${complainEveryMs / 1000} s at the earliest)`
+    )
   }
 
   /** Removes what a crash may have left. A folder that is not there, or not ours, is left alone. */
