@@ -27,7 +27,7 @@ export const makeBreakerLog = (
     last.set(id, { atMs, left: 0 })
     const oldest = last.keys().next().value
     if (last.size > podsMax && oldest !== undefined) last.delete(oldest)
-    const since = before === undefined || before.left === 0 ? "" : ` (${before.left} changes since the last such line)`
+    const since = before === undefined || before.left === 0 ? "" : ` (changes since the last such line: ${before.left})`
     warn(
       state === "open"
         ? `pod ${id} gets no requests for ${Number(openS.toFixed(1))} s, its breaker opened: ${why}${since}`

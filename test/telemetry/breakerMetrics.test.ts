@@ -78,7 +78,7 @@ describe("the log of breakers", () => {
     clock.nowMs = 5000
     write(opened())
     expect(lines).toHaveLength(4)
-    expect(lines.at(-1)).toEndWith("its breaker opened: reset (98 changes since the last such line)")
+    expect(lines.at(-1)).toEndWith("its breaker opened: reset (changes since the last such line: 98)")
   })
 
   test("remembers no more pods than it may", () => {
