@@ -158,13 +158,13 @@ describe("streaming", () => {
     expect(front.scheduler.outcomes()).toEqual(["finished", "failed"])
   })
 
-  test("a pod that breaks off between its head and its first event is a 502", async () => {
+  test("the only pod breaks off between its head and its first event: no pod is left, a 503", async () => {
     using pod = new RawPod((socket) => {
       socket.write(streamHead)
       setTimeout(() => socket.end(), 10)
     })
     await using front = new TestFront([pod.address])
-    expect((await front.post("/v1/chat/completions", chat)).status).toBe(502)
+    expect((await front.post("/v1/chat/completions", chat)).status).toBe(503)
   })
 
   test("the first token of a Responses stream is the first output, not the first event", async () => {
