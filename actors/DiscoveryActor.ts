@@ -54,6 +54,8 @@ export interface DiscoveryHandle {
   readonly firstSets: (
     deadlineMs: number
   ) => Effect.Effect<void, DiscoveryError | MailboxFull | ActorCrashed | ActorStopped | AskTimedOut>
+  /** Fails when its actor is beyond recovery: no change of pods is noticed any more. */
+  readonly failed: Effect.Effect<never, ActorStopped>
 }
 
 interface SourceState {
@@ -115,7 +117,9 @@ export const makeDiscoveryActor = (
     yield* replaceSources(sources)
     return {
       replaceSources,
-      firstSets: (deadlineMs) => ref.ask<void, DiscoveryError>((reply) => ({ _tag: "AwaitSources", reply }), deadlineMs)
+      firstSets: (deadlineMs) =>
+        ref.ask<void, DiscoveryError>((reply) => ({ _tag: "AwaitSources", reply }), deadlineMs),
+      failed: ref.join
     }
   })
 

@@ -230,12 +230,22 @@ const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<v
 /** A cluster may list thousands. */
 const REFUSED_NAMED_MAX = 20
 
+/** A pod whose actor can't even be made is down, as one whose actor gave up: the others need their supervisor. */
 const startPod = (pool: Pool, address: PodAddress): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const started = yield* Effect.exit(startActor(pool, address, scope))
+    if (Exit.isSuccess(started)) return yield* Effect.logInfo(`pod ${address.id} joined the pool`)
+    yield* Effect.logError(`the actor of pod ${address.id} could not start`, started.cause)
+    yield* Scope.close(scope, Exit.void)
+    yield* leaveOut(pool, address, "its actor could not start")
+  }).pipe(Effect.uninterruptible)
+
+const startActor = (pool: Pool, address: PodAddress, scope: Scope.CloseableScope): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { id } = address
     const restored = pool.unclaimed.get(id)
     pool.unclaimed.delete(id)
-    const scope = yield* Scope.make()
     const pod: PodHandle = yield* makePodActor({
       address,
       constants: pool.constantsFor(address),
@@ -251,8 +261,7 @@ const startPod = (pool: Pool, address: PodAddress): Effect.Effect<void> =>
       Effect.interruptible,
       Effect.forkIn(scope)
     )
-    yield* Effect.logInfo(`pod ${id} joined the pool`)
-  }).pipe(Effect.uninterruptible)
+  })
 
 const drain = (pool: Pool, entry: Living): Effect.Effect<void> =>
   Effect.gen(function*() {
@@ -296,8 +305,15 @@ const afterGivingUp = (pool: Pool, { id, pod, reason }: PodGaveUp): Effect.Effec
       pool.entries.delete(id)
       return yield* reconcile(pool)
     }
-    pool.entries.set(id, { phase: "down", address: entry.address, reason: `its actor gave up: ${reason}` })
-    yield* Effect.logError(`pod ${id} is out for ${pool.options.podRetryMs} ms, its actor gave up: ${reason}`)
+    yield* leaveOut(pool, entry.address, `its actor gave up: ${reason}`)
+  })
+
+/** Until it is due for a new actor. */
+const leaveOut = (pool: Pool, address: PodAddress, reason: string): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { id } = address
+    pool.entries.set(id, { phase: "down", address, reason })
+    yield* Effect.logError(`pod ${id} is out for ${pool.options.podRetryMs} ms: ${reason}`)
     yield* Effect.sleep(pool.options.podRetryMs).pipe(
       Effect.map(() => tellSelf(pool, { _tag: "PodRetryDue", id })),
       Effect.forkIn(pool.scope)

@@ -74,7 +74,7 @@ export interface GatewayHandle {
   readonly announceStop: Effect.Effect<void>
   /** Stops taking requests and gives those that run this long to end. Called again it can only shorten that time. */
   readonly drain: (graceMs: number) => Effect.Effect<void>
-  /** Fails when the scheduler is beyond recovery: the process should end. */
+  /** Fails when an actor that all pods need is beyond recovery: the process should end its requests, and itself. */
   readonly failed: Effect.Effect<never, ActorStopped>
 }
 
@@ -151,7 +151,7 @@ const start = Effect.gen(function*() {
       picker?.announceStop()
     }),
     drain: (graceMs: number) => Effect.provide(stopListening(front, picker, graceMs), runtime),
-    failed: ref.join
+    failed: Effect.raceFirst(ref.join, Effect.raceFirst(poolRef.join, discovery.failed))
   }
 })
 

@@ -1,4 +1,4 @@
-import { Console, Duration, Effect, type Scope } from "effect"
+import { Console, Duration, Effect, Either, type Scope } from "effect"
 import type { ConfigError } from "../../config/ConfigError.ts"
 import type { GatewayHandle } from "../../config/Gateway.ts"
 import type { GatewayConfig } from "../../config/GatewayConfig.ts"
@@ -55,11 +55,14 @@ const untilStopped = (
     onReloadSignal(() => void gateway.reload().catch(() => {}))
     yield* Console.log(startText(config, gateway, emulated !== undefined))
     yield* Effect.forkScoped(announcePods(config, gateway, emulated !== undefined))
-    const signal = yield* Effect.raceFirst(signals.first, gateway.failed).pipe(
-      Effect.mapError(({ reason }) => new CommandFailure({ message: `warmroute has to stop: ${reason}` }))
-    )
+    const end = yield* Effect.either(Effect.raceFirst(signals.first, gateway.failed))
     onReloadSignal(() => {})
-    yield* stop(gateway, signal, signals.second)
+    if (Either.isRight(end)) return yield* stop(gateway, end.right, signals.second)
+    const { actor, reason } = end.left
+    const message = `warmroute has to stop, its ${actor} actor is beyond recovery: ${reason}`
+    yield* Effect.logError(message)
+    yield* drain(gateway, "a defect", Effect.raceFirst(signals.first, signals.second))
+    return yield* new CommandFailure({ message })
   })
 
 const NO_PODS = "no pod is configured any more; emulated ones come with a start only"
@@ -71,15 +74,26 @@ const stop = (
   second: StopSignals["second"]
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { shutdownDelay, shutdownGrace } = gateway.config().limits
+    const { shutdownDelay } = gateway.config().limits
     yield* gateway.announceStop
     if (signal === "SIGTERM") {
       const delay = Duration.format(shutdownDelay)
       yield* Console.log(`\nSIGTERM: /readyz is 503 from now on; new requests are taken for ${delay} more.`)
       yield* Effect.raceFirst(Effect.sleep(shutdownDelay), second)
     }
-    yield* Console.log(stopText(signal, gateway.openRequests(), shutdownGrace))
-    yield* Effect.forkScoped(endAtOnce(gateway, second))
+    yield* drain(gateway, signal, second)
+  })
+
+const drain = (
+  gateway: GatewayHandle,
+  why: StopSignal | "a defect",
+  atOnce: StopSignals["second"]
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { shutdownGrace } = gateway.config().limits
+    yield* gateway.announceStop
+    yield* Console.log(stopText(why, gateway.openRequests(), shutdownGrace))
+    yield* Effect.forkScoped(endAtOnce(gateway, atOnce))
     yield* gateway.drain(Duration.toMillis(shutdownGrace))
   })
 
@@ -104,11 +118,11 @@ const withEmulated = (
     ({ hardware, pods }) => ({ ...config, pods, hardware, snapshot: { ...config.snapshot, enabled: false } })
   )
 
-const stopText = (signal: StopSignal, openRequests: number, shutdownGrace: Duration.Duration): string => {
+const stopText = (why: StopSignal | "a defect", openRequests: number, shutdownGrace: Duration.Duration): string => {
   const grace = Duration.format(shutdownGrace)
   const open = openRequests === 0
     ? "no request is open"
     : `${openRequests} open ${openRequests === 1 ? "request has" : "requests have"} ${grace} to end`
-  const again = signal === "SIGINT" ? "Ctrl-C" : signal
-  return `\n${signal}: no new requests, ${open}.${openRequests === 0 ? "" : ` ${again} again ends them at once.`}`
+  const again = why === "SIGTERM" ? why : "Ctrl-C"
+  return `\n${why}: no new requests, ${open}.${openRequests === 0 ? "" : ` ${again} again ends them at once.`}`
 }

@@ -261,6 +261,31 @@ describe("trouble with one pod", () => {
     expect(lines.some((line) => line.level === "ERROR" && line.text.includes("its actor gave up"))).toBe(true)
   })
 
+  test("a pod whose actor can't be made is out and tried again later; the supervisor goes on", async () => {
+    const lines: Array<LogLine> = []
+    await runScoped(
+      Effect.gen(function*() {
+        const bad = yield* webPod()
+        const good = yield* webPod()
+        let throwsLeft = 7
+        const constantsFor = ({ id }: PodAddress): EngineConstants => {
+          if (id === bad.address.id && throwsLeft-- > 0) throw new Error("poison")
+          return constants
+        }
+        const { discover, healthOf, healthy, pool } = yield* poolWorld({ changes: { podRetryMs: 50 }, constantsFor })
+        yield* discover(bad, good)
+        yield* until("it is out", () => healthOf(bad) === "unhealthy")
+        const status = pool.view.pods().find(({ address }) => address.id === bad.address.id)
+        expect(status?.reason).toBe("its actor could not start")
+        yield* healthy(bad, good)
+      }),
+      lines
+    )
+    const errors = lines.filter(({ level }) => level === "ERROR").map(({ text }) => text)
+    expect(errors.some((text) => text.endsWith("could not start"))).toBe(true)
+    expect(errors.filter((text) => text.includes("crashed"))).toEqual([])
+  })
+
   test("failed dispatches reach their pod and nobody else; unknown ids are passed over", () =>
     runScoped(Effect.gen(function*() {
       const a = yield* webPod()

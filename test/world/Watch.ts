@@ -105,9 +105,13 @@ export class Watch {
   /** Errors are defects, but for those that this world has put there. */
   logged(gateway: WorldGateway, text: string): void {
     const { defects } = gateway
-    if (/crashed; restarts|crashed and stays down|crashed while stopping/.test(text)) {
+    if (
+      /crashed; restarts|crashed and stays down|crashed while stopping|the actor of pod \S+ could not start/.test(text)
+    ) {
       if (++this.crashesLogged > defects.fired) this.violation(`a crash that nobody caused: ${text}`)
-    } else if (!(defects.fired > 0 && /its actor gave up|scheduler failed on this request/.test(text))) {
+    } else if (
+      !(defects.fired > 0 && /its actor gave up|its actor could not start|scheduler failed on this request/.test(text))
+    ) {
       this.violation(`the gateway logged: ${text}`)
     }
   }
