@@ -4,6 +4,7 @@ import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
 import type { PodProbe, PodProbeError } from "../src/vllm/PodProbe.ts"
+import type { AwayPods } from "./AwayPods.ts"
 import { type Inspected, inspection, type ProbeFact } from "./PodFacts.ts"
 import {
   cacheLoss,
@@ -57,6 +58,8 @@ export interface PodActorOptions {
   readonly scrapeTimeoutMs: number
   /** Scrapes that fail in a row before silence on /health is proof; it is asked along with the last of them. */
   readonly unhealthyAfterScrapes: number
+  /** Of pods that failed so many, all together; with more of them each is asked more seldom. */
+  readonly awayScrapesPerS: number
   /** After so many failed requests without a good scrape between, it is asked at once, and silence is proof. */
   readonly unhealthyAfterDispatches: number
   /** Its models, version and health are asked again after so many scrapes. */
@@ -75,6 +78,7 @@ export const podActorDefaults: PodActorOptions = {
   scrapeRetryMs: 250,
   scrapeTimeoutMs: 1000,
   unhealthyAfterScrapes: 3,
+  awayScrapesPerS: 100,
   unhealthyAfterDispatches: 3,
   modelsEveryScrapes: 30,
   warnEveryMs: 60_000,
@@ -93,6 +97,8 @@ export interface PodActorArgs {
   /** What the snapshot kept of this pod. */
   readonly restored: PodRecord | undefined
   readonly onIdle: Effect.Effect<void>
+  /** Of its pool. */
+  readonly away: AwayPods
   readonly options: PodActorOptions
 }
 

@@ -3,6 +3,7 @@ import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import { type PodAddress, type PodId, samePodLabels } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodProbe } from "../src/vllm/PodProbe.ts"
+import { AwayPods } from "./AwayPods.ts"
 import { makePodActor, type PodActorOptions, type PodHandle } from "./PodActor.ts"
 import { type Entry, isLiving, type Living, type PodSeen, podsSeen, poolView } from "./PoolEntry.ts"
 import type { PoolView } from "./PoolView.ts"
@@ -92,6 +93,7 @@ export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, ne
       entries: new Map(),
       unclaimed: new Map(args.restored.map((record) => [record.id, record])),
       desired: [],
+      away: new AwayPods(),
       refused: "",
       self: undefined
     }
@@ -127,6 +129,7 @@ interface Pool extends PoolArgs {
   readonly entries: Map<PodId, Entry>
   readonly unclaimed: Map<string, PodRecord>
   desired: ReadonlyArray<PodAddress>
+  readonly away: AwayPods
   /** Ids refused at the last look, so that each set of them is logged once. */
   refused: string
   self: ActorRef<PoolMessage> | undefined
@@ -253,6 +256,7 @@ const startActor = (pool: Pool, address: PodAddress, scope: Scope.CloseableScope
       scheduler: pool.scheduler,
       restored,
       onIdle: Effect.sync(() => tellSelf(pool, { _tag: "PodDrained", id, pod })),
+      away: pool.away,
       options: pool.options.pod
     }).pipe(Scope.extend(scope))
     pool.entries.set(id, { phase: "running", address, pod, scope, grace: undefined })

@@ -92,6 +92,8 @@ const Scrape = Schema.Struct({
   timeout: setting(DurationText, Duration.seconds(1)),
   /** After so many failed scrapes in a row, or failed requests, a pod that leaves `/health` open gets no more. Default 3. */
   failuresBeforeUnhealthy: setting(count(1, 1000), 3),
+  /** Scrapes a second of pods that failed so many, all together: with more of them each is asked more seldom. Default 100. */
+  awayPerSecond: setting(count(1, MANY), 100),
   /** Largest `/metrics` page that is read. Default 4 MiB. */
   pageBytesMax: setting(BytesText, 4 * MIB),
   /** A pod's models, version and health are asked again after this many scrapes. Default 30. */

@@ -66,6 +66,7 @@ const poolSettings = ({ hardware, limits, scrape }: GatewayConfig): PoolSettings
     scrapeRetryMs: Duration.toMillis(scrape.retryAfter),
     scrapeTimeoutMs: Duration.toMillis(scrape.timeout),
     unhealthyAfterScrapes: scrape.failuresBeforeUnhealthy,
+    awayScrapesPerS: scrape.awayPerSecond,
     unhealthyAfterDispatches: scrape.failuresBeforeUnhealthy,
     modelsEveryScrapes: scrape.modelsEveryScrapes
   }

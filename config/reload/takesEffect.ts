@@ -49,6 +49,7 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "scrape.retryAfter": "live",
   "scrape.timeout": "live",
   "scrape.failuresBeforeUnhealthy": "live",
+  "scrape.awayPerSecond": "live",
   "scrape.pageBytesMax": "live",
   "scrape.modelsEveryScrapes": "live",
   policy: "live",

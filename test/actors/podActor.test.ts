@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Scope } from "effect"
+import { AwayPods } from "../../actors/AwayPods.ts"
 import { makePodActor, podActorDefaults, type PodActorOptions, type PodHandle } from "../../actors/PodActor.ts"
 import type { PodRecord } from "../../src/storage/SnapshotStore.ts"
 import { makePodProbe } from "../../src/vllm/PodProbe.ts"
@@ -40,6 +41,7 @@ const world = ({ answers = {}, options = fast, restored }: WorldSetup = {}) =>
         scheduler: inbox.ref,
         restored: restored?.(web.address.id),
         onIdle: Effect.sync(() => void idle++),
+        away: new AwayPods(),
         options
       }),
       scope
@@ -99,6 +101,7 @@ describe("start and stop", () => {
         scheduler: inbox.ref,
         restored: undefined,
         onIdle: Effect.void,
+        away: new AwayPods(),
         options: slow
       })
       yield* until("it accepts", () => inbox.accepting(web.address.id))

@@ -110,6 +110,31 @@ describe("a pod that refuses connections", () => {
     expect(asked).toBeLessThanOrEqual(600_000 / (0.8 * options.scrapeIntervalMs))
   })
 
+  test.each([7, 24])("is noticed as soon among %d others that are away", async (others) => {
+    const pod = await WatchedPod.start(options)
+    for (let other = 0; other < others; other++) pod.away.note({}, true)
+    pod.condition = "refuses"
+    await pod.until(() => !pod.accepting)
+    await pod.pass(1000)
+    pod.condition = "well"
+    expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(retryMs + answersMs)
+  })
+
+  test("among a thousand that are away gets its share of the looks that all of them get", async () => {
+    const pod = await WatchedPod.start(options)
+    for (let other = 0; other < 999; other++) pod.away.note({}, true)
+    pod.condition = "refuses"
+    await pod.until(() => pod.away.count === 1000)
+    const sinceMs = pod.time.nowMs
+    await pod.pass(600_000)
+    const asked = pod.looks.filter(({ atMs }) => atMs > sinceMs).length
+    expect(asked).toBeLessThanOrEqual(600_000 / (0.8 * 10_000) + 1)
+    expect(asked).toBeGreaterThanOrEqual(600_000 / (1.2 * 10_000) - 1)
+    pod.condition = "well"
+    expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(1.2 * 10_000 + answersMs)
+    expect(pod.away.count).toBe(999)
+  })
+
   test("from the start is asked often at first, so that a pod which starts with the gateway is found", async () => {
     const pod = await WatchedPod.start(options, 1, "refuses")
     await pod.pass(1_500)
@@ -137,7 +162,7 @@ test("a pod that is back while the question about its health still hangs is aske
   expect(await pod.until(() => pod.accepting)).toBeLessThanOrEqual(400 + answersMs)
 })
 
-test("the pause after a scrape is within the interval, and never less than the short one between two beginnings", () => {
+test("the pause after a scrape is within the interval or its share, and never less than the short one", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 5000 }),
@@ -145,10 +170,13 @@ test("the pause after a scrape is within the interval, and never less than the s
       fc.nat(10),
       fc.nat(100_000),
       fc.nat(10_000),
-      (scrapeIntervalMs, scrapeRetryMs, failures, awayMs, tookMs) => {
-        const pauseMs = scrapePauseMs({ ...options, scrapeIntervalMs, scrapeRetryMs }, { failures, awayMs, tookMs })
+      fc.nat(1000),
+      (scrapeIntervalMs, scrapeRetryMs, failures, awayMs, tookMs, awayPods) => {
+        const run = { failures, awayMs, tookMs, awayPods }
+        const pauseMs = scrapePauseMs({ ...options, scrapeIntervalMs, scrapeRetryMs }, run)
         expect(pauseMs).toBeGreaterThanOrEqual(0)
-        expect(pauseMs).toBeLessThanOrEqual(scrapeIntervalMs)
+        const shareMs = failures < options.unhealthyAfterScrapes ? 0 : (1000 * awayPods) / options.awayScrapesPerS
+        expect(pauseMs).toBeLessThanOrEqual(Math.max(scrapeIntervalMs, shareMs))
         expect(pauseMs + tookMs).toBeGreaterThanOrEqual(Math.min(scrapeIntervalMs, scrapeRetryMs))
       }
     )

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { AwayPods } from "../../actors/AwayPods.ts"
 import { makePodActor, type PodActorOptions, type PodHandle } from "../../actors/PodActor.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { PodMetrics } from "../../src/vllm/MetricsText.ts"
@@ -30,6 +31,7 @@ const metrics: PodMetrics = {
 export class WatchedPod {
   condition: Condition = "well"
   readonly looks: Array<Look> = []
+  readonly away = new AwayPods()
   readonly time: VirtualTime
   private handle!: PodHandle
   private inbox!: SchedulerInbox
@@ -89,6 +91,7 @@ export class WatchedPod {
         scheduler: this.inbox.ref,
         restored: undefined,
         onIdle: Effect.void,
+        away: this.away,
         options
       })
       yield* Effect.never
