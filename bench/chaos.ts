@@ -1,13 +1,17 @@
 import type { BenchOptions } from "./Bench.ts"
 import { ChaosClient } from "./chaos/ChaosClient.ts"
+import { CoreTime } from "./chaos/CoreTime.ts"
 import { ChaosFleet } from "./chaos/ChaosFleet.ts"
 import { brokenByChaos, type ChaosRun, chaosTable } from "./chaos/chaosTable.ts"
 import { DirectStreams } from "./chaos/DirectStreams.ts"
 import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
+import { benchMs, type Lateness, watchLateness } from "./chaos/lateness.ts"
 import { sendLoad } from "./chaos/load.ts"
+import { takePriority } from "./chaos/priority.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
-import { type DownWindow, tally } from "./chaos/tally.ts"
+import { stallReport, type StallSources } from "./chaos/stallReport.ts"
+import { type DownWindow, isHealthyStream, type RequestRecord, tally } from "./chaos/tally.ts"
 import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { canPin, output } from "./Process.ts"
 import { type Gateway, gateways } from "./proxy/gateways.ts"
@@ -51,19 +55,32 @@ const settingsOf = ({ quick, values }: Options): Settings => ({
 export const run = async (options: Options): Promise<{ readonly runs: ReadonlyArray<ChaosRun> }> => {
   const settings = settingsOf(options)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
+  const endPriority = await takePriority()
   const runs: Array<ChaosRun> = []
-  for (const gateway of gateways) {
-    if (!settings.only.includes(gateway.name)) continue
-    try {
-      await gateway.install()
-      runs.push(await oneRun(gateway, settings, options))
-    } catch (error) {
-      // A rival may be impossible to install; without our own gateway there is nothing to tell.
-      if (gateway.name === "warmroute") throw error
-      options.progress(`${gateway.name} skipped: ${error instanceof Error ? error.message : String(error)}`)
+  try {
+    for (const gateway of gateways.filter(({ name: one }) => settings.only.includes(one))) {
+      runs.push(...await oneRunIfAny(gateway, settings, options))
     }
+  } finally {
+    endPriority()
   }
   return { runs }
+}
+
+/** A rival may be impossible to install; without our own gateway there is nothing to tell. */
+const oneRunIfAny = async (
+  gateway: Gateway,
+  settings: Settings,
+  options: Options
+): Promise<ReadonlyArray<ChaosRun>> => {
+  try {
+    await gateway.install()
+    return [await oneRun(gateway, settings, options)]
+  } catch (error) {
+    if (gateway.name === "warmroute") throw error
+    options.progress(`${gateway.name} skipped: ${error instanceof Error ? error.message : String(error)}`)
+    return []
+  }
 }
 
 export const show = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }): string => chaosTable(runs)
@@ -90,7 +107,7 @@ const oneRun = async (gateway: Gateway, settings: Settings, options: Options): P
 }
 
 const underChaos = async (
-  { name: gateway, version }: Gateway,
+  gateway: Gateway,
   settings: Settings,
   fleet: ChaosFleet,
   running: GatewayProcess,
@@ -104,7 +121,11 @@ const underChaos = async (
   await load("warm", settings.warmS)
   await Bun.sleep(settings.quietS * 1000)
   const rssStartMb = running.rssMb
-  fleet.lagMs = 0
+  fleet.forget()
+  const clientLate: Array<Lateness> = []
+  const endWatch = watchLateness((late) => clientLate.push(late))
+  const core = new CoreTime(() => running.pid)
+  const startMs = benchMs()
   const [chaos] = await Promise.all([
     load("main", settings.chaosS),
     fleet.play(faultsOf(settings.chaosS)),
@@ -122,38 +143,49 @@ const underChaos = async (
   const after = await running.drained()
   client.close()
   direct.close()
-  const past = tally(direct.records, fleet.seen, fleet.windows, [], POD_COUNT)
-  const benchLagMs = Math.round(Math.max(chaos.ownLagMs, killed.ownLagMs, fleet.lagMs))
-  const { lostWithGateway, ...counts } = tally(
-    [...chaos.records, ...killed.records],
-    fleet.seen,
-    fleet.windows,
-    down,
-    POD_COUNT
-  )
+  endWatch()
+  core.stop()
   return {
-    gateway,
-    requests: counts.requests,
-    ok: counts.ok,
+    gateway: gateway.name,
+    ...found([...chaos, ...killed], direct.records, fleet, down, { clientLate, gateway: core, startMs }),
     retried: before.retried + after.retried,
     rescued: before.rescued + after.rescued,
-    cleanErrors: counts.cleanErrors,
-    cleanErrorsWithPodsLeft: counts.cleanErrorsWithPodsLeft,
-    uncleanErrors: counts.uncleanErrors,
     inflightAfter: before.inflight + after.inflight,
     rssStartMb,
     rssEndMb,
-    longestStallMs: counts.longestStallMs,
+    gatewayDownMs: Math.round(down.reduce((sum, { endMs, startMs }) => sum + endMs - startMs, 0)),
+    version: gateway.version
+  }
+}
+
+/** What the records of both kinds say. */
+const found = (
+  records: ReadonlyArray<RequestRecord>,
+  direct: ReadonlyArray<RequestRecord>,
+  { late, seen, windows, written }: ChaosFleet,
+  down: ReadonlyArray<DownWindow>,
+  sources: Pick<StallSources, "clientLate" | "gateway" | "startMs">
+) => {
+  const counts = tally(records, seen, windows, down, POD_COUNT)
+  const past = tally(direct, seen, windows, [], POD_COUNT)
+  const healthy = (all: ReadonlyArray<RequestRecord>) =>
+    all.filter((record) => isHealthyStream(record, seen.get(record.user), windows))
+  const report = stallReport({ ...sources, records: healthy(records), seen, written, podLate: late })
+  const pastReport = stallReport({ ...sources, records: healthy(direct), seen, written, podLate: late })
+  const longest = (lates: ReadonlyArray<Lateness>) =>
+    Math.round(lates.reduce((most, { endMs, startMs }) => Math.max(most, endMs - startMs), 0))
+  const benchLagMs = longest([...sources.clientLate, ...late.flat()])
+  return {
+    ...counts,
     benchStallMs: Math.max(past.longestStallMs, benchLagMs),
     directStallMs: past.longestStallMs,
     directStreams: past.healthyStreams,
-    lostWithGateway,
-    gatewayDownMs: Math.round(down.reduce((sum, { endMs, startMs }) => sum + endMs - startMs, 0)),
-    healthyStreams: counts.healthyStreams,
-    longestRequestMs: counts.longestRequestMs,
     benchLagMs,
-    reasons: counts.reasons,
-    version
+    longestWayMs: report.longestWayMs,
+    directWayMs: pastReport.longestWayMs,
+    tracedStreams: report.tracedStreams,
+    stalls: report.stalls,
+    directStalls: pastReport.stalls
   }
 }
 

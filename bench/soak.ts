@@ -6,6 +6,7 @@ import type { Fault } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { sumOf } from "./chaos/gatewayState.ts"
 import { sendLoad } from "./chaos/load.ts"
+import { takePriority } from "./chaos/priority.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { brokenBySoak, type SoakMinute, type SoakVerdict, soakVerdict } from "./chaos/soakVerdict.ts"
 import { tally } from "./chaos/tally.ts"
@@ -43,6 +44,7 @@ export const flags = { minutes: { takes: "N", help: "how long; default 30" } } s
 export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResult> => {
   const count = wholeNumberOf("minutes", options.values.minutes ?? (options.quick ? "2" : "30"), 1)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
+  const endPriority = await takePriority()
   const fleet = new ChaosFleet({ count: PODS, hardware: "qwen3-32b-2xh100", model: MODEL, core: LOAD_CORE })
   const gateway = new GatewayProcess(gateways.find((one) => one.name === "warmroute")!, fleet.ports, GATEWAY_CORE)
   const minutes: Array<SoakMinute> = []
@@ -58,6 +60,7 @@ export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResu
   } finally {
     await gateway.stop()
     await fleet.stop()
+    endPriority()
   }
   return { minutes, verdict: soakVerdict(minutes) }
 }
@@ -70,7 +73,7 @@ const oneMinute = async (
   gateway: GatewayProcess,
   questions: ReadonlyArray<KnownQuestion>
 ): Promise<SoakMinute> => {
-  fleet.seen.clear()
+  fleet.forget()
   const client = new ChaosClient(gateway.port)
   const load = sendLoad({
     client,
@@ -80,7 +83,7 @@ const oneMinute = async (
     name: `soak-${minute}`,
     leaveEvery: LEAVE_EVERY
   })
-  const [{ records }] = await Promise.all([load, fleet.play(faultsOf(minute))])
+  const [records] = await Promise.all([load, fleet.play(faultsOf(minute))])
   client.close()
   await Bun.sleep(QUIET_S * 1000)
   const page = await gateway.page()

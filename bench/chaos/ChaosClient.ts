@@ -1,5 +1,6 @@
 import { checkJson, StreamCheck, type Verdict } from "./answerCheck.ts"
 import { HttpAnswer } from "./HttpAnswer.ts"
+import { benchMs } from "./lateness.ts"
 import { type KnownQuestion, requestBytes } from "./requests.ts"
 import type { RequestRecord } from "./tally.ts"
 
@@ -35,10 +36,12 @@ export class ChaosClient {
     const check = asked.isStream ? new StreamCheck() : undefined
     let lastMs = 0
     let stallMs = 0
+    const eventMs: Array<number> = []
     const answer = new HttpAnswer((piece) => {
       if (check === undefined || answer.status !== 200) return void pieces.push(Buffer.from(piece))
       const before = check.tokenEvents
       check.push(piece)
+      for (const nowMs = benchMs(); eventMs.length < check.events;) eventMs.push(nowMs)
       if (check.tokenEvents === before) return
       const now = performance.now()
       if (lastMs > 0) stallMs = Math.max(stallMs, now - lastMs)
@@ -57,6 +60,7 @@ export class ChaosClient {
       sentMs,
       endMs: performance.now(),
       stallMs,
+      eventMs,
       wasCut: isCut(verdict)
     }
   }

@@ -2,7 +2,8 @@ import { join } from "node:path"
 import { flags, pinned } from "../Process.ts"
 import type { FrontMode } from "./FaultFront.ts"
 import type { Fault } from "./faults.ts"
-import { promoted, startedGently } from "./realtime.ts"
+import type { Lateness } from "./lateness.ts"
+import { levelled, startedGently } from "./priority.ts"
 import type { FaultWindow } from "./tally.ts"
 
 export interface ChaosFleetOptions {
@@ -15,11 +16,23 @@ export interface ChaosFleetOptions {
 
 interface PodMessage {
   readonly ready?: boolean
+  readonly listening?: boolean
   readonly user?: string
-  readonly lagMs?: number
+  readonly answered?: string
+  readonly writtenMs?: ReadonlyArray<number>
+  readonly late?: Lateness
+}
+
+/** A process that is a pod once it listens. */
+interface PodProcess {
+  readonly child: Bun.Subprocess
+  readonly ready: Promise<void>
+  readonly listening: Promise<void>
 }
 
 const START_TIMEOUT_S = 30
+/** A pod that will be lost has another one made ready so long before, since to start takes its core from the others. */
+const SPARE_LEAD_S = 10
 /** After a fault a stream may still wait for what was held back. */
 const SETTLE_MS = 1000
 
@@ -29,10 +42,13 @@ export class ChaosFleet {
   /** Pods in the order in which they saw a user's request. */
   readonly seen = new Map<string, Array<number>>()
   readonly windows: Array<FaultWindow> = []
-  /** The most by which a pod came too late for want of a core: stalls of about this length are not the gateway's. */
-  lagMs = 0
+  /** When the events of a user's stream were written by the pod that ended it. */
+  readonly written = new Map<string, ReadonlyArray<number>>()
+  /** By pod: when it came too late, for want of a core or for its own work. */
+  readonly late: ReadonlyArray<Array<Lateness>>
   readonly #options: ChaosFleetOptions
   readonly #children: Array<Bun.Subprocess | undefined> = []
+  readonly #spares = new Set<Bun.Subprocess>()
   #stopped = false
 
   constructor(options: ChaosFleetOptions) {
@@ -40,6 +56,7 @@ export class ChaosFleet {
     // Below the range of outgoing connections, so that none of them takes the port of a pod that is down.
     const base = 20_000 + Math.floor(Math.random() * 8000)
     this.ports = Array.from({ length: options.count }, (_, pod) => base + pod)
+    this.late = this.ports.map(() => [])
   }
 
   get urls(): ReadonlyArray<string> {
@@ -47,15 +64,21 @@ export class ChaosFleet {
   }
 
   async start(): Promise<void> {
-    await Promise.all(this.ports.map((_, pod) => this.startPod(pod)))
+    await Promise.all(this.ports.map((_, pod) => this.#listen(pod, this.#spare(pod))))
   }
 
-  async startPod(pod: number): Promise<void> {
+  /** What is known of requests so far is not needed any more. */
+  forget(): void {
+    this.seen.clear()
+    this.written.clear()
+    for (const late of this.late) late.length = 0
+  }
+
+  /** Its process, which does not listen yet. */
+  #spare(pod: number): PodProcess {
     const { core, hardware, model } = this.#options
-    let settle: (failure?: Error) => void = () => {}
-    const ready = new Promise<void>((resolve, reject) => {
-      settle = (failure) => failure === undefined ? resolve() : reject(failure)
-    })
+    const ready = Promise.withResolvers<void>()
+    const listening = Promise.withResolvers<void>()
     const argv = [
       process.execPath,
       join(import.meta.dir, "pod.ts"),
@@ -64,16 +87,38 @@ export class ChaosFleet {
     const child = Bun.spawn([...pinned(core, startedGently(argv))], {
       stdio: ["ignore", "ignore", "inherit"],
       ipc: (message: PodMessage) => {
-        if (message.ready === true) settle()
-        if (message.lagMs !== undefined) this.lagMs = Math.max(this.lagMs, message.lagMs)
+        if (message.ready === true) ready.resolve()
+        if (message.listening === true) listening.resolve()
+        if (message.late !== undefined) this.late[pod]!.push(message.late)
         if (message.user !== undefined) this.#saw(message.user, pod)
+        if (message.answered !== undefined) this.written.set(message.answered, message.writtenMs ?? [])
       }
     })
-    this.#children[pod] = child
-    const timer = setTimeout(() => settle(new Error(`pod ${pod} did not start`)), START_TIMEOUT_S * 1000)
-    void child.exited.then((code) => settle(new Error(`pod ${pod} ended with ${code} while it started`)))
-    await ready.finally(() => clearTimeout(timer))
-    await promoted(child.pid)
+    this.#spares.add(child)
+    void child.exited.then((code) => {
+      const failure = new Error(`pod ${pod} ended with ${code} while it started`)
+      ready.reject(failure)
+      listening.reject(failure)
+    })
+    // Who waits for them hears of it; a pod that was killed before has nobody.
+    ready.promise.catch(() => {})
+    listening.promise.catch(() => {})
+    return { child, ready: ready.promise, listening: listening.promise }
+  }
+
+  async #listen(pod: number, { child, listening, ready }: PodProcess): Promise<void> {
+    let timer: Timer | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`pod ${pod} did not start`)), START_TIMEOUT_S * 1000)
+    })
+    const started = ready.then(() => {
+      levelled(child.pid)
+      this.#spares.delete(child)
+      this.#children[pod] = child
+      child.send("listen")
+      return listening
+    })
+    await Promise.race([started, late]).finally(() => clearTimeout(timer))
   }
 
   /** Applies the faults at their times; resolves when the last one is over and every pod is back. */
@@ -83,11 +128,17 @@ export class ChaosFleet {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    for (const spare of this.#spares) spare.kill("SIGKILL")
     await Promise.all(this.ports.map((_, pod) => this.#kill(pod)))
   }
 
   async #play({ endS, kind, pods, startS }: Fault): Promise<void> {
-    await Bun.sleep(startS * 1000)
+    const leadS = Math.min(startS, SPARE_LEAD_S)
+    await Bun.sleep((startS - leadS) * 1000)
+    if (this.#stopped) return
+    const isLost = kind === "kill" || kind === "hang"
+    const spares = isLost ? pods.map((pod) => ({ pod, spare: this.#spare(pod) })) : []
+    await Bun.sleep(leadS * 1000)
     if (this.#stopped) return
     const windows = pods.map((pod): FaultWindow => ({ pod, startMs: performance.now(), endMs: Infinity }))
     this.windows.push(...windows)
@@ -96,14 +147,14 @@ export class ChaosFleet {
     else this.#tell(pods, kind)
     await Bun.sleep((endS - startS) * 1000)
     if (this.#stopped) return
-    if (kind === "kill" || kind === "hang") await Promise.all(pods.map((pod) => this.#restart(pod)))
+    if (isLost) await Promise.all(spares.map(({ pod, spare }) => this.#replace(pod, spare)))
     else this.#tell(pods, "pass")
     for (const window of windows) window.endMs = performance.now() + SETTLE_MS
   }
 
-  async #restart(pod: number): Promise<void> {
+  async #replace(pod: number, spare: PodProcess): Promise<void> {
     await this.#kill(pod)
-    await this.startPod(pod)
+    await this.#listen(pod, spare)
   }
 
   async #kill(pod: number): Promise<void> {

@@ -22,7 +22,7 @@ export class DirectStreams {
     await Promise.all(this.#clients.map(async (client, pod) => {
       const name = `direct-${phase}-${pod}`
       const load = { client, questions: this.#questions, ratePerS: RATE_PER_S, durationS, name, leaveEvery: 0 }
-      this.records.push(...(await sendLoad(load)).records)
+      this.records.push(...await sendLoad(load))
     }))
   }
 

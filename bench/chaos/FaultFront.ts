@@ -1,3 +1,5 @@
+import { benchMs } from "./lateness.ts"
+
 /** How the front treats what passes through it. */
 export type FrontMode = "pass" | "reset" | "slow" | "garbage" | "flap"
 
@@ -7,6 +9,8 @@ export interface FrontOptions {
   readonly podPort: number
   /** A generating request came in whose body names this user. */
   readonly onRequest: (user: string) => void
+  /** The stream of this user is over; when each of its events was given to the socket. */
+  readonly onAnswered: (user: string, writtenMs: ReadonlyArray<number>) => void
 }
 
 const SLOW_MS = 250
@@ -14,6 +18,9 @@ const FLAP_MS = 400
 const generating = /^POST \/v1\/(chat\/)?completions /
 const userKey = Buffer.from("\"user\":\"")
 const quote = 0x22
+/** Not the last event, which is `[DONE]`. */
+const eventStart = Buffer.from("data: {")
+const lastEvent = Buffer.from("data: [DONE]")
 
 interface Side {
   readonly socket: () => Bun.Socket<Link> | undefined
@@ -28,6 +35,9 @@ interface Link {
   readonly toClient: Side
   readonly toPod: Side
   isGenerating: boolean
+  /** Of the request under way. */
+  user: string
+  readonly writtenMs: Array<number>
   /** Pieces for the client that the fault `slow` still holds; later ones may not overtake them. */
   heldPieces: number
 }
@@ -39,6 +49,8 @@ const newLink = (): Link => {
     toClient: { socket: () => link.client, waiting: [], ended: false },
     toPod: { socket: () => link.pod, waiting: [], ended: false },
     isGenerating: false,
+    user: "",
+    writtenMs: [],
     heldPieces: 0
   }
   return link
@@ -80,6 +92,14 @@ export class FaultFront {
   constructor(options: FrontOptions) {
     this.#options = options
     this.#listen()
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? this.#options.port
+  }
+
+  stop(): void {
+    this.#listener?.stop(true)
   }
 
   set mode(mode: FrontMode) {
@@ -157,7 +177,10 @@ export class FaultFront {
 
   #answer(link: Link, data: Buffer): void {
     if (this.#mode === "garbage") crypto.getRandomValues(data)
-    this.#inTurn(link, () => send(link.toClient, data))
+    this.#inTurn(link, () => {
+      send(link.toClient, data)
+      this.#noteEvents(link, data)
+    })
   }
 
   #inTurn(link: Link, pass: () => void): void {
@@ -178,6 +201,18 @@ export class FaultFront {
     const start = data.indexOf(userKey)
     if (start < 0) return
     const nameStart = start + userKey.length
-    this.#options.onRequest(data.toString("latin1", nameStart, data.indexOf(quote, nameStart)))
+    link.user = data.toString("latin1", nameStart, data.indexOf(quote, nameStart))
+    link.writtenMs.length = 0
+    this.#options.onRequest(link.user)
+  }
+
+  #noteEvents(link: Link, data: Buffer): void {
+    const nowMs = benchMs()
+    for (let at = data.indexOf(eventStart); at >= 0; at = data.indexOf(eventStart, at + eventStart.length)) {
+      link.writtenMs.push(nowMs)
+    }
+    if (link.writtenMs.length === 0 || data.indexOf(lastEvent) < 0) return
+    this.#options.onAnswered(link.user, link.writtenMs)
+    link.writtenMs.length = 0
   }
 }

@@ -72,6 +72,8 @@ export const checkJson = (answered: Answered, body: string, expected: Expected):
 export class StreamCheck {
   /** Events with an answer's tokens so far. */
   tokenEvents = 0
+  /** Events so far but for `[DONE]`. */
+  events = 0
   #rest = ""
   #text = ""
   #id: unknown
@@ -128,6 +130,7 @@ export class StreamCheck {
       this.#isDone = true
       return
     }
+    this.events++
     const parsed = parse(data)
     if (parsed === undefined) {
       this.#wrong ??= "an event that is not JSON"

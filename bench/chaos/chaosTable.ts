@@ -1,3 +1,5 @@
+import type { StallReport } from "./stallReport.ts"
+
 /** One gateway under chaos. */
 export interface ChaosRun {
   readonly gateway: string
@@ -28,6 +30,15 @@ export interface ChaosRun {
   readonly directStreams: number
   /** How late the bench's own timers were at worst, in the client and in the pods. */
   readonly benchLagMs: number
+  /** The longest way of an event from its pod to its client, less what the client was late; streams as in longestStallMs. */
+  readonly longestWayMs: number
+  /** The same without a gateway. */
+  readonly directWayMs: number
+  /** Healthy streams that this is of. */
+  readonly tracedStreams: number
+  /** The worst ones and where their time went. */
+  readonly stalls: StallReport["stalls"]
+  readonly directStalls: StallReport["stalls"]
   readonly reasons: Readonly<Record<string, number>>
   readonly version: string
 }
@@ -53,11 +64,13 @@ export const brokenByChaos = (runs: ReadonlyArray<ChaosRun>, memoryCounts: boole
 export const chaosTable = (runs: ReadonlyArray<ChaosRun>): string =>
   [
     "| gateway | requests | ok | retried | rescued | clean errors | unclean errors | lost with the gateway " +
-    "| in hand after | RSS before / after, MB | longest stall, ms | of it the bench's own, up to |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "| in hand after | RSS before / after, MB | longest stall, ms | of it the bench's own, up to " +
+    "| longest way of a token from pod to client, without a gateway, ms |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ...runs.map((run) =>
       `| ${run.gateway} | ${run.requests} | ${run.ok} | ${run.retried} | ${run.rescued} | ${run.cleanErrors} ` +
       `| ${run.uncleanErrors} | ${run.lostWithGateway} | ${run.inflightAfter} ` +
-      `| ${run.rssStartMb} / ${run.rssEndMb} | ${run.longestStallMs} | ${run.benchStallMs} |`
+      `| ${run.rssStartMb} / ${run.rssEndMb} | ${run.longestStallMs} | ${run.benchStallMs} ` +
+      `| ${run.longestWayMs}, ${run.directWayMs} |`
     )
   ].join("\n")

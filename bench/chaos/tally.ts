@@ -8,6 +8,8 @@ export interface RequestRecord extends Verdict {
   readonly endMs: number
   /** Longest time between two of its events, zero without a second one. */
   readonly stallMs: number
+  /** When each of its events came, on the clock of `benchMs`. */
+  readonly eventMs: ReadonlyArray<number>
   /** Nobody was at the other end of its connection, or nobody any more. */
   readonly wasCut: boolean
 }
@@ -73,7 +75,7 @@ export const tally = (
       reasons[reason] = (reasons[reason] ?? 0) + 1
     }
     longestRequestMs = Math.max(longestRequestMs, record.endMs - record.sentMs)
-    if (record.isStream && record.outcome === "ok" && isHealthy(record, seen.get(record.user), faults)) {
+    if (isHealthyStream(record, seen.get(record.user), faults)) {
       healthyStreams++
       longestStallMs = Math.max(longestStallMs, record.stallMs)
     }
@@ -103,8 +105,11 @@ const allGone = (faults: ReadonlyArray<FaultWindow>, podCount: number): Readonly
     return endByPod.size < podCount ? [] : [{ startMs, endMs: Math.min(...endByPod.values()) }]
   })
 
-const isHealthy = (
+/** It ended ok, and none of its pods had a fault from its start to its end. */
+export const isHealthyStream = (
   record: RequestRecord,
   pods: ReadonlyArray<number> | undefined,
   faults: ReadonlyArray<FaultWindow>
-): boolean => pods !== undefined && !faults.some((window) => pods.includes(window.pod) && overlaps(record, window))
+): boolean =>
+  record.isStream && record.outcome === "ok" && pods !== undefined &&
+  !faults.some((window) => pods.includes(window.pod) && overlaps(record, window))
