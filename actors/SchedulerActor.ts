@@ -1,12 +1,15 @@
-import { Effect } from "effect"
+import { Effect, Runtime } from "effect"
 import type { Scope } from "effect"
+import { type CallbackFailed, callbackFailedText, harmless } from "../src/core/harmless.ts"
 import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { PodId } from "../src/core/Pod.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
-import { Admission, admissionDefaults, type WaitRefusal } from "../src/core/waiting/Admission.ts"
+import { Admission } from "../src/core/waiting/Admission.ts"
+import { admissionDefaults, type WaitRefusal } from "../src/core/waiting/AdmissionOptions.ts"
 import { modelLookDefaults, type ModelLookOptions, ModelLooks } from "../src/core/waiting/ModelLooks.ts"
-import type { Waiting, WaitingRoom, WaitingTerms } from "../src/core/waiting/WaitingRoom.ts"
+import type { Waiting, WaitingTerms } from "../src/core/waiting/Waiting.ts"
+import type { WaitingRoom } from "../src/core/waiting/WaitingRoom.ts"
 import type { GatewayError } from "../src/errors.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
 import type { FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
@@ -74,7 +77,10 @@ export const makeSchedulerActor = (
   options: SchedulerActorOptions
 ): Effect.Effect<SchedulerHandle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const desk = makeDesk(options)
+    const run = Runtime.runFork(yield* Effect.runtime())
+    const callbackFailed: CallbackFailed = (name, times, cause) =>
+      void run(Effect.logError(callbackFailedText(name, times), cause))
+    const desk = makeDesk(withHarmlessEars(options, callbackFailed))
     const { admission, scheduler } = desk
     const askDeadlineMs = () => desk.settings.askDeadlineMs
     const told = (error: unknown) => toGatewayError(error, askDeadlineMs(), admission.retryAfterS())
@@ -94,7 +100,7 @@ export const makeSchedulerActor = (
           // What came under larger bounds may still have its facts to tell.
           reservedMax = Math.max(reservedMax, reservedFor(settings, options))
           ref.resize(settings.mailboxCapacity, reservedMax)
-          return tellPatiently(ref, { _tag: "SettingsReplaced", settings })
+          return tellPatiently(ref, { _tag: "SettingsReplaced", settings: withHarmlessGuard(settings, callbackFailed) })
         }),
       pick: (request, excluded = []) =>
         ref.unsafeAsk<Decision, GatewayError>(
@@ -127,6 +133,24 @@ const tick = (ref: ActorRef<SchedulerMessage>, room: WaitingRoom<unknown>): Effe
       if (room.count > 0) ref.unsafeTell({ _tag: "WaitingTick" })
     })
   ))
+
+/** What only hears of picks and breakers must not cost a request its answer, or a pod a reservation that nobody ends. */
+const withHarmlessEars = (options: SchedulerActorOptions, failed: CallbackFailed): SchedulerActorOptions => {
+  const { onPick, onRefusal, onWaited } = options
+  const { scheduler } = withHarmlessGuard(options, failed)
+  return {
+    ...options,
+    ...harmless({ onPick, onRefusal, onWaited }, failed),
+    scheduler: { ...options.scheduler, guard: scheduler.guard }
+  }
+}
+
+const withHarmlessGuard = (settings: SchedulerActorSettings, failed: CallbackFailed): SchedulerActorSettings => {
+  const { guard } = settings.scheduler
+  if (guard === undefined) return settings
+  const { onChange } = guard
+  return { ...settings, scheduler: { ...settings.scheduler, guard: { ...guard, ...harmless({ onChange }, failed) } } }
+}
 
 const makeDesk = (options: SchedulerActorOptions): Desk => {
   const scheduler = new Scheduler({ ...options.scheduler, ...coreSettings(options) })

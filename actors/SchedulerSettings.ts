@@ -1,5 +1,5 @@
 import type { SchedulerSettings } from "../src/core/Scheduler.ts"
-import type { AdmissionOptions } from "../src/core/waiting/Admission.ts"
+import type { AdmissionOptions } from "../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../src/core/waiting/FleetRoom.ts"
 
 /** What may change while the scheduler's actor runs. */

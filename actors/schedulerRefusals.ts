@@ -1,5 +1,5 @@
 import type { Refusal } from "../src/core/Scheduler.ts"
-import type { WaitRefusal } from "../src/core/waiting/Admission.ts"
+import type { WaitRefusal } from "../src/core/waiting/AdmissionOptions.ts"
 import {
   type GatewayError,
   GatewayStopping,

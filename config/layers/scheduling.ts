@@ -3,7 +3,7 @@ import { makeSchedulerActor, type SchedulerHandle } from "../../actors/Scheduler
 import type { SchedulerActorSettings, WaitingOptions } from "../../actors/SchedulerSettings.ts"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import { makeBreakerLog } from "../../src/telemetry/breakerLog.ts"
-import { admissionDefaults } from "../../src/core/waiting/Admission.ts"
+import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"

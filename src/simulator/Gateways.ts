@@ -1,7 +1,8 @@
 import type { PodAddress, PodId } from "../core/Pod.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import type { Placement, Refusal, Scheduler } from "../core/Scheduler.ts"
-import { Admission, type AdmissionOptions, type WaitRefusal } from "../core/waiting/Admission.ts"
+import { Admission } from "../core/waiting/Admission.ts"
+import type { AdmissionOptions, WaitRefusal } from "../core/waiting/AdmissionOptions.ts"
 
 /** A placement by one of several gateways, and what the others made of the news of it. */
 export interface Dispatch {

@@ -1,5 +1,5 @@
 import type { Refusal, Scheduler } from "../core/Scheduler.ts"
-import type { AdmissionOptions, WaitRefusal } from "../core/waiting/Admission.ts"
+import type { AdmissionOptions, WaitRefusal } from "../core/waiting/AdmissionOptions.ts"
 import { EventHeap } from "./EventHeap.ts"
 import type { Fleet } from "./Fleet.ts"
 import { type Dispatch, Gateways } from "./Gateways.ts"

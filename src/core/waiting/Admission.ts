@@ -1,34 +1,14 @@
 import type { PodId } from "../Pod.ts"
 import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Placement, Refusal, Scheduler } from "../Scheduler.ts"
-import { DrainRate } from "./DrainRate.ts"
 import type { WaitFor } from "./FleetRoom.ts"
+import type { AdmissionOptions, WaitRefusal } from "./AdmissionOptions.ts"
+import { Paces } from "./Paces.ts"
 import { Podless } from "./Podless.ts"
-import { type Waiting, WaitingRoom, type WaitingRoomOptions, type WaitingTerms } from "./WaitingRoom.ts"
-
-export interface AdmissionOptions extends WaitingRoomOptions {
-  /** After this long a request waits no more for KV room or for others' cached prefixes, only for its turn. */
-  readonly patienceS: number
-  /** So long a request waits while no pod that serves it takes requests, and one may come; 0: it is refused at once. */
-  readonly podlessS: number
-  /** Of a band, where it is not the scheduler's own: a pod with more prefill ahead has no room for the band's requests. */
-  readonly bandQueueMaxS?: ReadonlyMap<number, number> | undefined
-}
-
-/** DESIGN 5, but for the patience, which the simulator chose; count and bytes bound what a gateway may hold. */
-export const admissionDefaults: AdmissionOptions = {
-  requestsMax: 4096,
-  bytesMax: 512 * 1024 * 1024,
-  ageingPerS: 0.1,
-  patienceS: 30,
-  podlessS: 0
-}
-
-/**
- * Why a request that had to wait does not go on: no room to wait in or pushed out of it, its time is up or would be
- * before its turn comes, its client left, or trying it failed by a defect.
- */
-export type WaitRefusal = "queue-full" | "queue-too-long" | "waited-too-long" | "client-left" | "broken"
+import { TryBudget } from "./TryBudget.ts"
+import { type Waiting, waitingOf, type WaitingTerms } from "./Waiting.ts"
+import { whyWait } from "./whyWait.ts"
+import { WaitingRoom } from "./WaitingRoom.ts"
 
 /** Told once, how it goes on with a request that had to wait. */
 export type Answer<Ticket> = (entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal) => void
@@ -41,13 +21,8 @@ const TRIES_MAX = 16
 const SCAN_MAX = 256
 /** and those behind the head only so often. */
 const RETRY_AFTER_S = 0.05
-/** Tries without success a second, and at once: a pick over a large fleet takes its time, and facts come by thousands. */
-const TRIES_PER_S = 4000
-const TRIES_BURST = 400
 /** How often the deadlines are looked at. */
 const SWEEP_EVERY_S = 0.05
-/** Bands whose pace is known. */
-const RATES_MAX = 64
 
 /**
  * Late binding in front of the scheduler: a request goes to a pod at once while some pod has room for it, else it waits
@@ -62,14 +37,11 @@ export class Admission<Ticket> {
   private readonly isGone: (ticket: Ticket) => boolean
   private readonly podless: Podless<Ticket>
   private readonly entries = new Map<RequestFeatures, Waiting<Ticket>>()
-  /** By priority: the pace of that band and those below it, which is what is left for them. */
-  private readonly rates = new Map<number, DrainRate>()
-  private readonly rateOfAll = new DrainRate()
+  private readonly paces = new Paces()
   private sweptS = Number.NEGATIVE_INFINITY
   /** Nobody behind the head is worth a try before this. */
   private restDueS = Number.POSITIVE_INFINITY
-  private triesLeft = TRIES_BURST
-  private triesAtS = 0
+  private readonly tries = new TryBudget()
 
   /** `isGone`: nobody waits for the answer any more, so the request must not be placed. */
   constructor(
@@ -83,13 +55,14 @@ export class Admission<Ticket> {
     this.answer = answer
     this.isGone = isGone
     this.room = new WaitingRoom(options)
-    this.podless = new Podless(scheduler, this.room)
+    this.podless = new Podless(scheduler, this.room, options.podlessS)
   }
 
   /** From now on; those that wait stay, beyond a smaller bound too. */
   replaceOptions(options: AdmissionOptions): void {
     this.options = options
     this.room.options = options
+    this.podless.podlessS = options.podlessS
   }
 
   /**
@@ -109,15 +82,16 @@ export class Admission<Ticket> {
     if (isFirst) {
       const waitFor = excluded.length > 0 ? "turn" : "room"
       const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.queueMaxS(terms))
-      if (outcome === "no-pod") return this.waitForPod(entryOf(request, excluded, terms, ticket, nowS))
+      if (outcome === "no-pod") return this.waitForPod(waitingOf(request, excluded, terms, ticket, nowS))
       if (outcome !== "busy") return outcome
     }
     const ownS = scheduler.leastPrefillS(request, excluded, nowS, isFirst)
-    if (ownS === "no-pod") return this.waitForPod(entryOf(request, excluded, terms, ticket, nowS))
+    if (ownS === "no-pod") return this.waitForPod(waitingOf(request, excluded, terms, ticket, nowS))
     if (typeof ownS === "string") return ownS
     this.passTime(nowS)
-    const entry = entryOf(request, excluded, terms, ticket, nowS)
+    const entry = waitingOf(request, excluded, terms, ticket, nowS)
     entry.ownS = ownS
+    entry.nextTryS = nowS + RETRY_AFTER_S
     if (!entry.returns) entry.key = room.keyOf(ownS, nowS)
     if (terms.deadlineS - nowS <= 0) return "waited-too-long"
     if (this.expectedWaitS(entry) > terms.deadlineS - nowS) return "queue-too-long"
@@ -142,7 +116,7 @@ export class Admission<Ticket> {
     nowS: number
   ): "unknown-model" | "waiting" {
     if (this.options.podlessS === 0 || !this.room.hasRoomFor(terms)) return "unknown-model"
-    const entry = entryOf(request, excluded, terms, ticket, nowS)
+    const entry = waitingOf(request, excluded, terms, ticket, nowS)
     entry.modelUntilS = untilS
     this.setApart(entry)
     return "waiting"
@@ -150,15 +124,8 @@ export class Admission<Ticket> {
 
   /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
   whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
-    const { podlessS } = this.options
-    const { podlessCount } = this.room
-    if (podlessS > 0 && this.scheduler.outlook(request, [], nowS) === "away") {
-      return `for ${podlessS} s at most, until a pod that serves it takes requests; ${podlessCount} wait for a pod`
-    }
-    const isBusy = this.scheduler.isBusyFor(request, nowS, this.queueMaxS(terms))
-    const count = this.room.count - podlessCount
-    if (count === 0) return isBusy ? "every pod is busy" : undefined
-    return `${isBusy ? "every pod is busy" : "its turn comes after those that wait already"}; ${count} wait`
+    const { options, room, scheduler } = this
+    return whyWait(scheduler, room, options.podlessS, this.queueMaxS(terms), request, nowS)
   }
 
   /** The client left. False: the request does not wait (any more). */
@@ -190,7 +157,7 @@ export class Admission<Ticket> {
     let tries = 0
     room.startScan()
     for (let seen = 0; seen < seenMax;) {
-      if (tries >= TRIES_MAX || this.triesLeft < 1) {
+      if (tries >= TRIES_MAX || this.tries.isSpent) {
         dueS = nowS
         break
       }
@@ -208,15 +175,12 @@ export class Admission<Ticket> {
 
   /** When room may be expected for one more, at the pace of late; at least a second. */
   retryAfterS(): number {
-    const perS = this.rateOfAll.requestsPerS
-    if (perS === undefined) return 1
-    const inLine = this.room.count - this.room.podlessCount
-    return Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(inLine / Math.max(perS, 1 / RETRY_AFTER_MAX_S))))
+    return this.paces.retryAfterS(this.room.count - this.room.podlessCount)
   }
 
   /** It waits out of line, or is refused when that is in vain. */
   private waitForPod(entry: Waiting<Ticket>): "waiting" | "no-pod" {
-    if (!this.mayWaitForPod(entry, entry.arrivedS) || !this.makeRoom(entry.terms)) return "no-pod"
+    if (!this.podless.mayWait(entry, entry.arrivedS) || !this.makeRoom(entry.terms)) return "no-pod"
     this.setApart(entry)
     return "waiting"
   }
@@ -226,11 +190,6 @@ export class Admission<Ticket> {
     this.entries.set(entry.request, entry)
     entry.podlessSinceS = entry.arrivedS
     this.room.enter(entry)
-  }
-
-  private mayWaitForPod({ excluded, podlessS, request, terms }: Waiting<Ticket>, nowS: number): boolean {
-    return this.options.podlessS > podlessS && (terms.clientDeadlineS ?? Number.POSITIVE_INFINITY) > nowS &&
-      this.scheduler.outlook(request, excluded, nowS) === "away"
   }
 
   private lookForPods(nowS: number): void {
@@ -248,9 +207,7 @@ export class Admission<Ticket> {
    */
   private expectedWaitS({ key, returns, terms }: Waiting<Ticket>): number {
     const aheadS = this.room.workAheadS(terms, key, returns)
-    if (aheadS === 0) return 0
-    const perS = this.rates.get(terms.priority)?.workPerS
-    return perS === undefined ? 0 : aheadS / Math.max(perS, 1e-9)
+    return aheadS === 0 ? 0 : this.paces.forS(terms.priority, aheadS)
   }
 
   /** Gives up requests that may be shed for one that may not. False: it has no room. */
@@ -270,7 +227,7 @@ export class Admission<Ticket> {
     try {
       this.settle(nowS)
       const isInLine = this.entries.get(entry.request) === entry && entry.podlessSinceS === undefined
-      if (isInLine && this.triesLeft >= 1 && this.mayHaveRoom(nowS)) this.tryToPlace(entry, nowS)
+      if (isInLine && !this.tries.isSpent && this.mayHaveRoom(nowS)) this.tryToPlace(entry, nowS)
     } catch (cause) {
       // Whoever asked hears of the crash and does not wait for this request any more.
       this.forget(entry, false)
@@ -291,16 +248,16 @@ export class Admission<Ticket> {
       throw cause
     }
     if (outcome === "busy") {
-      this.triesLeft--
+      this.tries.spend()
       entry.nextTryS = nowS + RETRY_AFTER_S
       return false
     }
-    if (outcome === "no-pod" && this.mayWaitForPod(entry, nowS)) {
-      this.triesLeft--
+    if (outcome === "no-pod" && this.podless.mayWait(entry, nowS)) {
+      this.tries.spend()
       this.podless.stepOut(entry, nowS)
       return true
     }
-    if (typeof outcome !== "string") this.countDeparture(entry)
+    if (typeof outcome !== "string") this.paces.sentOff(terms.priority, entry.ownS)
     this.finish(entry, outcome)
     return true
   }
@@ -314,45 +271,24 @@ export class Admission<Ticket> {
     return this.options.bandQueueMaxS?.get(priority)
   }
 
-  private countDeparture({ ownS, terms }: Waiting<Ticket>): void {
-    this.rateOfAll.left(ownS)
-    const { rates } = this
-    if (!rates.has(terms.priority)) {
-      const oldest = rates.size >= RATES_MAX ? rates.keys().next() : undefined
-      if (oldest?.done === false) rates.delete(oldest.value)
-      rates.set(terms.priority, new DrainRate())
-    }
-    for (const [priority, rate] of rates) if (terms.priority <= priority) rate.left(ownS)
-  }
-
   private passTime(nowS: number): void {
-    const { rateOfAll, rates, room } = this
-    this.triesLeft = Math.min(TRIES_BURST, this.triesLeft + TRIES_PER_S * Math.max(0, nowS - this.triesAtS))
-    this.triesAtS = nowS
-    rateOfAll.pass(nowS, room.count > room.podlessCount)
-    for (const [priority, rate] of rates) rate.pass(nowS, room.hasUpTo(priority))
+    this.tries.pass(nowS)
+    this.paces.pass(nowS, this.room)
   }
 
   private sweep(nowS: number): void {
     this.sweptS = nowS
     const done: Array<Waiting<Ticket>> = []
     for (const entry of this.room) {
-      if (this.endsS(entry) <= nowS || this.isGone(entry.ticket)) done.push(entry)
+      const endsS = entry.podlessSinceS === undefined ? entry.deadlineS : this.podless.endsS(entry)
+      if (endsS <= nowS || this.isGone(entry.ticket)) done.push(entry)
     }
-    for (const entry of done) {
-      this.finish(entry, this.isGone(entry.ticket) ? "client-left" : this.lateRefusal(entry, nowS))
-    }
+    for (const entry of done) this.finish(entry, this.lateRefusal(entry, nowS))
   }
 
-  private lateRefusal(entry: Waiting<Ticket>, nowS: number): "waited-too-long" | "unknown-model" | "no-pod" {
-    if (entry.podlessSinceS === undefined) return "waited-too-long"
-    const outlook = this.scheduler.outlook(entry.request, entry.excluded, nowS)
-    return outlook === "unknown-model" ? "unknown-model" : "no-pod"
-  }
-
-  private endsS({ deadlineS, podlessS, podlessSinceS, terms }: Waiting<Ticket>): number {
-    if (podlessSinceS === undefined) return deadlineS
-    return Math.min(podlessSinceS + this.options.podlessS - podlessS, terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
+  private lateRefusal(entry: Waiting<Ticket>, nowS: number): Refusal | WaitRefusal {
+    if (this.isGone(entry.ticket)) return "client-left"
+    return entry.podlessSinceS === undefined ? "waited-too-long" : this.podless.lateRefusal(entry, nowS)
   }
 
   private finish(entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal): void {
@@ -367,28 +303,3 @@ export class Admission<Ticket> {
 }
 
 const stays = (): boolean => false
-
-const entryOf = <Ticket>(
-  request: RequestFeatures,
-  excluded: ReadonlyArray<string>,
-  terms: WaitingTerms,
-  ticket: Ticket,
-  arrivedS: number
-): Waiting<Ticket> => ({
-  ticket,
-  request,
-  excluded,
-  returns: excluded.length > 0,
-  terms,
-  arrivedS,
-  ownS: 0,
-  key: arrivedS,
-  nextTryS: arrivedS + RETRY_AFTER_S,
-  deadlineS: terms.deadlineS,
-  podlessSinceS: undefined,
-  podlessS: 0,
-  modelUntilS: 0
-})
-
-/** A client is never told to stay away longer. */
-const RETRY_AFTER_MAX_S = 60

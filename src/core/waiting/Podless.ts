@@ -3,7 +3,8 @@ import { ownPrefillS } from "../cost.ts"
 import type { PodId } from "../Pod.ts"
 import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Scheduler } from "../Scheduler.ts"
-import type { Waiting, WaitingRoom } from "./WaitingRoom.ts"
+import type { Waiting } from "./Waiting.ts"
+import type { WaitingRoom } from "./WaitingRoom.ts"
 
 /** How often those without a pod are looked at when no pod was heard of: breakers open by the clock. */
 const LOOK_EVERY_S = 0.05
@@ -13,15 +14,34 @@ const LOOK_EVERY_S = 0.05
  * back in it, in the order of the room, as soon as a pod would take them.
  */
 export class Podless<Ticket> {
+  /** So long a request waits without a pod, in all; a reload may bring another time. */
+  podlessS: number
   private readonly scheduler: Scheduler
   private readonly room: WaitingRoom<Ticket>
   private arrivalsSeen = 0
   private lookedS = Number.NEGATIVE_INFINITY
   private readonly outlooks = new Map<string, Outlook>()
 
-  constructor(scheduler: Scheduler, room: WaitingRoom<Ticket>) {
+  constructor(scheduler: Scheduler, room: WaitingRoom<Ticket>, podlessS: number) {
     this.scheduler = scheduler
     this.room = room
+    this.podlessS = podlessS
+  }
+
+  /** A pod may come for it while it has time. */
+  mayWait({ excluded, podlessS, request, terms }: Waiting<Ticket>, nowS: number): boolean {
+    return this.podlessS > podlessS && (terms.clientDeadlineS ?? Number.POSITIVE_INFINITY) > nowS &&
+      this.scheduler.outlook(request, excluded, nowS) === "away"
+  }
+
+  /** When the waiting of one that is out of line ends. */
+  endsS({ podlessS, podlessSinceS = 0, terms }: Waiting<Ticket>): number {
+    return Math.min(podlessSinceS + this.podlessS - podlessS, terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** Why one is refused whose time is over. */
+  lateRefusal({ excluded, request }: Waiting<Ticket>, nowS: number): "unknown-model" | "no-pod" {
+    return this.scheduler.outlook(request, excluded, nowS) === "unknown-model" ? "unknown-model" : "no-pod"
   }
 
   /** Takes an entry that no pod can take out of line, and all that are like it. */

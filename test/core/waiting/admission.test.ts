@@ -3,8 +3,9 @@ import { FastCheck as fc } from "effect"
 import type { Policy } from "../../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../../src/core/RequestFeatures.ts"
 import type { Placement, Scheduler } from "../../../src/core/Scheduler.ts"
-import { Admission, admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/Admission.ts"
-import type { WaitingTerms } from "../../../src/core/waiting/WaitingRoom.ts"
+import { Admission } from "../../../src/core/waiting/Admission.ts"
+import { admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/AdmissionOptions.ts"
+import type { WaitingTerms } from "../../../src/core/waiting/Waiting.ts"
 import { fleetOf, pod, requestOfWork, termsOf } from "./waiters.ts"
 
 /** An admission whose answers are kept, and that of `submit` with them, by ticket. */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import type { Placement } from "../../../src/core/Scheduler.ts"
-import { Admission, admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/Admission.ts"
+import { Admission } from "../../../src/core/waiting/Admission.ts"
+import { admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/AdmissionOptions.ts"
 import { ModelLooks } from "../../../src/core/waiting/ModelLooks.ts"
-import type { WaitingTerms } from "../../../src/core/waiting/WaitingRoom.ts"
+import type { WaitingTerms } from "../../../src/core/waiting/Waiting.ts"
 import { fleetOf, pod, requestOfWork, termsOf } from "./waiters.ts"
 
 describe("looks for models", () => {

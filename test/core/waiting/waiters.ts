@@ -4,7 +4,8 @@ import type { Policy } from "../../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../../src/core/RequestFeatures.ts"
 import type { Scheduler } from "../../../src/core/Scheduler.ts"
 import type { FleetRoomOptions } from "../../../src/core/waiting/FleetRoom.ts"
-import type { Waiting, WaitingRoom, WaitingTerms } from "../../../src/core/waiting/WaitingRoom.ts"
+import type { Waiting, WaitingTerms } from "../../../src/core/waiting/Waiting.ts"
+import type { WaitingRoom } from "../../../src/core/waiting/WaitingRoom.ts"
 import { requestOf, roundConstants, schedulerOf } from "../../policies/fleet.ts"
 
 export interface Wanted extends Partial<WaitingTerms> {

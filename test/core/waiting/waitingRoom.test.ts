@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { type Waiting, WaitingRoom, type WaitingRoomOptions } from "../../../src/core/waiting/WaitingRoom.ts"
+import type { Waiting } from "../../../src/core/waiting/Waiting.ts"
+import { WaitingRoom, type WaitingRoomOptions } from "../../../src/core/waiting/WaitingRoom.ts"
 import { entryOf, scanOf, serve, type Wanted } from "./waiters.ts"
 
 const roomOf = (options: Partial<WaitingRoomOptions> = {}) =>
