@@ -1,7 +1,8 @@
+import { AskTimes } from "./AskTimes.ts"
 import type { BlockChain } from "./BlockChain.ts"
 
 export interface ReuseAgesOptions {
-  /** Blocks that are followed; the one that was asked for longest ago goes first. */
+  /** Blocks that are followed; one that was asked for long ago goes first. */
   readonly samplesMax: number
   /** What was seen counts half after this time. */
   readonly halfLifeS: number
@@ -21,8 +22,8 @@ const REFRESH_EVERY_S = 1
  */
 export class ReuseAges {
   private readonly options: ReuseAgesOptions
-  /** By hash, the one asked for longest ago first. */
-  private readonly lastAskedS = new Map<number, number>()
+  /** By hash. */
+  private readonly lastAskedS: AskTimes
   private readonly reuses = new Float64Array(BINS)
   private asks = 0
   private decayedAtS = 0
@@ -31,6 +32,7 @@ export class ReuseAges {
 
   constructor(options: ReuseAgesOptions) {
     this.options = options
+    this.lastAskedS = new AskTimes(options.samplesMax)
   }
 
   /** A prompt with these blocks was placed. */
@@ -47,17 +49,12 @@ export class ReuseAges {
   }
 
   private blockAsked(key: number, nowS: number): void {
-    const { lastAskedS, options, reuses } = this
-    const beforeS = lastAskedS.get(key)
-    if (beforeS !== undefined) {
+    const { reuses } = this
+    const beforeS = this.lastAskedS.exchange(key, nowS)
+    if (beforeS !== Number.NEGATIVE_INFINITY) {
       const bin = binOf(nowS - beforeS)
       reuses[bin] = (reuses[bin] ?? 0) + 1
-      lastAskedS.delete(key)
-    } else if (lastAskedS.size >= options.samplesMax) {
-      const oldest = lastAskedS.keys().next()
-      if (oldest.done !== true) lastAskedS.delete(oldest.value)
     }
-    lastAskedS.set(key, nowS)
     this.asks++
   }
 
