@@ -1,3 +1,4 @@
+import { withHarmlessEars } from "../http/harmlessEars.ts"
 import type { EnvoyExchange } from "./EnvoyExchange.ts"
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
 import { FrameWriter } from "./wire/FrameWriter.ts"
@@ -12,7 +13,7 @@ export class Picker {
   private readonly open = new Set<EnvoyExchange>()
 
   constructor(deps: ExtProcDeps) {
-    this.deps = deps
+    this.deps = withHarmlessEars(deps)
   }
 
   get openRequests(): number {

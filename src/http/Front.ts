@@ -5,6 +5,7 @@ import { RequestBytes } from "./doors/RequestBytes.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { FeatureWorkshop } from "./features/PromptFeatures.ts"
 import type { FrontDeps, FrontSettings } from "./FrontOptions.ts"
+import { withHarmlessEars } from "./harmlessEars.ts"
 import { OpenExchanges } from "./OpenExchanges.ts"
 import { ProxyExchange } from "./ProxyExchange.ts"
 import { newRequestId } from "./requestHeaders.ts"
@@ -33,8 +34,8 @@ export class Front {
   /** At most `openRequestsMax`. */
   private readonly open = new OpenExchanges()
 
-  constructor(deps: FrontDeps) {
-    this.deps = deps
+  constructor(given: FrontDeps) {
+    const deps = this.deps = withHarmlessEars(given)
     this.client = new UpstreamClient(deps.upstream, (id) => this.deps.pool.signs(id))
     const retryAfterS = () => this.deps.scheduler.retryAfterS()
     this.requestBytes = new RequestBytes("request_memory_full", () => this.deps.options.requestBytesMax, retryAfterS)
@@ -70,6 +71,7 @@ export class Front {
 
   private refuse(route: ProxyRoute, request: Request, error: GatewayError): Response {
     this.deps.metrics.requestEnded(route.path, error.status, "failed", 0)
+    this.deps.metrics.refused(error)
     const requestId = request.headers.get("x-request-id") ?? newRequestId()
     return errorResponse(error, requestId, route.prompt === "messages")
   }

@@ -1,11 +1,12 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
-import type { TimeoutPhase } from "../errors.ts"
+import type { GatewayError, TimeoutPhase } from "../errors.ts"
 import type { RetryDenial } from "./retry/Attempts.ts"
 import type { RescueDenial } from "./rescue/StreamRescue.ts"
 import type { RetryReason } from "./retry/PodFault.ts"
 
 /**
  * What the front tells about its requests. Called on the hot path: implementations add to numbers and do nothing else.
+ * One that throws changes nothing for a request.
  * `route` is the path of the route table, never text of the client's, so label values stay bounded.
  */
 export interface FrontMetrics {
@@ -28,8 +29,8 @@ export interface FrontMetrics {
   readonly rescueDenied: (why: RescueDenial) => void
   /** A request came to nothing at a pod, by the pod's fault or perhaps its own. */
   readonly podFailed: (pod: string, reason: RetryReason | "envoy-answered" | "envoy-went-on") => void
-  /** A request that is none for a pod got an error: no such route, a wrong method, too large a head, no key. */
-  readonly refused: (status: number) => void
+  /** A client is told an error of the gateway's own: as the whole answer, or as the last event of a stream. */
+  readonly refused: (error: GatewayError) => void
   /** body: the client did not send it. client: it did not take its answer. */
   readonly timedOut: (phase: TimeoutPhase | "body" | "client") => void
   /** What the pod reported or, for output without a report, what was counted; undefined: unknown. */

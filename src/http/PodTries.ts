@@ -162,11 +162,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   clientStalled(): void {
     this.owner.clientGone()
-    try {
-      this.owner.deps.metrics.timedOut("client")
-    } catch (cause) {
-      this.owner.errorOf(cause)
-    }
+    this.owner.deps.metrics.timedOut("client")
   }
 
   respond(head: ResponseHead, body: BodyInit | null): void {
@@ -285,8 +281,10 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** The pod was lost, or time ran out, after bytes of its answer were sent: the one place for what comes then. */
   private lose(flow: AnswerFlow, error: GatewayError): void {
+    const podsWords = this.rescue?.surrender
     this.owner.settle("failed", flow.status, undefined)
-    flow.lose(error, this.owner.route.prompt, this.rescue?.surrender)
+    if (flow.isEventStream && podsWords === undefined) this.owner.deps.metrics.refused(error)
+    flow.lose(error, this.owner.route.prompt, podsWords)
   }
 
   private lookForFirstToken(podTry: PodTry, flow: AnswerFlow, bytes: Uint8Array): void {

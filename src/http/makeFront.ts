@@ -45,7 +45,7 @@ const checkHead = (request: Request, { deps: { options } }: Front): void => {
 }
 
 const refusal = (front: Front, error: GatewayError): Response => {
-  front.deps.metrics.refused(error.status)
+  front.deps.metrics.refused(error)
   return errorResponse(error, undefined, false)
 }
 

@@ -95,6 +95,24 @@ const tokenMetrics = (registry: MetricRegistry, limits: Pick<FrontMetricsLimits,
   }
 }
 
+/** More than src/errors.ts has. */
+const ERROR_CODES_MAX = 64
+
+/** They are there from the start, as a rate over a series that begins with its first event misses that one. */
+const overloadCodes = [
+  "queue_full",
+  "queue_too_long",
+  "queue_timeout",
+  "no_pod_available",
+  "too_many_open_requests",
+  "request_memory_full",
+  "request_disk_full",
+  "scheduler_mailbox_full",
+  "pod_connections_full",
+  "pods_filtered",
+  "internal_error"
+]
+
 const podFailuresMetric = {
   name: "warmroute_pod_failures_total",
   help: "Requests that came to nothing at a pod, by what was seen there.",
@@ -140,13 +158,14 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
   )
   const podFailures = new PodCounters(registry, podFailuresMetric, limits.podsMax)
   const timeoutsFor = countersBy(registry, "warmroute_timeouts_total", "Times that ran out, by phase.", "phase", 8)
-  const refusalsFor = countersBy(
+  const errorsFor = countersBy(
     registry,
-    "warmroute_refused_requests_total",
-    "Requests that are none for a pod and got an error: no such route, a wrong method, too large a head, no key.",
+    "warmroute_errors_total",
+    "Errors of the gateway's own that clients were told, by their code; what pods said is not among them.",
     "code",
-    8
+    ERROR_CODES_MAX
   )
+  for (const code of overloadCodes) errorsFor(code)
   const { ttft } = makeTtftMetrics(registry, limits.podsMax)
   return {
     requestStarted: (_route: string): void => open.add(1),
@@ -169,7 +188,7 @@ export const makeFrontMetrics = (registry: MetricRegistry, limits: FrontMetricsL
     retryDenied: (why: string): void => denialsFor(why).add(),
     ...rescueMetrics(registry),
     podFailed: (pod: string, reason: string): void => podFailures.add(pod, reason),
-    refused: (status: number): void => refusalsFor(String(status)).add(),
+    refused: ({ code }: { readonly code: string }): void => errorsFor(code).add(),
     timedOut: (phase: string): void => timeoutsFor(phase).add(),
     ...tokenMetrics(registry, limits)
   }

@@ -106,7 +106,7 @@ const metricsInto = (booked: Array<string>): FrontMetrics => ({
   rescued: () => {},
   rescueDenied: () => {},
   podFailed: () => {},
-  refused: () => {},
+  refused: ({ code }) => void booked.push(`told ${code}`),
   timedOut: () => {},
   tokens: () => {}
 })

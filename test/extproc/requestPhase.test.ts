@@ -299,7 +299,7 @@ describe("a refusal", () => {
     expect((await stream.hear()).status).toBe("BadRequest")
     expect(picker.scheduler.picks.length).toBe(0)
     await picker.quiet()
-    expect(picker.booked).toEqual(["/v1/chat/completions 400 failed"])
+    expect(picker.booked).toEqual(["/v1/chat/completions 400 failed", "told bad_request"])
   })
 
   test("tells when to come again where that is known", async () => {

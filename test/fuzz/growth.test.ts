@@ -78,6 +78,7 @@ test("requests of ever other paths, models, keys and names leave nothing behind"
     await front.quiet()
     // What the test itself writes down.
     front.booked.length =
+      front.refusals.length =
       front.scheduler.picks.length =
       pod.received.length =
       front.scheduler.firstTokens.length =

@@ -28,6 +28,8 @@ export class TestFront implements AsyncDisposable {
   readonly booked: Array<string> = []
   /** Of the same, the failures of pods: apart, as they come with every retry. */
   readonly failedPods: Array<readonly [pod: string, reason: string]> = []
+  /** Codes of the errors that clients were told. */
+  readonly refusals: Array<string> = []
   readonly logged: Array<string> = []
 
   constructor(
@@ -91,7 +93,7 @@ export class TestFront implements AsyncDisposable {
       rescued: book("rescued"),
       rescueDenied: book("rescue denied"),
       podFailed: (pod, reason) => void this.failedPods.push([pod, reason]),
-      refused: book("refused"),
+      refused: ({ code }) => void this.refusals.push(code),
       timedOut: book("timed out"),
       tokens: book("tokens")
     }

@@ -378,7 +378,7 @@ describe("the front", () => {
     await using front = new TestFront([])
     const { headers, status: answered } = await rawRequest(front.url, { method, path })
     expect([answered, headerOf(headers, "allow") ?? null]).toEqual([status, allow])
-    expect(front.booked).toEqual(status === 200 ? [] : [`refused ${status}`])
+    expect(front.refusals).toEqual(status === 200 ? [] : [status === 404 ? "unknown_route" : "method_not_allowed"])
   })
 
   test.each(["/livez", "/readyz", "/v1/models", "/metrics", "/v1/completions", "/nothing"])(

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Effect } from "effect"
 import { podAddress } from "../../src/core/Pod.ts"
 import { PodTable } from "../../src/core/PodTable.ts"
+import { BadRequest } from "../../src/errors.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { makeFrontMetrics } from "../../src/telemetry/frontMetrics.ts"
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
@@ -43,6 +44,14 @@ describe("the front's metrics", () => {
     expect(value("retries_total", { reason: "refused" })).toBe(2)
     expect(value("pick_wait_seconds_bucket", { le: "0.0001" })).toBe(0)
     expect(value("pick_wait_seconds_bucket", { le: "0.00025" })).toBe(1)
+  })
+
+  test("count errors that clients are told by our own code, those of overload from zero on", () => {
+    const { metrics, value } = front()
+    expect([value("errors_total", { code: "queue_full" }), value("errors_total", { code: "bad_request" })])
+      .toEqual([0, undefined])
+    metrics.refused(new BadRequest({ message: "no" }))
+    expect(value("errors_total", { code: "bad_request" })).toBe(1)
   })
 
   test("add up tokens by model and leave out what is unknown", () => {
