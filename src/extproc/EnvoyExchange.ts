@@ -263,6 +263,7 @@ export class EnvoyExchange implements CallHandler {
     this.held.release()
     this.phase = "refused"
     this.book(error.status, "failed")
+    this.picker.deps.metrics.refused(error)
     this.call.send(
       refusalResponse(this.picker.writer, error, this.headers.get("x-request-id"), this.route.prompt === "messages")
     )
