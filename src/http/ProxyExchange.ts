@@ -136,7 +136,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     if (this.settled) return
     const { options } = this.deps
     this.fail(new TimedOut("total", `the request took longer than ${options.requestTimeoutMs} ms`))
-    this.countTimeout("total")
+    this.deps.metrics.timedOut("total")
   }
 
   /** The gateway ends before its answer does. */
@@ -152,16 +152,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
   private bodyTooSlow(): void {
     if (this.settled) return
     this.refuse(bodyTimedOut())
-    this.countTimeout("body")
-  }
-
-  /** A defect of the books is no reason to keep the answer from the client. */
-  private countTimeout(phase: "body" | "total"): void {
-    try {
-      this.deps.metrics.timedOut(phase)
-    } catch (cause) {
-      this.errorOf(cause)
-    }
+    this.deps.metrics.timedOut("body")
   }
 
   private fail(error: GatewayError): void {
@@ -173,6 +164,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
     if (this.settled) return
     this.tries?.abort()
     this.settle("failed", error.status, undefined)
+    this.deps.metrics.refused(error)
     this.handOver(errorResponse(error, this.requestId, this.route.prompt === "messages"))
   }
 
