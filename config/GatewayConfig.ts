@@ -267,8 +267,31 @@ const Answers = Schema.Struct({
   /** Name the pod in `x-warmroute-pod` on every answer. Default true. */
   podHeader: setting(Schema.Boolean, true),
   /** Header that brings the client a token of its pod, for the policy's session-affinity plug-ins. Default: none. */
-  sessionHeader: perhaps(Name)
-})
+  sessionHeader: perhaps(Name),
+  /**
+   * `signed`: a client can bring back the tokens that it got, and no other. `plain`: as llm-d's picker has them, which a
+   * client can write for the pod of its choice; files of llm-d's have that. Default signed.
+   */
+  sessionTokens: setting(nameOf("form of session tokens", ["signed", "plain"]), "signed"),
+  /**
+   * File with the secrets of the tokens, one a line: the first signs, all are good. Read again when it changes. Gateways
+   * that share clients need the same. Default: a random one, kept in a file beside the snapshot.
+   */
+  sessionSecretsPath: perhaps(Name),
+  /** Variable of the environment with those secrets, in place of the file. Default: none. */
+  sessionSecretsVariable: perhaps(Name)
+}).pipe(
+  Schema.filter(({ sessionSecretsPath: path, sessionSecretsVariable: variable, sessionTokens }) => {
+    const given = path === undefined ? "sessionSecretsVariable" : "sessionSecretsPath"
+    if (path === undefined && variable === undefined) return undefined
+    if (sessionTokens === "plain") {
+      return { path: [given], message: "stands beside plain tokens, which are not signed; set sessionTokens to signed" }
+    }
+    return path === undefined || variable === undefined
+      ? undefined
+      : { path: [given], message: "stands beside sessionSecretsVariable; remove one of them" }
+  })
+)
 
 const Metrics = Schema.Struct({
   /** Show what llm-d's picker shows under its names too, `llm_d_epp_…`, for dashboards that have them. Default false. */

@@ -133,7 +133,7 @@ const pathIn = (tree: unknown): unknown => isTree(tree) ? tree["path"] : undefin
 
 /** The files of keys, tokens and certificates. */
 const doorPathsFrom = (
-  { auth, extproc, listen, podAccess }: ConfigSource["values"],
+  { answers, auth, extproc, listen, podAccess }: ConfigSource["values"],
   directory: string
 ): ConfigSource["values"] => {
   const rebased = (tree: unknown, ...names: ReadonlyArray<string>): unknown => {
@@ -145,6 +145,7 @@ const doorPathsFrom = (
   const access = rebased(podAccess, "tokenPath", "caPath", "certPath", "keyPath")
   const tls = isTree(listen) && "tls" in listen ? { tls: rebased(listen["tls"], "certPath", "keyPath") } : {}
   return {
+    ...(answers === undefined ? {} : { answers: rebased(answers, "sessionSecretsPath") }),
     ...(auth === undefined ? {} : { auth: rebased(auth, "keysPath") }),
     ...(extproc === undefined ? {} : { extproc: rebased(extproc, "certPath", "keyPath") }),
     ...(isTree(listen) ? { listen: { ...listen, ...tls } } : {}),

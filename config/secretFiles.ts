@@ -16,12 +16,14 @@ export interface Secrets {
   readonly pods: PodSecrets
   /** Undefined: clients come without TLS. */
   readonly tls: TlsPair | undefined
+  /** Of session tokens, the one that signs first; undefined: the gateway takes one of its own. */
+  readonly sessions: ReadonlyArray<string> | undefined
 }
 
 /** A list of keys is short, a certificate shorter. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024
 
-type Doors = Pick<GatewayConfig, "auth" | "limits" | "listen" | "podAccess">
+type Doors = Pick<GatewayConfig, "answers" | "auth" | "limits" | "listen" | "podAccess">
 
 /** Rejects with an Error that names the setting and the file, and never says what is in it. */
 export const readSecrets = async (config: Doors, environment: Environment): Promise<Secrets> => ({
@@ -33,12 +35,14 @@ export const readSecrets = async (config: Doors, environment: Environment): Prom
   },
   tls: config.listen.tls === undefined
     ? undefined
-    : await readPair("listen.tls", config.listen.tls.certPath, config.listen.tls.keyPath)
+    : await readPair("listen.tls", config.listen.tls.certPath, config.listen.tls.keyPath),
+  sessions: await readSessionSecrets(config.answers, environment)
 })
 
 /** Whether a file could change anything. */
-export const namesFiles = ({ auth, listen, podAccess }: Doors): boolean =>
-  auth.keysPath !== undefined || listen.tls !== undefined || podAccess.tokenPath !== undefined ||
+export const namesFiles = ({ answers, auth, listen, podAccess }: Doors): boolean =>
+  answers.sessionSecretsPath !== undefined || auth.keysPath !== undefined || listen.tls !== undefined ||
+  podAccess.tokenPath !== undefined ||
   podAccess.caPath !== undefined || podAccess.certPath !== undefined || Object.keys(podAccess.tokenPaths).length > 0
 
 const decodeKeys = Schema.decodeUnknownEither(KeyList, { onExcessProperty: "error" })
@@ -92,6 +96,39 @@ const readPodTokens = async ({ tokenPaths }: GatewayConfig["podAccess"]): Promis
     tokens.set(id as PodId, tokenIn(setting, await readSecret(setting, path)))
   }
   return tokens
+}
+
+/** Old ones stay for a while so that sessions outlive a change of the secret; each costs an HMAC a request. */
+const SESSION_SECRETS_MAX = 8
+/** As many as `openssl rand -hex 16` prints. */
+const SESSION_SECRET_CHARS_MIN = 32
+
+const readSessionSecrets = async (
+  { sessionSecretsPath: path, sessionSecretsVariable: variable }: GatewayConfig["answers"],
+  environment: Environment
+): Promise<ReadonlyArray<string> | undefined> => {
+  if (path !== undefined) {
+    return sessionSecretsIn(`answers.sessionSecretsPath: ${path}`, await readSecret("answers.sessionSecretsPath", path))
+  }
+  if (variable === undefined) return undefined
+  const text = environment[variable]
+  if (text === undefined) throw new Error(`answers.sessionSecretsVariable: there is no variable ${variable}`)
+  return sessionSecretsIn(`answers.sessionSecretsVariable: ${variable}`, text)
+}
+
+/** Throws an Error that says what is wrong with them, and never what they are. */
+export const sessionSecretsIn = (setting: string, text: string): ReadonlyArray<string> => {
+  const secrets = text.split(/\s+/).filter((word) => word !== "")
+  if (secrets.length === 0) throw new Error(`${setting} holds no secret`)
+  if (secrets.length > SESSION_SECRETS_MAX) {
+    throw new Error(`${setting} holds ${secrets.length} secrets; ${SESSION_SECRETS_MAX} are the most`)
+  }
+  const weak = secrets.findIndex((secret) => secret.length < SESSION_SECRET_CHARS_MIN)
+  if (weak < 0) return secrets
+  throw new Error(
+    `${setting}: secret ${weak + 1} is shorter than ${SESSION_SECRET_CHARS_MIN} characters; ` +
+      "`openssl rand -hex 32` makes one"
+  )
 }
 
 const tokenIn = (setting: string, text: string): string => {

@@ -1,9 +1,11 @@
 import { Context, Effect, Layer, Ref, Schedule } from "effect"
 import { KeyRing, type KeyRingOptions } from "../../src/http/doors/KeyRing.ts"
 import { PodCredentials } from "../../src/http/doors/PodCredentials.ts"
+import { SessionTokens, type TokenForm } from "../../src/http/doors/SessionTokens.ts"
 import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
+import { ownSessionSecret } from "../ownSessionSecret.ts"
 import { namesFiles, readSecrets, type Secrets } from "../secretFiles.ts"
 
 /** Who may come in, and what the gateway shows the pods; kept as the configuration and its files say. */
@@ -11,6 +13,7 @@ export class Doors extends Context.Tag("warmroute/Doors")<Doors, {
   /** Empty while no keys are asked for. */
   readonly keys: KeyRing
   readonly access: PodCredentials
+  readonly sessionTokens: SessionTokens
   /** At the start; undefined: clients come without TLS. */
   readonly tls: TlsPair | undefined
   /** Calls `replace` with each later pair; it may throw. */
@@ -36,6 +39,36 @@ const keyOptions = ({ limits }: GatewayConfig): KeyRingOptions => ({
   nowMs: Date.now
 })
 
+/** The gateway's own secret is asked for only where answers carry tokens that it would sign. */
+const tokenForm = (
+  { answers }: GatewayConfig,
+  { sessions }: Secrets,
+  own: Effect.Effect<string>
+): Effect.Effect<TokenForm> => {
+  if (answers.sessionTokens === "plain") return Effect.succeed({ form: "plain" })
+  if (sessions !== undefined) return Effect.succeed({ form: "signed", secrets: sessions })
+  if (answers.sessionHeader === undefined) return Effect.succeed({ form: "signed", secrets: [] })
+  return Effect.map(own, (secret) => ({ form: "signed", secrets: [secret] }))
+}
+
+const ownSecret = ({ snapshot }: GatewayConfig): Effect.Effect<string> =>
+  Effect.promise(() => ownSessionSecret(snapshot)).pipe(
+    Effect.tap(({ fault }) =>
+      fault === undefined ? Effect.void : Effect.logWarning(
+        `session tokens: ${fault}, so they are good until this process ends; answers.sessionSecretsPath makes them last`
+      )
+    ),
+    Effect.map(({ secret }) => secret)
+  )
+
+const warnOfPlainTokens = ({ answers: { sessionHeader, sessionTokens } }: GatewayConfig): Effect.Effect<void> =>
+  sessionTokens === "signed" || sessionHeader === undefined
+    ? Effect.void
+    : Effect.logWarning(
+      `session tokens are plain: whoever writes one into ${sessionHeader} chooses the pod. Where clients need not read ` +
+        "tokens of llm-d's picker, set answers.sessionTokens to signed"
+    )
+
 const make = Effect.gen(function*() {
   const started = yield* GatewayConfig
   const first = yield* read(started)
@@ -43,6 +76,10 @@ const make = Effect.gen(function*() {
   const { limits } = started
   const keys = new KeyRing(keyOptions(started), first.keys, aliasesOf(started))
   const access = new PodCredentials(first.pods)
+  const own = yield* Effect.cached(ownSecret(started))
+  yield* warnOfPlainTokens(started)
+  let form = yield* tokenForm(started, first, own)
+  const sessionTokens = new SessionTokens(form)
   let replaceTls: (pair: TlsPair) => void = () => {}
   const apply = (config: GatewayConfig, secrets: Secrets) =>
     Effect.gen(function*() {
@@ -65,6 +102,13 @@ const make = Effect.gen(function*() {
         access.replace(secrets.pods)
         yield* Effect.logInfo("doors: pods are shown the new secrets")
       }
+      const formBefore = form
+      form = yield* tokenForm(config, secrets, own)
+      if (!Bun.deepEquals(form, formBefore)) {
+        sessionTokens.replace(form)
+        yield* Effect.logInfo("doors: session tokens have other secrets or another form")
+        if (form.form !== formBefore.form) yield* warnOfPlainTokens(config)
+      }
       yield* Ref.set(current, { config, secrets, fault: "" })
     })
   const look = Effect.gen(function*() {
@@ -83,6 +127,7 @@ const make = Effect.gen(function*() {
   return {
     keys,
     access,
+    sessionTokens,
     tls: first.tls,
     followTls: (replace: (pair: TlsPair) => void) => {
       replaceTls = replace

@@ -10,13 +10,14 @@ import { type Doors, hasPodTokens } from "./doors.ts"
 
 /** What of the configuration the front takes while it serves. */
 export const frontSettingsWith =
-  ({ access, keys }: Doors["Type"], rewrites: PoolRules, metricsText: () => string) =>
+  ({ access, keys, sessionTokens }: Doors["Type"], rewrites: PoolRules, metricsText: () => string) =>
   (config: GatewayConfig): FrontSettings => {
     const hasKeys = asksForKeys(config)
     const { metrics } = config.listen
     return {
       options: {
         ...frontOptions(config),
+        sessionTokens,
         rewrites,
         wishes: wishRules(config, rewrites),
         forwardCredentials: !hasKeys && !hasPodTokens(config)

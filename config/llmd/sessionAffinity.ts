@@ -47,10 +47,12 @@ export const sessionUse = (
     const header = encodedEndpointHeaderConfig?.header?.trim().toLowerCase() || "x-session-token"
     return {
       support: "supported",
-      note: `same tokens in ${header}, of answers too`,
+      note:
+        `same tokens in ${header}, of answers too; a client can write one: answers.sessionTokens: signed forbids it`,
       inMarginalCost,
       [slot]: { type, parameters: { header } },
-      settings: { answers: { sessionHeader: header } }
+      // Several replicas of a picker read each other's tokens, which signed ones need a common secret for.
+      settings: { answers: { sessionHeader: header, sessionTokens: "plain" } }
     }
   }
   const written = sessionIdConfig?.sources ?? []

@@ -34,6 +34,11 @@ export interface RequestFeatures {
   readonly wish?: WaitingWish | undefined
   /** The client's headers, by names in lower case, for policies that want one. Undefined: there are none to ask. */
   readonly headers?: { readonly get: (name: string) => string | null } | undefined
+  /**
+   * Name, as `nameInToken` has it, of the pod in the session token under this header (lower case); empty when there is no
+   * token, or none that this gateway gave. Undefined: tokens are not read.
+   */
+  readonly podOfToken?: ((header: string) => string) | undefined
   /** Pods that may take it, as `host:port`, or a host for all its ports. Undefined: any. */
   readonly only?: ReadonlyArray<string> | undefined
   /** Further pods to name beside the picked one, for a proxy that tries again by itself. Undefined: none. */

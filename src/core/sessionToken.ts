@@ -16,15 +16,3 @@ export const isNamed = ({ id, name: own, rank }: PodAddress, name: string): bool
   return name.startsWith(own) && name.startsWith(RANK, own.length) &&
     name.slice(own.length + RANK.length) === `${rank ?? 0}`
 }
-
-/** What an answer carries so that the next request of the session can come back: the pod's name in base64. */
-export const sessionToken = (address: PodAddress): string => btoa(nameInToken(address))
-
-/** The pod's name out of a token; empty when it is none. */
-export const nameOfToken = (token: string): string => {
-  try {
-    return atob(token)
-  } catch {
-    return ""
-  }
-}

@@ -186,7 +186,8 @@ export class EnvoyExchange implements CallHandler {
   private pickUnread(body: Uint8Array | undefined): void {
     const { front, log } = this.picker.deps
     try {
-      this.pick(new PromptFeatures({ ...nothingKnown, headers: this.headers }, front.workshop), body)
+      const { sessionTokens } = front.deps.options
+      this.pick(new PromptFeatures({ ...nothingKnown, headers: this.headers, sessionTokens }, front.workshop), body)
     } catch (cause) {
       this.refuse(toGatewayError(cause, log))
     }

@@ -1,6 +1,5 @@
 import { isIP } from "node:net"
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
-import { sessionToken } from "../core/sessionToken.ts"
 import { AnswerRenamer } from "../http/AnswerRenamer.ts"
 import { AnswerTail, type Usage } from "../http/AnswerTail.ts"
 import { decisionEntry, type DecisionSample } from "../http/decisionSample.ts"
@@ -127,9 +126,10 @@ export class PickedAnswer {
     const headers: Array<HeaderPair> = []
     if (pod === undefined) return headers
     if (options.exposePodHeader) headers.push(["x-warmroute-pod", pod])
-    if (options.sessionHeader === undefined) return headers
+    const { sessionHeader, sessionTokens } = options
+    if (sessionHeader === undefined || sessionTokens === undefined) return headers
     const address = [decision.address, ...decision.fallbacks ?? []].find(({ id }) => id === pod)
-    if (address !== undefined) headers.push([options.sessionHeader, sessionToken(address)])
+    if (address !== undefined) headers.push([sessionHeader, sessionTokens.tokenOf(address)])
     return headers
   }
 

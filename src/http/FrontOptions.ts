@@ -4,6 +4,7 @@ import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
 import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { KeyRing } from "./doors/KeyRing.ts"
+import type { SessionTokens } from "./doors/SessionTokens.ts"
 import type { TlsPair } from "./doors/TlsPair.ts"
 import { wishDefaults, type WishRules } from "./features/requestWish.ts"
 import type { FrontMetrics } from "./FrontMetrics.ts"
@@ -22,6 +23,8 @@ export interface FrontOptions {
   readonly exposePodHeader: boolean
   /** Answers carry the pod's session token under this name; undefined: they carry none. */
   readonly sessionHeader?: string | undefined
+  /** Writes those tokens and reads them again; undefined: there are none. */
+  readonly sessionTokens?: SessionTokens | undefined
   /** Further pods to try when one fails before its answer began. */
   readonly retriesMax: number
   /** Retries of all requests together: this share of all requests, and once a few. */

@@ -1,6 +1,5 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { PodAddress } from "../core/Pod.ts"
-import { sessionToken } from "../core/sessionToken.ts"
 import { GatewayError, GatewayStopping, TimedOut } from "../errors.ts"
 import type { Usage } from "./AnswerTail.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
@@ -170,8 +169,10 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
 
   respond(head: ResponseHead, body: BodyInit | null, pod: PodAddress): void {
     this.held.release()
-    const { exposePodHeader, sessionHeader } = this.deps.options
-    const session = sessionHeader === undefined ? undefined : [sessionHeader, sessionToken(pod)] as const
+    const { exposePodHeader, sessionHeader, sessionTokens } = this.deps.options
+    const session = sessionHeader === undefined || sessionTokens === undefined
+      ? undefined
+      : [sessionHeader, sessionTokens.tokenOf(pod)] as const
     const headers = clientHeaders(head, this.requestId, exposePodHeader ? pod.id : undefined, session)
     this.handOver(new Response(body, { status: head.status, statusText: head.reason, headers }))
   }

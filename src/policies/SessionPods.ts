@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import type { PickContext } from "../core/Policy.ts"
-import { isNamed, nameInToken, nameOfToken } from "../core/sessionToken.ts"
+import { isNamed, nameInToken } from "../core/sessionToken.ts"
 import { readySources, sessionOf, SessionSource } from "./SessionSource.ts"
 
 /** How requests of a session are known again, by the filter and the scorer alike. */
@@ -65,8 +65,7 @@ export class SessionPods {
   private podOf({ nowS, request }: PickContext): string {
     const { header, sources, strategy } = this.config
     if (strategy === "session_id") return this.boundPod(sessionOf(request, sources), nowS)
-    const token = request.headers?.get(header) ?? ""
-    return token === "" || token.length > TOKEN_CHARS_MAX ? "" : nameOfToken(token)
+    return request.podOfToken?.(header) ?? ""
   }
 
   private boundPod(session: string, nowS: number): string {
@@ -75,9 +74,6 @@ export class SessionPods {
     return nowS - binding.seenS > this.config.evictionTtlSeconds ? "" : binding.pod
   }
 }
-
-/** A Kubernetes name has at most 253 characters, and so has a namespace. */
-const TOKEN_CHARS_MAX = 1024
 
 const rowNamed = ({ candidateCount, candidates, table }: PickContext, pod: string): number => {
   for (let i = 0; i < candidateCount; i++) {

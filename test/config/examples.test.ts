@@ -65,7 +65,9 @@ describe("gateway.yaml", () => {
       "policy.picker.type",
       "policy.picker.parameters",
       // None by default.
-      "answers.sessionHeader"
+      "answers.sessionHeader",
+      // One of this and sessionSecretsPath.
+      "answers.sessionSecretsVariable"
     ]
     const missing = leavesOf(GatewayConfigSchema.ast).map((leaf) => leaf.path).filter((path) =>
       path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], written) === undefined

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { SessionTokens } from "../../src/http/doors/SessionTokens.ts"
 import { base64, type EnvoyStream, headerMap } from "./EnvoyStream.ts"
 import {
   bufferedUnseen,
@@ -115,9 +116,10 @@ describe("an answer whose body passes by", () => {
   })
 
   test("brings the client a token of its pod when that is wanted", async () => {
-    await using picker = await TestPicker.start({ front: { sessionHeader: "x-session-token" } })
+    const sessionTokens = new SessionTokens({ form: "signed", secrets: ["s".repeat(32)] })
+    await using picker = await TestPicker.start({ front: { sessionHeader: "x-session-token", sessionTokens } })
     const { headers } = await tellAnswer(await routed(picker), json)
-    expect(atob(headers.get("x-session-token") ?? "")).toBe(`${pods[0]?.id}`)
+    expect(sessionTokens.podOf(headers.get("x-session-token") ?? "")).toBe(`${pods[0]?.id}`)
     expect(headers.get("x-warmroute-pod")).toBe(pods[0]?.id)
   })
 })

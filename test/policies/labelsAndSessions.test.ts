@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { PickContext } from "../../src/core/Policy.ts"
 import type { PodAddress } from "../../src/core/Pod.ts"
-import { sessionToken } from "../../src/core/sessionToken.ts"
 import type { PolicyDescription } from "../../src/policies/registry.ts"
 import { contextOf, type PodFacts, policyOf } from "./fleet.ts"
 
@@ -174,26 +173,30 @@ describe("probabilistic-admitter", () => {
 describe("session affinity by token", () => {
   const pods: ReadonlyArray<Said & PodFacts> = [{ name: "ns/b" }, { name: "ns/a", rank: 1 }, {}]
 
-  test("a token is llm-d's: the pod's namespace, name and rank in base64", () => {
-    const address = pickOver(pods, 10).table.addresses
-    expect(atob(sessionToken(address[1] as PodAddress))).toBe("ns/a-rank-1")
-    expect(atob(sessionToken(address[2] as PodAddress))).toBe("10.0.0.1:8002")
-  })
+  /** With the pod that the front read out of a good token. */
+  const knowing = (pod: string, under = "x-session-token"): PickContext => {
+    const context = pickOver(pods, 10)
+    context.request = { ...context.request, podOfToken: (header) => header === under ? pod : "" }
+    return context
+  }
 
   test("the filter keeps the token's pod alone, and all when the token names none", () => {
-    const token = (text: string) => pickOver(pods, 10, { "x-session-token": text })
-    expect(kept("session-affinity-filter", {}, token(btoa("ns/a-rank-1")))).toEqual([1])
-    expect(kept("session-affinity-filter", {}, token(btoa("ns/b")))).toEqual([0])
-    expect(kept("session-affinity-filter", {}, token(btoa("ns/b-rank-0")))).toEqual([0])
-    expect(kept("session-affinity-filter", {}, token(btoa("ns/gone-rank-0")))).toEqual([0, 1, 2])
-    expect(kept("session-affinity-filter", {}, token("%%%"))).toEqual([0, 1, 2])
-    expect(kept("session-affinity-filter", {}, pickOver(pods, 10))).toEqual([0, 1, 2])
+    expect(kept("session-affinity-filter", {}, knowing("ns/a-rank-1"))).toEqual([1])
+    expect(kept("session-affinity-filter", {}, knowing("ns/b"))).toEqual([0])
+    expect(kept("session-affinity-filter", {}, knowing("ns/b-rank-0"))).toEqual([0])
+    expect(kept("session-affinity-filter", {}, knowing("ns/gone-rank-0"))).toEqual([0, 1, 2])
+    expect(kept("session-affinity-filter", {}, knowing(""))).toEqual([0, 1, 2])
   })
 
   test("the scorer gives the token's pod 1 and the others 0", () => {
-    const headers = { "x-mine": btoa("10.0.0.1:8002") }
-    expect(scores(scorer("session-affinity-scorer", { header: "X-Mine" }), pickOver(pods, 10, headers)))
+    expect(scores(scorer("session-affinity-scorer", { header: "X-Mine" }), knowing("10.0.0.1:8002", "x-mine")))
       .toEqual([0, 0, 1])
+  })
+
+  test("the text of the header, which nobody has checked, chooses nothing", () => {
+    const written = pickOver(pods, 10, { "x-session-token": btoa("ns/b") })
+    expect(kept("session-affinity-filter", {}, written)).toEqual([0, 1, 2])
+    expect(kept("session-affinity-filter", {}, pickOver(pods, 10, { "x-session-token": "ns/b" }))).toEqual([0, 1, 2])
   })
 })
 

@@ -1,6 +1,7 @@
 import { type BlockChain, emptyChain } from "../../core/BlockChain.ts"
 import { BlockHasher, seedOf } from "../../core/BlockHash.ts"
 import type { RequestFeatures } from "../../core/RequestFeatures.ts"
+import type { SessionTokens } from "../doors/SessionTokens.ts"
 import { BytesPerToken } from "./BytesPerToken.ts"
 import { PromptBytes } from "./PromptBytes.ts"
 
@@ -33,6 +34,7 @@ export interface RequestFacts {
   readonly streams: boolean
   readonly sessionHash: number
   readonly headers?: RequestFeatures["headers"]
+  readonly sessionTokens?: SessionTokens | undefined
 }
 
 /** Bytes of one block for each token of the block size; for text this assumes 4 bytes a token, for ids it is exact. */
@@ -54,6 +56,10 @@ export class PromptFeatures implements RequestFeatures {
   wish: RequestFeatures["wish"]
   /** Bytes of the canonical text; 0 when the prompt is not text. */
   readonly textBytes: number
+  private readonly sessionTokens: SessionTokens | undefined
+  /** The header that a token was looked for in last, and what came of it: a request that waits is asked many times. */
+  private tokenHeader = ""
+  private tokenPod = ""
   private readonly workshop: FeatureWorkshop
   private readonly bytesPerToken: number
   private readonly cacheSalt: string
@@ -69,6 +75,7 @@ export class PromptFeatures implements RequestFeatures {
     this.streams = facts.streams
     this.sessionHash = facts.sessionHash
     this.headers = facts.headers
+    this.sessionTokens = facts.sessionTokens
     this.cacheSalt = facts.cacheSalt
     this.workshop = workshop
     this.prompt = facts.followsPrefix ? facts.prompt : nothing
@@ -95,6 +102,14 @@ export class PromptFeatures implements RequestFeatures {
 
   readonly tokensPerBlock = (blockSizeTokens: number): number =>
     (blockSizeTokens * bytesPerBlockToken) / this.bytesPerToken
+
+  podOfToken(header: string): string {
+    if (header === this.tokenHeader) return this.tokenPod
+    const token = this.headers?.get(header) ?? ""
+    this.tokenHeader = header
+    this.tokenPod = token === "" ? "" : this.sessionTokens?.podOf(token) ?? ""
+    return this.tokenPod
+  }
 
   /** After the last pick: keeps the chains, lets go of the prompt. */
   release(): void {

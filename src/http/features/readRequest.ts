@@ -83,7 +83,8 @@ const readJson = (
       generates: route.generates,
       streams: body["stream"] === true,
       sessionHash: sessionHash(headers, body),
-      headers
+      headers,
+      sessionTokens: options.sessionTokens
     },
     workshop
   )
@@ -149,7 +150,8 @@ export const readScannedForm = <Body extends { readonly byteLength: number }>(
       generates: route.generates,
       streams: fields.get("stream")?.value.toLowerCase() === "true",
       sessionHash: sessionHash(headers, {}),
-      headers
+      headers,
+      sessionTokens: options.sessionTokens
     },
     workshop
   )

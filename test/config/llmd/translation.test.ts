@@ -170,9 +170,10 @@ saturationDetector: { pluginRef: mine }
 })
 
 describe("sessions", () => {
-  test("by token set the header of answers", () => {
-    const { config } = accepted("plugins: [{ type: session-affinity-scorer }]")
-    expect(config.answers.sessionHeader).toBe("x-session-token")
+  test("by token set the header of answers and llm-d's form of tokens, which other replicas read, and say what that costs", () => {
+    const { config, report } = accepted("plugins: [{ type: session-affinity-scorer }]")
+    expect(config.answers).toMatchObject({ sessionHeader: "x-session-token", sessionTokens: "plain" })
+    expect(JSON.stringify(report)).toContain("a client can write one: answers.sessionTokens: signed forbids it")
   })
 
   test("by name go by the header or the cookie that a producer names", () => {
