@@ -17,6 +17,7 @@ import type { TlsPair } from "../src/http/doors/TlsPair.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchGuard } from "../src/telemetry/breakerMetrics.ts"
 import { watchDecisionLog } from "../src/telemetry/decisionMetrics.ts"
+import { watchLimits } from "../src/telemetry/limitMetrics.ts"
 import { watchLlmdPool } from "../src/telemetry/llmdPoolAliases.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
@@ -33,6 +34,7 @@ import { ClusterRules } from "./layers/clusterRules.ts"
 import * as clusterRules from "./layers/clusterRules.ts"
 import { Doors } from "./layers/doors.ts"
 import * as doors from "./layers/doors.ts"
+import { limitsInUse } from "./layers/limitsInUse.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
 import * as podSources from "./layers/podSources.ts"
@@ -131,6 +133,7 @@ const start = Effect.gen(function*() {
   const takers = [...takersOf(config, others), reloadScheduling, reloadPool]
   const parts: RunningParts = { doors, scheduler: ref, discovery, sources, takers }
   const { reload, running } = yield* makeReload(config, telemetry, parts)
+  watchLimits(telemetry.registry, limitsInUse(running, { front, picker, room, mailbox: ref, poolView }))
   const { readFeatures } = front
   const bodyBytesMax = () => running().limits.bodyBytesMax
   const { stopping } = front

@@ -1,6 +1,7 @@
-import { Cause, Clock, Effect, Exit } from "effect"
+import { Cause, Clock, Effect, Exit, Option } from "effect"
 import type { ActorOptions, Behavior, Message } from "./Actor.ts"
 import type { ActorCore } from "./ActorCore.ts"
+import { ActorWatch } from "./ActorWatch.ts"
 import { RestartBudget } from "./RestartBudget.ts"
 import type { Timers } from "./Timers.ts"
 
@@ -30,7 +31,7 @@ export const actorLife = <State, M extends Message, R>(
       if (core.reservedOverflows > overflowsLogged) {
         overflowsLogged = core.reservedOverflows
         yield* Effect.logError(
-          `reserved room of ${options.reservedCapacity} messages is too small: ${overflowsLogged} lost so far`
+          `actor ${options.name}: its reserved room (${options.reservedCapacity}) is too small; messages lost so far: ${overflowsLogged}`
         )
       }
       if (turn === "idle") yield* core.park
@@ -61,7 +62,7 @@ export const actorLife = <State, M extends Message, R>(
         stopped(state.value)
       ))
       if (Exit.isFailure(end)) {
-        yield* Effect.logError("crashed while stopping", end.cause)
+        yield* Effect.logError(`actor ${options.name} crashed while stopping`, end.cause)
       }
     }
     return BY_ORDER
@@ -77,13 +78,15 @@ const restarted = <State, R>(
 ): Effect.Effect<{ value: State } | undefined, never, R> =>
   Effect.gen(function*() {
     let cause = crash
+    const watch = Option.getOrUndefined(yield* Effect.serviceOption(ActorWatch))
     while (true) {
+      watch?.crashed(options.name)
       const backoffMs = budget.crashed(yield* Clock.currentTimeMillis)
       if (backoffMs === undefined) {
-        yield* Effect.logError(`crashed and stays down: ${spentReason(options)}`, cause)
+        yield* Effect.logError(`actor ${options.name} crashed and stays down: ${spentReason(options)}`, cause)
         return undefined
       }
-      yield* Effect.logError(`crashed; restarts in ${backoffMs} ms`, cause)
+      yield* Effect.logError(`actor ${options.name} crashed; restarts in ${backoffMs} ms`, cause)
       const ordered = yield* Effect.raceFirst(
         Effect.interruptible(Effect.as(Effect.sleep(backoffMs), false)),
         Effect.interruptible(Effect.as(closing, true))

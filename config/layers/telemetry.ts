@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Runtime, Schedule } from "effect"
+import { ActorWatch } from "../../actors/runtime/ActorWatch.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { proxyRoutes } from "../../src/http/routes.ts"
@@ -8,7 +9,7 @@ import { frontWithLlmdNames, picksWithLlmdNames, waitsWithLlmdNames } from "../.
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
 import { makeRefusalLog } from "../../src/telemetry/refusalLog.ts"
 import { makePickMetrics } from "../../src/telemetry/pickMetrics.ts"
-import { makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
+import { makeActorMetrics, makeSnapshotMetrics } from "../../src/telemetry/poolMetrics.ts"
 import { watchEventLoop, watchProcess } from "../../src/telemetry/processMetrics.ts"
 import { makeWaitMetrics } from "../../src/telemetry/waitMetrics.ts"
 import type { GatewayError } from "../../src/errors.ts"
@@ -25,7 +26,7 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly reload: (config: GatewayConfig) => void
 }>() {}
 
-export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
+const numbers: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
   Telemetry,
   Effect.gen(function*() {
     const { limits, metrics } = yield* GatewayConfig
@@ -54,6 +55,12 @@ export const layer: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
       }
     }
   })
+)
+
+/** The numbers, and who counts the crashes of actors among them. */
+export const layer: Layer.Layer<ActorWatch | Telemetry, never, GatewayConfig> = Layer.provideMerge(
+  Layer.effect(ActorWatch, Effect.map(Telemetry, ({ registry }) => makeActorMetrics(registry))),
+  numbers
 )
 
 /** Between two looks at how late the event loop is. */

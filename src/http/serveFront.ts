@@ -18,6 +18,8 @@ export interface FrontServer {
   readonly readFeatures: (route: ProxyRoute, headers: Headers, bytes: Uint8Array) => RequestFeatures
   /** What another front end of this process shares: the options in force, the room for bodies, what prompts taught. */
   readonly shared: Pick<Front, "deps" | "requestBytes" | "workshop">
+  /** Bytes that open requests hold: their bodies in memory and on disk, and what streams keep to be rescued. */
+  readonly heldBytes: () => { readonly memory: number; readonly disk: number; readonly rescue: number }
   /** Proxied requests that have not ended. */
   readonly openRequests: () => number
   /** New connections get this certificate. Throws when it is none, or the front is served without TLS. */
@@ -68,6 +70,11 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
       return features
     },
     shared: front,
+    heldBytes: () => ({
+      memory: front.requestBytes.heldBytes,
+      disk: front.spooledBytes.heldBytes,
+      rescue: front.rescueBytes.heldBytes
+    }),
     openRequests: () => front.openRequests,
     replaceSettings: (settings) => front.replaceSettings(settings),
     announceStop: () => {

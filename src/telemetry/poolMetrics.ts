@@ -78,6 +78,18 @@ export const watchMailboxes = (
   })
 }
 
+/** Crashes of actors, by the first word of their names: those of all pods count together. */
+export const makeActorMetrics = (registry: MetricRegistry) => {
+  const crashes = registry.counter(
+    "warmroute_actor_crashes_total",
+    "Crashes of actors; each is a defect of the gateway's that the log tells of, and the actor goes on.",
+    ["actor"]
+  )
+  // There from the start, since a rate over a series that begins with its first event misses that one.
+  for (const actor of ["scheduler", "pool", "pod"]) crashes.child(actor)
+  return { crashed: (name: string): void => crashes.child(name.split(" ", 1)[0] ?? name).add() }
+}
+
 /** Saves of the snapshot; `nowMs` is the wall clock. */
 export const makeSnapshotMetrics = (registry: MetricRegistry, nowMs: () => number) => {
   const saves = registry.counter("warmroute_snapshot_saves_total", "Writes of the snapshot that succeeded.").child()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Fiber, Scope } from "effect"
+import { ActorWatch } from "../../actors/runtime/ActorWatch.ts"
 import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "../../actors/runtime/errors.ts"
 import { act, asked, gate, type LogLine, recall, runScoped, say, spawnScript, until } from "./actorTools.ts"
 
@@ -10,6 +11,20 @@ const throws = (word: string) =>
 const crash = throws("boom")
 const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(() => "answered", (error: unknown) => error)
+
+test("crashes are told to who watches the actors, by their names", () => {
+  const crashed: Array<string> = []
+  return runScoped(
+    Effect.gen(function*() {
+      const ref = yield* spawnScript({ name: "pod 10.0.0.1:8000" })
+      yield* ref.tell(crash)
+      yield* ref.tell(say("a"))
+      yield* ref.tell(crash)
+      expect(yield* ref.ask(recall, 1000)).toBe("a")
+      expect(crashed).toEqual(["pod 10.0.0.1:8000", "pod 10.0.0.1:8000"])
+    }).pipe(Effect.provideService(ActorWatch, { crashed: (name) => void crashed.push(name) }))
+  )
+})
 
 describe("mailbox", () => {
   test("messages are handled in the order of arrival, reserved ones among them", () =>
@@ -89,7 +104,9 @@ describe("mailbox", () => {
       lines
     )
     const errors = lines.filter((line) => line.level === "ERROR")
-    expect(errors.map((line) => line.text)).toEqual(["reserved room of 1 messages is too small: 1 lost so far"])
+    expect(errors.map((line) => line.text)).toEqual([
+      "actor script: its reserved room (1) is too small; messages lost so far: 1"
+    ])
     expect(errors[0]?.annotations).toEqual({ actor: "script" })
   })
 
