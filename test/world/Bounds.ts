@@ -1,3 +1,4 @@
+import type { BreakerOptions } from "../../src/core/Breaker.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 import type { WorldPlan } from "./WorldPlan.ts"
 
@@ -9,6 +10,7 @@ export interface Limits {
   readonly waitingBytesMax: number
   readonly waitMaxS: number
   readonly podlessS: number
+  readonly breaker: BreakerOptions
 }
 
 /** What one gateway process may hold: a smaller limit sends nobody away, but then there may only be fewer. */
@@ -61,5 +63,11 @@ export const otherLimits = (random: SeededRandom, plan: WorldPlan): Limits => ({
   waitingMax: random.uniform() < 0.5 ? 16 : plan.waitingMax,
   waitingBytesMax: random.uniform() < 0.3 ? 200_000 : plan.waitingBytesMax,
   waitMaxS: random.between(2, 30),
-  podlessS: random.uniform() < 0.5 ? random.between(0, 10) : 0
+  podlessS: random.uniform() < 0.5 ? random.between(0, 10) : 0,
+  breaker: {
+    ...plan.breaker,
+    failuresInRow: 2 + random.below(8),
+    openMinS: random.between(0.5, 3),
+    windowS: random.between(3, 20)
+  }
 })

@@ -1,14 +1,17 @@
 import type { ModelCard } from "../../actors/PoolView.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
 import type { WorldGateway } from "./WorldGateway.ts"
 
 /** Where a defect strikes: what is thrown there is thrown once, or a few times. */
 export const defectPlaces = ["scheduler", "pick", "pods", "inspection", "pool", "snapshot", "discovery"] as const
 type DefectPlace = (typeof defectPlaces)[number]
 
-/** After the last of them every actor is at work again, unless a pod's gave up. */
-const OVER_AFTER_MS = 15_000
+/** Actors that end their gateway when they crash too often, and how often and how soon they do so here. */
+const vitalPlaces = ["scheduler", "pool", "discovery"] as const
+const CRASHES_TO_SPEND = 60
+const CRASH_EVERY_MS = 50
 
 /** Throws inside the actors of one gateway process, as a defect of ours would. */
 export class Defects {
@@ -18,20 +21,16 @@ export class Defects {
   private armedScrapes = 0
   private armedSnapshots = 0
   private armedInspections = 0
-  private lastMs = Number.NEGATIVE_INFINITY
-  private readonly nowMs: () => number
+  private isSpending = false
+  private readonly time: VirtualTime
 
-  constructor(nowMs: () => number) {
-    this.nowMs = nowMs
-  }
-
-  /** Some actor may still be on its way back. */
-  get areFresh(): boolean {
-    return this.nowMs() - this.lastMs < OVER_AFTER_MS
+  constructor(time: VirtualTime) {
+    this.time = time
   }
 
   /** No more of those that have not struck. */
   disarm(): void {
+    this.isSpending = false
     this.armedPicks =
       this.armedScrapes =
       this.armedSnapshots =
@@ -63,6 +62,20 @@ export class Defects {
       default:
         return place satisfies never
     }
+  }
+
+  /** One of the actors that all need crashes until nobody restarts it. Returns which. */
+  spend(gateway: WorldGateway, random: SeededRandom): string {
+    const place = vitalPlaces[random.below(vitalPlaces.length)]!
+    this.isSpending = true
+    this.spendOn(place, gateway, random, CRASHES_TO_SPEND)
+    return place
+  }
+
+  private spendOn(place: DefectPlace, gateway: WorldGateway, random: SeededRandom, left: number): void {
+    if (!this.isSpending || left === 0 || gateway.isGone || gateway.lost !== undefined) return
+    this.strike(place, gateway, random)
+    this.time.after(CRASH_EVERY_MS, () => this.spendOn(place, gateway, random, left - 1))
   }
 
   readonly inPick = (policy: Policy): Policy => ({
@@ -108,13 +121,8 @@ export class Defects {
   }
 
   private crash(): never {
-    this.note()
-    throw new Error("an injected defect")
-  }
-
-  private note(): void {
     this.fired++
-    this.lastMs = this.nowMs()
+    throw new Error("an injected defect")
   }
 
   /** A message that throws when it is read. */

@@ -58,10 +58,19 @@ export class FaultyFleet {
     const isSlow = what === "/metrics" && pod.trouble === "slow-scrapes"
     const delayMs = this.random.between(0.5, 3) + (isSlow ? this.random.between(0, 2 * timeoutMs) : 0)
     await this.time.sleep(Math.min(delayMs, timeoutMs))
-    if (!pod.alive) throw new PodProbeError({ what, why: "could not be asked: connection refused" })
-    const isDeaf = pod.deafSinceMs !== undefined
-    if (isDeaf) await this.time.sleep(timeoutMs - delayMs)
-    if (isDeaf || delayMs > timeoutMs) throw new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` })
+    if (!pod.alive) {
+      throw new PodProbeError({ what, why: "could not be asked: connection refused", isRefused: true })
+    }
+    const late = (): PodProbeError => new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` })
+    if (delayMs > timeoutMs) throw late()
+    if (pod.deafSinceMs !== undefined) {
+      const isPaused = pod.trouble === "paused"
+      const overdue = this.time.sleep(timeoutMs - delayMs)
+      // Who asked a process that stood still hears from it when it goes on, unless that is too late.
+      await (isPaused ? Promise.race([overdue, pod.whenGoesOn()]) : overdue)
+      if (!isPaused || pod.deafSinceMs !== undefined) throw late()
+      await this.time.sleep(1)
+    }
     const answer = read(pod)
     await this.time.sleep(1)
     return answer

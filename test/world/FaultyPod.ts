@@ -9,11 +9,13 @@ import type { WorldRequest } from "./WorldRequest.ts"
 
 /**
  * hung: accepts connections and does nothing. partitioned: works, but nothing passes between it and the gateway.
+ * paused: its process is stopped and goes on later as if nothing had been; what came meanwhile waits for it.
  * answers-503 and answers-500: to every request, while its health is good. engine-dead: 500, and /health says 503.
  * slow-scrapes: metrics take longer than anybody waits, now and then. garbage-metrics: the page is not vLLM's.
  */
 export const troubles = [
   "hung",
+  "paused",
   "partitioned",
   "answers-503",
   "answers-500",
@@ -77,13 +79,19 @@ export class FaultyPod {
   trouble: Trouble = "none"
   /** Since when nothing can come back from it; undefined while something can. */
   deafSinceMs: number | undefined = undefined
+  /** When its last trouble ended; of use only while it has none. */
+  wellSinceMs: number
   life: PodLife
   readonly lives: Array<PodLife> = []
   readonly calls = new Set<Call>()
   private readonly time: VirtualTime
   private readonly epochMs: number
   private readonly sim: SimulatedPod<Call>
-  private wokeWhileHung = false
+  /** Its engine has a step to end as soon as it goes on. */
+  private wokeWhileStopped = false
+  /** What came while it was paused, in order. */
+  private readonly backlog: Array<() => void> = []
+  private readonly goingOn: Array<() => void> = []
 
   constructor(
     address: PodAddress,
@@ -98,12 +106,17 @@ export class FaultyPod {
     this.blockSizeTokens = blockSizeTokens
     this.time = time
     this.epochMs = time.nowMs
+    this.wellSinceMs = time.nowMs
     this.sim = new SimulatedPod(address, constants, blockSizeTokens, maxNumSeqs)
     this.life = this.newLife()
   }
 
   get alive(): boolean {
     return this.sim.alive
+  }
+
+  get isWell(): boolean {
+    return this.alive && this.trouble === "none"
   }
 
   get kvCapacityTokens(): number {
@@ -120,8 +133,11 @@ export class FaultyPod {
   drop(call: Call): void {
     call.isOpen = false
     this.calls.delete(call)
-    if (this.alive && this.trouble !== "partitioned") this.sim.abort(call, this.nowS)
-    else if (this.alive) call.held.push(() => this.sim.abort(call, this.nowS))
+    if (!this.alive) return
+    const abort = (): void => this.sim.abort(call, this.nowS)
+    if (this.trouble === "partitioned") call.held.push(abort)
+    else if (this.trouble === "paused") this.backlog.push(abort)
+    else abort()
     this.schedule()
   }
 
@@ -133,6 +149,8 @@ export class FaultyPod {
       this.endWith(call, () => call.caller.broke(isUnderWay(call) ? "truncated" : "broken"))
     }
     this.calls.clear()
+    this.backlog.length = 0
+    this.tellGoingOn()
   }
 
   /** A new process with an empty cache, on the same address. */
@@ -142,12 +160,14 @@ export class FaultyPod {
     this.deafSinceMs = undefined
     this.sim.restart()
     this.life = this.newLife()
-    this.wokeWhileHung = false
+    this.wokeWhileStopped = false
+    this.wellSinceMs = this.time.nowMs
   }
 
   setTrouble(trouble: Trouble): void {
     if (!this.alive) return
     const wasStill = isStill(this.trouble)
+    if (this.trouble !== "none" && trouble === "none") this.wellSinceMs = this.time.nowMs
     this.trouble = trouble
     const still = isStill(trouble)
     this.deafSinceMs = still ? this.deafSinceMs ?? this.time.nowMs : undefined
@@ -155,11 +175,21 @@ export class FaultyPod {
     if (trouble !== "partitioned") {
       for (const call of this.calls) for (const send of call.held.splice(0)) this.send(call, send, true)
     }
-    if (trouble !== "hung" && this.wokeWhileHung) {
-      this.wokeWhileHung = false
+    if (!isStopped(trouble) && this.wokeWhileStopped) {
+      this.wokeWhileStopped = false
       this.wake(this.sim.version)
     }
+    if (trouble !== "paused") {
+      for (const go of this.backlog.splice(0)) go()
+      this.schedule()
+      this.tellGoingOn()
+    }
     if (trouble === "engine-dead") this.giveUpAll()
+  }
+
+  /** A paused process goes on, or ends. */
+  whenGoesOn(): Promise<void> {
+    return new Promise((resolve) => this.goingOn.push(resolve))
   }
 
   metrics(): PodMetrics {
@@ -189,6 +219,7 @@ export class FaultyPod {
   private takeNow(call: Call): void {
     const { trouble } = this
     if (!call.isOpen || trouble === "hung") return
+    if (trouble === "paused") return void this.backlog.push(() => this.takeNow(call))
     if (!this.alive) return this.endWith(call, () => call.caller.broke("refused"))
     if (trouble === "answers-503") return this.endWith(call, () => call.caller.answer(503))
     if (trouble === "answers-500" || trouble === "engine-dead") return this.endWith(call, () => call.caller.answer(500))
@@ -210,8 +241,8 @@ export class FaultyPod {
 
   private wake(version: number): void {
     if (!this.alive || version !== this.sim.version) return
-    if (this.trouble === "hung") {
-      this.wokeWhileHung = true
+    if (isStopped(this.trouble)) {
+      this.wokeWhileStopped = true
       return
     }
     const outcome = this.sim.wake()
@@ -280,6 +311,10 @@ export class FaultyPod {
     })
   }
 
+  private tellGoingOn(): void {
+    for (const resolve of this.goingOn.splice(0)) resolve()
+  }
+
   private newLife(): PodLife {
     const life = { processStartS: this.time.nowMs / 1000, blocks: new Set<number>() }
     this.lives.push(life)
@@ -304,7 +339,10 @@ const tellTokens = (news: Array<News>, call: Call, outputDone: number): void => 
 /** Some of its answer has come. */
 const isUnderWay = ({ hasToken, request }: Call): boolean => hasToken && request.features.streams
 
-const isStill = (trouble: Trouble): boolean => trouble === "hung" || trouble === "partitioned"
+/** Its engine makes no step. */
+const isStopped = (trouble: Trouble): boolean => trouble === "hung" || trouble === "paused"
+
+const isStill = (trouble: Trouble): boolean => isStopped(trouble) || trouble === "partitioned"
 
 const note = (blocks: Set<number>, { features }: WorldRequest, blockSizeTokens: number): void => {
   const { high, length, low } = features.chain(blockSizeTokens)

@@ -4,12 +4,16 @@ import type { PodId } from "../../src/core/Pod.ts"
 import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
 import { ShadowKv } from "../../src/core/ShadowKv.ts"
 import type { PodRecord } from "../../src/storage/SnapshotStore.ts"
+import type { WorldSources } from "./WorldSources.ts"
 import type { FaultyFleet } from "./FaultyFleet.ts"
-import { FaultyPod } from "./FaultyPod.ts"
+import { FaultyPod, type PodLife } from "./FaultyPod.ts"
 import { TurnOrder } from "./TurnOrder.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 import type { WorldExchange } from "./WorldExchange.ts"
-import { breakerOptions, type WorldGateway } from "./WorldGateway.ts"
+import { BACK_WITHIN_MS, Crashes } from "./Crashes.ts"
+import { Recovery } from "./Recovery.ts"
+import { Refusals } from "./Refusals.ts"
+import type { WorldGateway } from "./WorldGateway.ts"
 import { constants, type WorldPlan } from "./WorldPlan.ts"
 import type { WorldRequest } from "./WorldRequest.ts"
 
@@ -23,6 +27,11 @@ const REMOVED_WITHIN_MS = 3000
 /** How late the end of a wait may be noticed. */
 const WAIT_SLACK_S = 0.25
 const PROMPTS_KEPT = 150
+/** Pool and discovery have been away for as long when they crashed five times. */
+const REMOVER_BACK_MS = 3500
+/** By one look more the gateway has seen which process is behind a pod. */
+const LOOKS_TO_KNOW = 5
+const crashText = /crashed; restarts|crashed and stays down|crashed while stopping|the actor of pod \S+ could not start/
 
 interface Told {
   accepting: boolean
@@ -32,6 +41,7 @@ interface Told {
 /** Failures of a pod in a row since it was last known to be well. */
 interface Streak {
   failures: number
+  openedMs: number
   openUntilMs: number
 }
 
@@ -41,12 +51,17 @@ export class Watch {
   readonly turns: TurnOrder
   readonly outcomes = new Map<string, number>()
   settled = 0
+  /** Every pod is well, and has been. */
+  isCalm = false
   picks = 0
   recordsSeen = 0
   private readonly plan: WorldPlan
   private readonly time: VirtualTime
   private readonly fleet: FaultyFleet
-  private readonly unlistedSinceMs: ReadonlyMap<PodId, number>
+  private readonly sources: WorldSources
+  readonly crashes: Crashes
+  readonly recovery: Recovery
+  readonly refusals: Refusals
   private readonly outcomeOf = new Map<WorldExchange, string>()
   private readonly picking = new Map<WorldExchange, number>()
   private readonly placed = new Map<WorldExchange, Decision>()
@@ -56,6 +71,10 @@ export class Watch {
   private arrivals = 0
   private retries = 0
   private crashesLogged = 0
+  /** Failures count for a breaker's promise from then on. */
+  private breakersFromMs = 0
+  /** The process behind a pod that the gateway has looked at, and how often. */
+  private readonly livesSeen = new Map<PodId, { readonly life: PodLife; looks: number }>()
   /** When what was charged to a pod before was last forgotten, for certain and perhaps. */
   private readonly forgottenMs = new Map<PodId, number>()
   private readonly doubtMs = new Map<PodId, number>()
@@ -67,13 +86,26 @@ export class Watch {
     plan: WorldPlan,
     time: VirtualTime,
     fleet: FaultyFleet,
-    unlistedSinceMs: ReadonlyMap<PodId, number>
+    sources: WorldSources
   ) {
-    this.unlistedSinceMs = unlistedSinceMs
+    this.sources = sources
+    this.crashes = new Crashes(() => time.nowMs)
+    this.recovery = new Recovery(fleet, sources.listedSinceMs, this.crashes)
+    this.refusals = new Refusals(fleet, this.crashes, () => time.nowMs, (id) => {
+      const told = this.told.get(id)
+      return told?.accepting === true ? told.atMs : undefined
+    })
     this.plan = plan
     this.time = time
     this.fleet = fleet
     this.turns = new TurnOrder((what) => this.violation(what))
+  }
+
+  /** What retries may be at the start is theirs. */
+  retryDenied(why: string): void {
+    if (why === "budget" && this.retries + 1 <= this.plan.retryBurst) {
+      this.violation(`no retry is left after ${this.retries} of ${this.plan.retryBurst}`)
+    }
   }
 
   violation(what: string): void {
@@ -84,6 +116,9 @@ export class Watch {
   gatewayStarts(): void {
     this.told = new Map()
     this.streaks = new Map()
+    this.livesSeen.clear()
+    this.crashes.clear()
+    this.breakersFromMs = 0
     this.arrivals = 0
     this.retries = 0
     this.crashesLogged = 0
@@ -104,16 +139,16 @@ export class Watch {
 
   /** Errors are defects, but for those that this world has put there. */
   logged(gateway: WorldGateway, text: string): void {
-    const { defects } = gateway
-    if (
-      /crashed; restarts|crashed and stays down|crashed while stopping|the actor of pod \S+ could not start/.test(text)
-    ) {
-      if (++this.crashesLogged > defects.fired) this.violation(`a crash that nobody caused: ${text}`)
-    } else if (
-      !(defects.fired > 0 && /its actor gave up|its actor could not start|scheduler failed on this request/.test(text))
-    ) {
-      this.violation(`the gateway logged: ${text}`)
+    this.crashes.note(text)
+    if (crashText.test(text)) {
+      if (++this.crashesLogged > gateway.defects.fired) this.violation(`a crash that nobody caused: ${text}`)
+      return
     }
+    const pod = /pod (\S+) is out for .*its actor (?:gave up|could not start)/.exec(text)?.[1]
+    const isFollowed = pod === undefined
+      ? /scheduler failed on this request/.test(text) && this.crashes.within("scheduler", BACK_WITHIN_MS)
+      : this.crashes.within(`pod ${pod}`, BACK_WITHIN_MS)
+    if (!isFollowed) this.violation(`the gateway logged: ${text}`)
   }
 
   gatewayLost(): void {
@@ -130,7 +165,9 @@ export class Watch {
       this.blockSizes.delete(message.address.id)
       this.cameBackMs.set(message.address.id, nowMs)
       this.streaks.delete(message.address.id)
+      this.livesSeen.delete(message.address.id)
     } else if (message._tag === "PodObserved") {
+      if (message.accepting) this.sees(message.id)
       const before = this.told.get(message.id)
       if (before?.accepting !== message.accepting) {
         if (message.accepting) this.cameBackMs.set(message.id, nowMs)
@@ -144,6 +181,7 @@ export class Watch {
       this.forgottenMs.set(message.id, nowMs)
       this.told.set(message.id, { accepting: false, atMs: nowMs })
     } else if (message._tag === "PodRestarted") {
+      this.checkRestart(message.id)
       this.forgottenMs.set(message.id, nowMs)
       this.streaks.delete(message.id)
       this.cameBackMs.set(message.id, nowMs)
@@ -156,14 +194,21 @@ export class Watch {
   }
 
   /** Told before the scheduler hears of it. */
-  podFailed({ scheduler: { view } }: WorldGateway, id: string, sure: boolean): void {
-    if (!sure) return
-    const streak = this.streaks.get(id as PodId) ?? { failures: 0, openUntilMs: 0 }
+  podFailed({ bounds: { limits: { breaker } }, scheduler: { view } }: WorldGateway, id: string, sure: boolean): void {
+    if (!sure || this.time.nowMs < this.breakersFromMs) return
+    const streak = this.streaks.get(id as PodId) ?? { failures: 0, openedMs: 0, openUntilMs: 0 }
     this.streaks.set(id as PodId, streak)
-    if (++streak.failures !== breakerOptions.failuresInRow) return
+    if (++streak.failures !== breaker.failuresInRow) return
     // Of a breaker that is open or half-open already, only the request that tries the pod counts.
     if (view.guard.stateOf(view.table.rowOf(id as PodId)) !== "closed") return
-    streak.openUntilMs = this.time.nowMs + 1000 * breakerOptions.openMinS
+    streak.openedMs = this.time.nowMs
+    streak.openUntilMs = this.time.nowMs + 1000 * breaker.openMinS
+  }
+
+  /** Failures in a row count by other numbers now; those that are on their way may still meet the old ones. */
+  breakersChange(): void {
+    for (const streak of this.streaks.values()) streak.failures = 0
+    this.breakersFromMs = this.time.nowMs + BACK_WITHIN_MS
   }
 
   podServed(id: string): void {
@@ -176,23 +221,48 @@ export class Watch {
   picked(gateway: WorldGateway, { address: { id } }: Decision): void {
     if (gateway.isGone) return
     this.picks++
-    // Messages wait while an actor is on its way back.
-    if (gateway.defects.areFresh) return
     const nowMs = this.time.nowMs
+    this.checkKnownDead(gateway, id)
+    // Messages wait while the scheduler is on its way back.
+    if (this.crashes.within("scheduler", BACK_WITHIN_MS)) return
     const told = this.told.get(id)
     if (told === undefined || (!told.accepting && told.atMs < nowMs)) {
       this.violation(`${id} was picked, which was told not to take requests since ${told?.atMs ?? "ever"}`)
     }
-    const { deafSinceMs } = this.fleet.podOf(id)
-    const deafSince = Math.max(deafSinceMs ?? Number.POSITIVE_INFINITY, gateway.startedMs)
-    if (nowMs - deafSince > KNOWN_DEAD_AFTER_MS) this.violation(`${id} was picked, deaf for ${nowMs - deafSince} ms`)
-    const unlistedMs = Math.max(this.unlistedSinceMs.get(id) ?? Number.POSITIVE_INFINITY, gateway.startedMs)
-    if (nowMs - unlistedMs > REMOVED_WITHIN_MS) this.violation(`${id} was picked, removed ${nowMs - unlistedMs} ms ago`)
     const streak = this.streaks.get(id)
-    if (streak !== undefined && streak.failures >= breakerOptions.failuresInRow && nowMs < streak.openUntilMs) {
-      const openedMs = streak.openUntilMs - 1000 * breakerOptions.openMinS
-      if (nowMs > openedMs) this.violation(`${id} was picked while its breaker must be open`)
+    if (streak !== undefined && streak.failures > 0 && nowMs < streak.openUntilMs && nowMs > streak.openedMs) {
+      this.violation(`${id} was picked while its breaker must be open`)
     }
+  }
+
+  /** What only its own actor finds out, or those who tell it of the list. */
+  private checkKnownDead({ startedMs }: WorldGateway, id: PodId): void {
+    const { crashes, fleet, sources: { unlistedSinceMs }, time: { nowMs } } = this
+    if (crashes.within(`pod ${id}`, KNOWN_DEAD_AFTER_MS)) return
+    const deafSinceMs = Math.max(fleet.podOf(id).deafSinceMs ?? Number.POSITIVE_INFINITY, startedMs)
+    if (nowMs - deafSinceMs > KNOWN_DEAD_AFTER_MS) {
+      this.violation(`${id} was picked, deaf for ${nowMs - deafSinceMs} ms`)
+    }
+    if (["pool", "discovery"].some((actor) => crashes.within(actor, REMOVED_WITHIN_MS + REMOVER_BACK_MS))) return
+    const unlistedMs = Math.max(unlistedSinceMs.get(id) ?? Number.POSITIVE_INFINITY, startedMs)
+    if (nowMs - unlistedMs > REMOVED_WITHIN_MS) this.violation(`${id} was picked, removed ${nowMs - unlistedMs} ms ago`)
+  }
+
+  /** The pod's own actor has good news of it. */
+  private sees(id: PodId): void {
+    const { life } = this.fleet.podOf(id)
+    const seen = this.livesSeen.get(id)
+    if (seen?.life === life) seen.looks++
+    else this.livesSeen.set(id, { life, looks: 1 })
+  }
+
+  /** A process that only stood still, or was out of reach, still has its cache. */
+  private checkRestart(id: PodId): void {
+    const seen = this.livesSeen.get(id)
+    if (seen !== undefined && seen.looks > LOOKS_TO_KNOW && seen.life === this.fleet.podOf(id).life) {
+      this.violation(`${id} is said to have lost its cache, but its process goes on`)
+    }
+    this.livesSeen.delete(id)
   }
 
   exchangePicks(exchange: WorldExchange): void {
@@ -218,6 +288,7 @@ export class Watch {
       return
     }
     this.outcomeOf.set(exchange, outcome)
+    if (this.isCalm) this.checkCalm(exchange, outcome)
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1)
     this.settled++
     this.picking.delete(exchange)
@@ -225,20 +296,39 @@ export class Watch {
     this.turns.left(exchange)
   }
 
+  /** Nothing stands in its way but what it asks for itself. */
+  private checkCalm({ request }: WorldExchange, outcome: string): void {
+    const { features: { model, streams, wish } } = request
+    if (outcome === "finished" || outcome === "pod-said-400") return
+    if (wish?.waitMaxS !== undefined && outcome.startsWith("queue_")) return
+    // The first byte of a plain answer comes with its last.
+    if (!streams && outcome.startsWith("first_byte_timed_out")) return
+    const isServed = this.fleet.pods.some((pod) =>
+      pod.models.includes(model) && this.told.get(pod.address.id)?.accepting
+    )
+    if (outcome === "model_not_found" && !isServed) return
+    this.violation(`request ${request.number} for ${model} ended as ${outcome} while all was well`)
+  }
+
   waited(gateway: WorldGateway, priority: number, waitedS: number, outcome: string): void {
-    if (gateway.defects.areFresh) return
-    const mostS = gateway.bounds.longestWaitS(priority === 5 ? 0.5 : 1) + WAIT_SLACK_S
+    const hasCrashed = this.crashes.within("scheduler", 2 * BACK_WITHIN_MS)
+    const slackS = WAIT_SLACK_S + (hasCrashed ? BACK_WITHIN_MS / 1000 : 0)
+    const mostS = gateway.bounds.longestWaitS(priority === 5 ? 0.5 : 1) + slackS
     if (waitedS > mostS) this.violation(`a request of band ${priority} waited ${waitedS} s, ${outcome}`)
     if (outcome === "queue-full" && priority >= 0) this.violation(`a request of band ${priority} was shed`)
-    if (outcome === "broken") this.violation("a waiting request broke the scheduler")
+    // The crash is logged after that.
+    if (outcome === "broken" && !hasCrashed && gateway.defects.fired === this.crashesLogged) {
+      this.violation("a waiting request broke the scheduler")
+    }
   }
 
   /** All is quiet, before time goes on. */
   look(gateway: WorldGateway | undefined): void {
-    if (gateway === undefined || !gateway.isOpen || gateway.isGone) return
+    if (gateway === undefined || !gateway.isOpen || gateway.isGone || gateway.lost !== undefined) return
     const { plan, time } = this
     const { ref, room, view } = gateway.scheduler
-    if (gateway.defects.areFresh && ref.depth() > 0) return
+    const isBack = !this.crashes.within("scheduler", BACK_WITHIN_MS)
+    if (!isBack && ref.depth() > 0) return
     if (ref.depth() > 0) return this.violation(`${ref.depth()} messages wait while all is quiet`)
     if (ref.reservedOverflows() > 0) this.violation("the scheduler's reserved room overflowed")
     if (gateway.pool.ref.reservedOverflows() > 0) this.violation("the pool's reserved room overflowed")
@@ -253,7 +343,7 @@ export class Watch {
       if (!exchange.isPicking) continue
       waiting++
       bytes += exchange.request.features.wish?.bytes ?? 0
-      const slackMs = gateway.defects.areFresh ? 1000 : 0
+      const slackMs = isBack ? 0 : BACK_WITHIN_MS
       const longestMs = slackMs + 1000 * (gateway.bounds.longestWaitS(1) + WAIT_SLACK_S)
       if (time.nowMs - sinceMs > longestMs) {
         this.violation(`request ${exchange.request.number} waits for its pick too long`)
@@ -266,6 +356,12 @@ export class Watch {
       this.violation(`${gateway.front.rescueBytes} bytes for rescues`)
     }
     this.lookAtRows(gateway)
+    this.refusals.look(gateway)
+    // Where there is no room for all, some are left out.
+    if (plan.podsMax >= plan.podCount) {
+      const accepts = (id: PodId): boolean => this.told.get(id)?.accepting === true
+      for (const fault of this.recovery.look(gateway, time.nowMs, accepts)) this.violation(fault)
+    }
     this.turns.look()
   }
 

@@ -35,7 +35,10 @@ const START_MS = 1_792_300_000_000
 const SETTLE_MS = 240_000
 /** What a restarted fleet needs to be healthy and past its slow start. */
 const RECOVER_MS = 1000 * (SLOW_START_S + 25)
-const CALM_REQUESTS = 120
+const CALM_REQUESTS = 30
+const CALM_EVERY_S = 2
+const CLOSED_WITHIN_S = 100
+const OVERLOAD_REQUESTS = 120
 
 /**
  * One seeded run: live actors over a faulty fleet in virtual time. First everything goes wrong that can; then all is
@@ -86,7 +89,7 @@ export class World {
     )
     this.fleet = new FaultyFleet(pods, time, this.random.fork(5))
     this.sources = new WorldSources(pods, time)
-    this.watch = new Watch(plan, time, this.fleet, this.sources.unlistedSinceMs)
+    this.watch = new Watch(plan, time, this.fleet, this.sources)
     this.disk = new SnapshotDisk(time, plan.snapshotBytesMax, {
       onSave: (record) => this.watch.recordSaved(record),
       onViolation: (what) => this.watch.violation(what)
@@ -96,7 +99,7 @@ export class World {
   }
 
   async run(): Promise<WorldReport> {
-    const phases = [this.disturb, this.settle, this.overload, this.stopInOrder]
+    const phases = [this.disturb, this.settle, this.calm, this.overload, this.stopInOrder]
     const giveBack = this.time.takeOver()
     try {
       await this.startGateway()
@@ -159,6 +162,11 @@ export class World {
           this.note(`log ${level} ${disk.nameless(text)}`)
           if (level === "ERROR" || level === "FATAL") watch.logged(from, text)
         },
+        onLost: (from) => {
+          if (from !== this.gateway || this.isDown) return
+          this.happened(`lost-${from.lost}`, "")
+          void this.restart("lost", this.chance.gateway.between(100, 3000))
+        },
         onWaited: (from, priority, waitedS, outcome) => watch.waited(from, priority, waitedS, outcome)
       }
     })
@@ -215,6 +223,11 @@ export class World {
         watch.exchangeEnded(exchange, outcome)
       },
       cameBackSince: (id, sinceMs) => watch.cameBackSince(id, sinceMs),
+      onRefused: (from, error, excluded) => {
+        const fault = watch.refusals.faultOf(from, error, excluded)
+        if (fault !== undefined) watch.violation(`request ${from.request.number} ${fault}`)
+      },
+      onRetryDenied: (why) => watch.retryDenied(why),
       onRetry: () => watch.retried(),
       onViolation: (what) => watch.violation(what),
       onPodFailed: (from, id, sure) => watch.podFailed(from, id, sure),
@@ -283,6 +296,7 @@ export class World {
     } else if (chance < 0.45) {
       this.happened("limits", "")
       gateway.replaceLimits(otherLimits(random, this.plan))
+      this.watch.breakersChange()
     } else if (chance < 0.5) {
       this.happened("settings", "")
       gateway.replacePoolSettings(random.between(500, 20_000), random.between(200, 1000))
@@ -292,25 +306,26 @@ export class World {
       gateway.replaceSources(this.sources.sources)
     } else if (chance < 0.8) this.happened("list", this.sources.changeList(random))
     else if (chance < 0.9) this.happened("source-fault", this.sources.break(random))
-    else if (chance < 0.95) {
+    else if (chance < 0.94) {
       this.happened("snapshot-fault", "")
       const why = random.uniform() < 0.5 ? "the disk is full" : undefined
       this.disk.fault = { why, slownessMs: random.between(0, 2000) }
       this.time.after(random.between(500, 8000), () => {
         this.disk.fault = noDiskFault
       })
-    } else {
+    } else if (chance < 0.965) this.happened(`spent-${gateway.defects.spend(gateway, random)}`, "")
+    else {
       const place = defectPlaces[random.below(defectPlaces.length)]!
       this.happened(`defect-${place}`, "")
       gateway.defects.strike(place, gateway, random)
     }
   }
 
-  private async restart(how: "kill -9" | "stop", downMs: number): Promise<void> {
+  private async restart(how: "kill -9" | "stop" | "lost", downMs: number): Promise<void> {
     const { gateway } = this
     if (gateway === undefined) return
     this.isDown = true
-    this.happened(how, "")
+    if (how !== "lost") this.happened(how, "")
     if (how === "kill -9") this.loseGateway(gateway)
     else await this.close(gateway)
     const { gateway: random } = this.chance
@@ -334,13 +349,22 @@ export class World {
   /** As on SIGTERM: nobody new, those inside have a grace, then the rest is cut off, and the last snapshot comes. */
   private async close(gateway: WorldGateway): Promise<void> {
     gateway.isOpen = false
+    if (gateway.lost === "scheduler") {
+      await this.time.sleep(100)
+      const picking = [...this.open].filter(({ isPicking }) => isPicking).length
+      if (picking > 0) this.watch.violation(`${picking} requests wait for a scheduler that is no more`)
+    }
     for (let waitedMs = 0; waitedMs < 10_000 && gateway.front.openRequests > 0; waitedMs += 100) {
       await this.time.sleep(100)
     }
     for (const exchange of this.open) exchange.leave()
     await this.time.sleep(100)
-    if (gateway.scheduler.view.openRequests !== 0) this.watch.violation("a stop left reservations behind")
-    if (gateway.scheduler.room.count !== 0) this.watch.violation("a stop left requests in the waiting room")
+    const { heldBytes, openRequests } = gateway.front
+    if (openRequests !== 0 || heldBytes !== 0) this.watch.violation(`a stop left ${openRequests} requests open`)
+    if (gateway.lost !== "scheduler") {
+      if (gateway.scheduler.view.openRequests !== 0) this.watch.violation("a stop left reservations behind")
+      if (gateway.scheduler.room.count !== 0) this.watch.violation("a stop left requests in the waiting room")
+    }
     await gateway.close()
     this.watch.gatewayLost()
     this.gateway = undefined
@@ -368,28 +392,46 @@ export class World {
     if (healthy !== expected) watch.violation(`${healthy} of ${expected} pods are healthy after all is well again`)
   }
 
+  /** Nothing is wrong and little to do, so breakers close and every request is served. */
+  private async calm(): Promise<void> {
+    const { gateway, plan, random, watch } = this
+    if (gateway === undefined) return
+    gateway.replaceLimits(plan)
+    watch.breakersChange()
+    this.note("calm")
+    // A breaker closes with a request that goes well, and then its pod starts slowly.
+    const { guard, table } = gateway.scheduler.view
+    const isClosed = (_: unknown, row: number): boolean => guard.stateOf(row) === "closed"
+    for (let count = 0; !table.addresses.every(isClosed); count++) {
+      if (count === CLOSED_WITHIN_S) return watch.violation("a breaker does not close though its pod is well")
+      this.arrive(this.clients.alike(0, "a"))
+      await this.pass(1000)
+    }
+    await this.passWhile(() => this.open.size > 0, SETTLE_MS)
+    const pace = random.fork(8)
+    watch.isCalm = true
+    for (let count = 0; count < CALM_REQUESTS && watch.violations.length === 0; count++) {
+      this.arrive(this.clients.next())
+      await this.pass(1000 * pace.exponential(CALM_EVERY_S))
+    }
+    await this.passWhile(() => this.open.size > 0, SETTLE_MS)
+    watch.isCalm = false
+    this.lookIdle()
+  }
+
   /** Equal requests faster than the fleet can serve them, one flow with ten times those of others. */
   private async overload(): Promise<void> {
     const { gateway, random, watch } = this
     if (gateway === undefined || !this.plan.waits) return
-    gateway.replaceLimits(this.plan)
     this.note("overload")
     gateway.replacePolicy("random")
     const calm = random.fork(7)
-    const { guard, table } = gateway.scheduler.view
-    // A breaker closes with a request that goes well, and then its pod starts slowly.
-    for (let count = 0; count < 100; count++) {
-      const areClosed = table.addresses.every((_, row) => guard.stateOf(row) === "closed")
-      if (areClosed) break
-      this.arrive(this.clients.alike(0, "a"))
-      await this.pass(1000)
-    }
     await this.passWhile(() => this.open.size > 0, SETTLE_MS)
     await this.pass(1000 * (SLOW_START_S + 1))
     watch.turns.isOn = true
     const flows = ["a", "a", "a", "a", "a", "a", "a", "a", "a", "a", "b", "c"]
     const everyMs = 1000 * prefillS / this.plan.podCount / 2.5
-    for (let count = 0; count < CALM_REQUESTS && watch.violations.length === 0; count++) {
+    for (let count = 0; count < OVERLOAD_REQUESTS && watch.violations.length === 0; count++) {
       this.arrive(this.clients.alike([0, 0, 5, -1][calm.below(4)]!, flows[calm.below(flows.length)]!))
       await this.pass(calm.exponential(everyMs))
     }

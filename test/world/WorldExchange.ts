@@ -1,7 +1,6 @@
 import type { Decision, RequestEnd, SchedulerPort } from "../../actors/SchedulerPort.ts"
 import type { PodId } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import { GatewayError } from "../../src/errors.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { ClientAnswer } from "./ClientAnswer.ts"
 import { promptIds } from "./WorldAnswer.ts"
@@ -18,6 +17,8 @@ export interface ExchangeDeps {
   readonly onPicked: (exchange: WorldExchange, decision: Decision) => void
   readonly onOutcome: (exchange: WorldExchange, outcome: string) => void
   readonly cameBackSince: (id: PodId, sinceMs: number) => boolean
+  readonly onRefused: (exchange: WorldExchange, error: unknown, excluded: ReadonlyArray<string>) => void
+  readonly onRetryDenied: (why: string) => void
   readonly onRetry: (gateway: WorldGateway) => void
   readonly onViolation: (what: string) => void
   /** Reports of a failed pod, and first tokens, as the scheduler hears of them. */
@@ -153,7 +154,7 @@ export class WorldExchange {
     } catch (cause) {
       if (gateway.isGone) return new Promise(() => {})
       this.isPicking = false
-      if (!(cause instanceof GatewayError)) this.violation(`was refused with ${String(cause)}`)
+      deps.onRefused(this, cause, excluded)
       throw cause
     }
   }
@@ -193,7 +194,11 @@ export class WorldExchange {
       this.retries++
       if (reason !== "refused") this.deps.onRetry(this.gateway)
     },
-    retryDenied: () => {},
+    retryDenied: (why) => {
+      const asked = this.tries - this.rescues - this.refusals
+      if (why === "limit" && asked < 1 + this.deps.plan.retriesMax) this.violation(`has no try more after ${asked}`)
+      this.deps.onRetryDenied(why)
+    },
     rescued: (outcome) => {
       if (outcome === "begun" && ++this.rescues > this.deps.plan.rescuesMax) {
         this.violation(`is rescued ${this.rescues} times`)
@@ -227,6 +232,9 @@ export class WorldExchange {
     const { answer, request } = this
     const retried = this.retries > 0 ? "-after-retry" : ""
     if (answer.status !== 200) {
+      if (answer.code === "pod_unreachable" && this.tries === this.refusals) {
+        this.violation("hears of a pod that refused it instead of another's answer")
+      }
       return answer.code === undefined
         ? `pod-said-${answer.status}`
         : `${answer.code}${retried}`

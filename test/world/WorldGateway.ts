@@ -28,6 +28,8 @@ export interface GatewayHooks {
   /** A message about the fleet was taken by the scheduler's mailbox. */
   readonly onTold: (gateway: WorldGateway, message: SchedulerMessage) => void
   readonly onLog: (gateway: WorldGateway, line: WorldLogLine) => void
+  /** An actor that all need is beyond recovery. */
+  readonly onLost: (gateway: WorldGateway) => void
   readonly onWaited: (gateway: WorldGateway, priority: number, waitedS: number, outcome: string) => void
 }
 
@@ -50,6 +52,8 @@ export class WorldGateway {
   isGone = false
   /** Takes requests. */
   isOpen = false
+  /** The actor that is beyond recovery. */
+  lost: string | undefined
   readonly defects: Defects
   readonly bounds: Bounds
   readonly upstream: WorldUpstream
@@ -58,13 +62,14 @@ export class WorldGateway {
   pool!: PoolHandle
   discovery!: DiscoveryHandle
   private readonly args: GatewayArgs
+  private isClosing = false
   private scope: Scope.CloseableScope | undefined
 
   constructor(args: GatewayArgs) {
     this.args = args
     this.startedMs = args.time.nowMs
     this.bounds = new Bounds(args.plan)
-    this.defects = new Defects(() => args.time.nowMs)
+    this.defects = new Defects(args.time)
     this.upstream = new WorldUpstream(args.upstream)
   }
 
@@ -80,10 +85,21 @@ export class WorldGateway {
     }))
     if (Exit.isFailure(exit)) throw new Error(`the gateway did not start: ${exit.cause}`)
     this.isOpen = !this.isGone
+    const failed = Effect.raceFirst(
+      this.scheduler.ref.join,
+      Effect.raceFirst(this.pool.ref.join, this.discovery.failed)
+    )
+    void this.run(Effect.catchAll(failed, ({ actor }) =>
+      Effect.sync(() => {
+        if (this.isGone || this.isClosing) return
+        this.lost = actor
+        this.args.hooks.onLost(this)
+      })))
   }
 
   /** What the front does before: let nobody in, and wait for those inside. */
   async close(): Promise<void> {
+    this.isClosing = true
     const { scope } = this
     if (scope !== undefined) await this.run(Scope.close(scope, Exit.void))
     if (!this.isGone) this.args.disk.close()
@@ -218,7 +234,7 @@ export class WorldGateway {
         modelsMax: 8,
         prefixEntriesMax: plan.prefixEntriesMax,
         initialOutputTokens: 100,
-        guard: { breaker: breakerOptions, slowStartS: SLOW_START_S, stallAfterS: 10, onChange: () => {} }
+        guard: { breaker: limits.breaker, slowStartS: SLOW_START_S, stallAfterS: 10, onChange: () => {} }
       },
       waiting: limits.waits
         ? {
@@ -251,12 +267,3 @@ export class WorldGateway {
 }
 
 export const SLOW_START_S = 5
-
-export const breakerOptions = {
-  failuresInRow: 5,
-  failureRatio: 0.5,
-  requestsMin: 20,
-  windowS: 10,
-  openMinS: 1,
-  openMaxS: 8
-}

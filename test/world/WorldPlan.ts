@@ -1,5 +1,6 @@
 import type { PodActorOptions } from "../../actors/PodActor.ts"
 import { podActorDefaults } from "../../actors/PodActor.ts"
+import type { BreakerOptions } from "../../src/core/Breaker.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 
@@ -21,6 +22,7 @@ export interface WorldPlan {
   readonly waitingBytesMax: number
   readonly waitMaxS: number
   readonly podlessS: number
+  readonly breaker: BreakerOptions
   readonly pod: PodActorOptions
   readonly drainGraceMs: number
   readonly snapshotIntervalMs: number
@@ -54,6 +56,15 @@ export const policies = [
   "chwbl",
   "sglang-cache-aware"
 ] as const
+
+const breakerOptions: BreakerOptions = {
+  failuresInRow: 5,
+  failureRatio: 0.5,
+  requestsMin: 20,
+  windowS: 10,
+  openMinS: 1,
+  openMaxS: 8
+}
 
 export const SNAPSHOT_BYTES_AMPLE = 64 * 1024 * 1024
 export const RESCUE_BYTES_AMPLE = 16 * 1024 * 1024
@@ -91,6 +102,7 @@ export const planOf = (random: SeededRandom, requests: number): WorldPlan => {
     waitingBytesMax: oneIn(4) ? 200_000 : 64 * 1024 * 1024,
     waitMaxS: random.between(2, 30),
     podlessS: oneIn(2) ? random.between(0, 10) : 0,
+    breaker: breakerOptions,
     pod: {
       ...podActorDefaults,
       scrapeIntervalMs: random.between(200, 1000),

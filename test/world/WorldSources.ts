@@ -9,6 +9,8 @@ export class WorldSources {
   sources: ReadonlyArray<WorldSource>
   /** Pods that no source lists, and since when. */
   readonly unlistedSinceMs = new Map<PodId, number>()
+  /** Pods that some source lists while all can be read, and since when. */
+  readonly listedSinceMs = new Map<PodId, number>()
   private made = 0
   private readonly pods: ReadonlyArray<FaultyPod>
   private readonly time: VirtualTime
@@ -19,6 +21,7 @@ export class WorldSources {
     const middle = Math.ceil(pods.length / 2)
     const addresses = pods.map(({ address }) => address)
     this.sources = [this.source(addresses.slice(0, middle)), this.source(addresses.slice(middle))]
+    this.relist()
   }
 
   /** Another place instead of one of them. */
@@ -78,6 +81,8 @@ export class WorldSources {
     const listed = new Set(this.sources.flatMap(({ pods }) => pods.map(({ id }) => id)))
     const areReadable = this.sources.every(({ isReadable }) => isReadable)
     for (const { address: { id } } of this.pods) {
+      if (!listed.has(id) || !areReadable) this.listedSinceMs.delete(id)
+      else if (!this.listedSinceMs.has(id)) this.listedSinceMs.set(id, this.time.nowMs)
       if (listed.has(id) || !areReadable) this.unlistedSinceMs.delete(id)
       else if (!this.unlistedSinceMs.has(id)) this.unlistedSinceMs.set(id, this.time.nowMs)
     }

@@ -1,6 +1,7 @@
 /**
  * Live actors over a faulty fleet in virtual time; see `World`. `bun run test:world` runs 1,000 seeds,
- * `WORLD_SEED=123 bun test test/world` one, which is what a failing seed prints.
+ * `WORLD_FIRST=1001` begins with
+ * another, `WORLD_SEED=123 bun test test/world` runs one, which is what a failing seed prints.
  */
 import { describe, expect, test } from "bun:test"
 import { defectPlaces } from "./Defects.ts"
@@ -8,10 +9,10 @@ import { troubles } from "./FaultyPod.ts"
 import { damages } from "./SnapshotDisk.ts"
 import { World, type WorldReport } from "./World.ts"
 
-const { WORLD_REQUESTS, WORLD_SEED, WORLD_SEEDS } = process.env
+const { WORLD_FIRST, WORLD_REQUESTS, WORLD_SEED, WORLD_SEEDS } = process.env
 const requests = Number(WORLD_REQUESTS ?? 600)
 const seeds = WORLD_SEED === undefined
-  ? Array.from({ length: Number(WORLD_SEEDS ?? 50) }, (_, index) => index + 1)
+  ? Array.from({ length: Number(WORLD_SEEDS ?? 50) }, (_, index) => index + Number(WORLD_FIRST ?? 1))
   : [Number(WORLD_SEED)]
 /** A busy machine may take its time for one; virtual time bounds what happens in it. */
 const worldWithinMs = 300_000
@@ -48,6 +49,12 @@ describe("a world in which everything goes wrong", () => {
     const kinds = [
       "kill -9",
       "stop",
+      "spent-scheduler",
+      "spent-pool",
+      "spent-discovery",
+      "lost-scheduler",
+      "lost-pool",
+      "lost-discovery",
       "policy",
       "settings",
       "limits",
