@@ -30,7 +30,7 @@ export interface LoadedConfig {
 }
 
 /** A configuration that is longer is something else. */
-const FILE_BYTES_MAX = 1024 * 1024
+export const CONFIG_BYTES_MAX = 1024 * 1024
 
 export const loadConfig = (given: ConfigSources): Effect.Effect<LoadedConfig, ConfigError> =>
   Effect.gen(function*() {
@@ -65,7 +65,7 @@ const readSource = (path: string, namedBy: string): Effect.Effect<ReadFile, Conf
     const refuse = (problem: string, fix?: string) =>
       new ConfigError({ issues: [{ source: namedBy, key: undefined, problem: `${path} ${problem}`, fix }] })
     const text = yield* Effect.tryPromise({
-      try: () => readPlainFile(path, FILE_BYTES_MAX),
+      try: () => readPlainFile(path, CONFIG_BYTES_MAX),
       catch: (cause) => refuse(...withFix(cause))
     })
     // Whoever saves a file may empty it first; what is meant is {}.

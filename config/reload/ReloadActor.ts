@@ -4,10 +4,12 @@ import { ActorCrashed, ActorStopped, AskTimedOut, MailboxFull } from "../../acto
 import type { Reply } from "../../actors/runtime/Reply.ts"
 import { seldomCrashing } from "../../actors/runtime/seldomCrashing.ts"
 import { fileChanges } from "../../src/discovery/fileChanges.ts"
+import { readPlainFile } from "../../src/discovery/plainFile.ts"
 import { BadConfiguration, Overloaded } from "../../src/errors.ts"
 import type { ConfigReader } from "../ConfigReader.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import type { GatewayStartError } from "../GatewayStartError.ts"
+import { CONFIG_BYTES_MAX } from "../loadConfig.ts"
 import { changeText, configDiff, runningConfig, type SettingChange } from "./configDiff.ts"
 
 /** Ask: read the configuration and take it. */
@@ -52,6 +54,8 @@ interface ReloadState {
   readonly read: GatewayConfig
   /** Why the file was refused last, so that a look at the same file says it once. */
   readonly fault: string | undefined
+  /** The file at the last look. */
+  readonly text: string | undefined
 }
 
 /** Reloads that may wait; each takes as long as reading a file. */
@@ -71,8 +75,9 @@ export const makeReloadActor = (args: ReloadActorArgs): Effect.Effect<ReloadHand
     }
     const ref = yield* spawn<ReloadState, ReloadMessage, never>(
       {
-        init: Effect.succeed({ running: started, read: started, fault: undefined }),
-        receive: (state, message) => Effect.map(receive(args, state, message), publish)
+        init: Effect.succeed({ running: started, read: started, fault: undefined, text: undefined }),
+        receive: (state, message) =>
+          Effect.map(message._tag === "FileLookDue" ? look(args, state) : receive(args, state, message), publish)
       },
       {
         name: "reload",
@@ -102,6 +107,21 @@ const followFile = (path: string, { reload }: GatewayConfig, ref: ActorRef<Reloa
   // A full mailbox has a look under way that will see the change.
   return Stream.runForEach(looks, () => Effect.ignore(ref.tell({ _tag: "FileLookDue" })))
 }
+
+/** To parse and check a file holds every stream up for tens of milliseconds, so one that was taken is only compared. */
+const look = (args: ReloadActorArgs, state: ReloadState): Effect.Effect<ReloadState> =>
+  Effect.gen(function*() {
+    const text = yield* textOf(args.reader.path)
+    if (text !== undefined && text === state.text && state.fault === undefined) return state
+    const next = yield* receive(args, state, { _tag: "FileLookDue" })
+    return { ...next, text }
+  })
+
+/** undefined: it can't be read, and whoever reads the configuration says why. */
+const textOf = (path: string | undefined): Effect.Effect<string | undefined> =>
+  path === undefined
+    ? Effect.succeed(undefined)
+    : Effect.promise(() => readPlainFile(path, CONFIG_BYTES_MAX).catch(() => undefined))
 
 const receive = (args: ReloadActorArgs, state: ReloadState, message: ReloadMessage): Effect.Effect<ReloadState> =>
   take(args, state, message._tag === "FileLookDue").pipe(
@@ -152,7 +172,7 @@ const take = (
         : `configuration read again: ${changes.length} ${changes.length === 1 ? "setting differs" : "settings differ"}`
     )
     yield* Effect.forEach(changes, (change) => Effect.logInfo(`  ${changeText(change)}`), { discard: true })
-    return { next: { running, read: config, fault: undefined }, report }
+    return { next: { ...state, running, read: config, fault: undefined }, report }
   })
 
 const refused = (message: string) => new BadConfiguration({ message })

@@ -24,16 +24,30 @@ const fileDiscoveryDefaults: Omit<FileDiscoveryOptions, "path"> = {
   podsMax: 4096
 }
 
-/** Reads the file; `skipped` holds what was last said of its entries that were left out, to say it once. */
+/** Between two looks at the file. */
+interface Looks {
+  /** What was last said of entries that were left out, to say it once. */
+  readonly skipped: Ref.Ref<string>
+  /** The file that was read last with success, since to parse a long list again holds every stream up. */
+  readonly good: Ref.Ref<Good | undefined>
+}
+
+interface Good {
+  readonly text: string
+  readonly pods: ReadonlyArray<PodAddress>
+}
+
 const readPods = (
   options: FileDiscoveryOptions,
-  skipped: Ref.Ref<string>
+  { good, skipped }: Looks
 ): Effect.Effect<ReadonlyArray<PodAddress>, string> =>
   Effect.gen(function*() {
     const text = yield* Effect.tryPromise({
       try: () => readPlainFile(options.path, options.fileBytesMax),
       catch: whyUnread
     })
+    const before = yield* Ref.get(good)
+    if (before?.text === text) return before.pods
     const read = yield* parsePodFile(text, options.path.endsWith(".json"))
     const { pods } = read
     const left = read.skipped.slice(0, SKIPPED_LOGGED_MAX).join("; ")
@@ -41,7 +55,9 @@ const readPods = (
       yield* Effect.logWarning(`discovery: ${options.path}: ${read.skipped.length} entries are left out: ${left}`)
     }
     const fault = faultOfList(pods, options.podsMax)
-    return fault === undefined ? pods : yield* Effect.fail(fault)
+    if (fault !== undefined) return yield* Effect.fail(fault)
+    yield* Ref.set(good, { text, pods })
+    return pods
   })
 
 /** Entries that one line of the log names. */
@@ -55,12 +71,15 @@ export const fileDiscovery = (
   return {
     name: `file ${options.path}`,
     addresses: Stream.unwrap(
-      Effect.map(Ref.make(""), (skipped) =>
-        lastGood(
-          options.path,
-          Stream.merge(pulses(options.pollMs), fileChanges(options.path, options.settleMs)),
-          readPods(options, skipped)
-        ))
+      Effect.map(
+        Effect.all({ skipped: Ref.make(""), good: Ref.make<Good | undefined>(undefined) }),
+        (looks) =>
+          lastGood(
+            options.path,
+            Stream.merge(pulses(options.pollMs), fileChanges(options.path, options.settleMs)),
+            readPods(options, looks)
+          )
+      )
     )
   }
 }
