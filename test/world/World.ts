@@ -3,8 +3,9 @@ import { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 import { otherLimits } from "./Bounds.ts"
 import { defectPlaces } from "./Defects.ts"
 import { FaultyFleet } from "./FaultyFleet.ts"
-import { FaultyPod, troubles } from "./FaultyPod.ts"
+import { FaultyPod } from "./FaultyPod.ts"
 import { History } from "./History.ts"
+import { PodTroubles } from "./PodTroubles.ts"
 import { damages, noDiskFault, SnapshotDisk } from "./SnapshotDisk.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { Watch } from "./Watch.ts"
@@ -57,12 +58,12 @@ export class World {
   private readonly random: SeededRandom
   private readonly chance: {
     readonly arrivals: SeededRandom
-    readonly pods: SeededRandom
     readonly gateway: SeededRandom
   }
   private readonly happenings = new Map<string, number>()
   private readonly open = new Set<WorldExchange>()
   private readonly sources: WorldSources
+  private readonly podTroubles: PodTroubles
   private gateway: WorldGateway | undefined
   private lives = 0
   private arrived = 0
@@ -74,7 +75,7 @@ export class World {
   constructor(seed: number, requests: number) {
     this.random = new SeededRandom(seed)
     this.plan = planOf(this.random.fork(1), requests)
-    this.chance = { arrivals: this.random.fork(2), pods: this.random.fork(3), gateway: this.random.fork(4) }
+    this.chance = { arrivals: this.random.fork(2), gateway: this.random.fork(4) }
     this.time = new VirtualTime(START_MS, seed)
     const { plan, time } = this
     const pods = plan.kvCapacityTokens.map((kvCapacityTokens, index) =>
@@ -88,6 +89,15 @@ export class World {
       )
     )
     this.fleet = new FaultyFleet(pods, time, this.random.fork(5))
+    this.podTroubles = new PodTroubles({
+      fleet: this.fleet,
+      time,
+      everyS: plan.podFaultEveryS,
+      random: this.random.fork(3),
+      isOn: () => this.isDisturbed,
+      onHappened: (what, whom) => this.happened(what, whom),
+      onRestart: (whom) => this.note(`restart ${whom}`)
+    })
     this.sources = new WorldSources(pods, time)
     this.watch = new Watch(plan, time, this.fleet, this.sources)
     this.disk = new SnapshotDisk(time, plan.snapshotBytesMax, {
@@ -113,7 +123,7 @@ export class World {
 
   private disturb(): Promise<void> {
     this.arriveNext()
-    this.troublePods()
+    this.podTroubles.start()
     this.troubleGateway()
     return this.passWhile(() => this.arrived < this.plan.requests, 3_600_000)
   }
@@ -235,44 +245,6 @@ export class World {
     }
   }
 
-  /** Something befalls a pod now and then, and passes. */
-  private troublePods(): void {
-    const { pods: random } = this.chance
-    this.time.after(1000 * random.exponential(this.plan.podFaultEveryS), () => {
-      if (!this.isDisturbed) return
-      const pod = this.fleet.pods[random.below(this.fleet.pods.length)]!
-      const lastsMs = 1000 * random.exponential(6)
-      if (random.uniform() < 0.4) this.killPod(pod, lastsMs)
-      else {
-        const trouble = troubles[random.below(troubles.length)]!
-        this.happened(trouble, pod.address.id)
-        pod.setTrouble(trouble)
-        this.time.after(lastsMs, () => {
-          if (this.isDisturbed && pod.trouble === trouble) pod.setTrouble("none")
-        })
-      }
-      this.troublePods()
-    })
-  }
-
-  private makeUnreadable(pod: FaultyPod, random: SeededRandom): void {
-    if (!this.isDisturbed || pod.trouble !== "none") return
-    pod.setTrouble("garbage-metrics")
-    this.time.after(random.between(2000, 15_000), () => {
-      if (this.isDisturbed && pod.trouble === "garbage-metrics") pod.setTrouble("none")
-    })
-  }
-
-  private killPod(pod: FaultyPod, lastsMs: number): void {
-    if (!pod.alive) return
-    this.happened("kill", pod.address.id)
-    pod.kill()
-    this.time.after(500 + lastsMs, () => {
-      this.note(`restart ${pod.address.id}`)
-      pod.restart()
-    })
-  }
-
   /** Something befalls the gateway, or its operator does something. */
   private troubleGateway(): void {
     const { gateway: random } = this.chance
@@ -333,7 +305,7 @@ export class World {
     if (damage !== undefined && this.disk.spoil(damage, random)) this.happened(`snapshot-${damage}`, "")
     await this.time.sleep(downMs)
     // The next one may have to begin with a pod of which it can't tell what it is.
-    if (random.uniform() < 0.5) this.makeUnreadable(this.fleet.pods[random.below(this.fleet.pods.length)]!, random)
+    if (random.uniform() < 0.5) this.podTroubles.makeUnreadable(random)
     await this.startGateway()
     this.note("gateway started")
     this.isDown = false
