@@ -1,4 +1,4 @@
-import { Console, Effect, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import type { PodStatus } from "../../actors/PoolView.ts"
 import type { GatewayHandle } from "../../config/Gateway.ts"
@@ -75,8 +75,8 @@ const snapshotText = ({ snapshot }: GatewayConfig, { restoredPods }: GatewayHand
     : `warm start: ${restoredPods} ${restoredPods === 1 ? "pod" : "pods"} restored from ${snapshot.path}`
 }
 
-/** Waits for the first healthy pod, then prints a command that works when pasted and how to reach real pods. */
-export const announcePods = (config: GatewayConfig, gateway: GatewayHandle, emulated: boolean): Effect.Effect<void> =>
+/** Waits for the first healthy pods: then there is a command to paste that works, and how to reach real pods. */
+export const announcePods = (config: GatewayConfig, gateway: GatewayHandle, emulated: boolean): Effect.Effect<string> =>
   Effect.gen(function*() {
     const wanted = config.pods.length
     yield* Effect.void.pipe(
@@ -89,7 +89,7 @@ export const announcePods = (config: GatewayConfig, gateway: GatewayHandle, emul
       }),
       Effect.timeoutOption(PATIENCE_MS)
     )
-    yield* Console.log(readyText(config, gateway, emulated))
+    return readyText(config, gateway, emulated)
   })
 
 const healthy = (pods: ReadonlyArray<PodStatus>): number => pods.filter((pod) => pod.health === "healthy").length
@@ -99,9 +99,11 @@ const readyText = (config: GatewayConfig, gateway: GatewayHandle, emulated: bool
   const models = gateway.poolView.models().map((card) => card.id)
   const sick = pods.filter((pod) => pod.health !== "healthy").slice(0, LISTED_MAX)
   return [
-    `${healthy(pods)} of ${pods.length} pods are healthy${
-      models.length === 0 ? "" : ` and serve ${models.slice(0, LISTED_MAX).join(", ")}`
-    }`,
+    pods.length === 0
+      ? "no pod is known yet"
+      : `${healthy(pods)} of ${pods.length} ${pods.length === 1 ? "pod is" : "pods are"} healthy${
+        models.length === 0 ? "" : `; models: ${models.slice(0, LISTED_MAX).join(", ")}`
+      }`,
     ...sick.map((pod) =>
       `  ${podUrl(pod.address)} is ${pod.health}${pod.reason === undefined ? "" : `: ${pod.reason}`}`
     ),

@@ -21,12 +21,13 @@ const program = Effect.gen(function*() {
   return 0
 }).pipe(
   Effect.catchIf(ValidationError.isValidationError, () => Effect.succeed(EXIT_USAGE)),
-  Effect.catchAll((failure) => Effect.as(Console.error(messageOf(failure)), EXIT_FAILURE)),
+  Effect.catchAll((failure) => Effect.as(told(failure), EXIT_FAILURE)),
   withPlainConsole,
   Effect.provide(Layer.merge(BunContext.layer, CliConfig.layer({ showBuiltIns: false })))
 )
 
-const messageOf = (failure: CommandFailure): string => failure.message
+const told = ({ isLogged, message }: CommandFailure): Effect.Effect<void> =>
+  isLogged === true ? Effect.void : Console.error(message)
 
 const exit = await Effect.runPromiseExit(program)
 if (Exit.isFailure(exit)) process.stderr.write(`${Cause.pretty(exit.cause, { renderErrorCause: true })}\n`)

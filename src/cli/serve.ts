@@ -15,10 +15,25 @@ import { type StopSignal, type StopSignals, stopSignals } from "./stopSignals.ts
 export const serve = (sources: ConfigSources): Effect.Effect<void, CommandFailure> =>
   Effect.gen(function*() {
     const loaded = yield* Effect.mapError(loadConfig(sources), cannotStart)
-    const run = Effect.scoped(untilStopped(sources, loaded))
-    yield* Effect.provide(run, logLayer(loaded.config.log))
-    yield* Console.log("warmroute has stopped.")
+    const { log } = loaded.config
+    yield* Effect.scoped(untilStopped(sources, loaded)).pipe(
+      Effect.zipRight(Effect.logInfo("warmroute has stopped")),
+      Effect.catchIf(
+        ({ isLogged }) => log.format === "json" && isLogged !== true,
+        ({ message }) => Effect.zipRight(Effect.logError(message), new CommandFailure({ message, isLogged: true }))
+      ),
+      Effect.provide(logLayer(log))
+    )
   })
+
+/** What an operator reads at the start: as it is in a terminal, and a line of the log each where machines read it. */
+const say = ({ log }: GatewayConfig) => (text: string): Effect.Effect<void> =>
+  log.format === "text"
+    ? Console.log(text)
+    : Effect.forEach(linesOf(text), (line) => Effect.logInfo(line), { discard: true })
+
+const linesOf = (text: string): ReadonlyArray<string> =>
+  text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " ")).filter((line) => line !== "")
 
 const cannotStart = (error: ConfigError): CommandFailure =>
   new CommandFailure({ message: `warmroute can't start: ${error.render()}` })
@@ -53,8 +68,8 @@ const untilStopped = (
     )
     // How a reload went is in the log.
     onReloadSignal(() => void gateway.reload().catch(() => {}))
-    yield* Console.log(startText(config, gateway, emulated !== undefined))
-    yield* Effect.forkScoped(announcePods(config, gateway, emulated !== undefined))
+    yield* say(config)(startText(config, gateway, emulated !== undefined))
+    yield* Effect.forkScoped(Effect.flatMap(announcePods(config, gateway, emulated !== undefined), say(config)))
     const end = yield* Effect.either(Effect.raceFirst(signals.first, gateway.failed))
     onReloadSignal(() => {})
     if (Either.isRight(end)) return yield* stop(gateway, end.right, signals.second)
@@ -62,7 +77,7 @@ const untilStopped = (
     const message = `warmroute has to stop, its ${actor} actor is beyond recovery: ${reason}`
     yield* Effect.logError(message)
     yield* drain(gateway, "a defect", Effect.raceFirst(signals.first, signals.second))
-    return yield* new CommandFailure({ message })
+    return yield* new CommandFailure({ message, isLogged: true })
   })
 
 const NO_PODS = "no pod is configured any more; emulated ones come with a start only"
@@ -75,10 +90,12 @@ const stop = (
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { shutdownDelay } = gateway.config().limits
+    // The terminal has its ^C where the next line would begin.
+    if (signal === "SIGINT" && process.stderr.isTTY) yield* Console.error("")
     yield* gateway.announceStop
     if (signal === "SIGTERM") {
       const delay = Duration.format(shutdownDelay)
-      yield* Console.log(`\nSIGTERM: /readyz is 503 from now on; new requests are taken for ${delay} more.`)
+      yield* Effect.logInfo(`SIGTERM: /readyz is 503 from now on; new requests are taken for ${delay} more`)
       yield* Effect.raceFirst(Effect.sleep(shutdownDelay), second)
     }
     yield* drain(gateway, signal, second)
@@ -92,7 +109,7 @@ const drain = (
   Effect.gen(function*() {
     const { shutdownGrace } = gateway.config().limits
     yield* gateway.announceStop
-    yield* Console.log(stopText(why, gateway.openRequests(), shutdownGrace))
+    yield* Effect.logInfo(stopText(why, gateway.openRequests(), shutdownGrace))
     yield* Effect.forkScoped(endAtOnce(gateway, atOnce))
     yield* gateway.drain(Duration.toMillis(shutdownGrace))
   })
@@ -101,7 +118,7 @@ const drain = (
 const endAtOnce = (gateway: GatewayHandle, second: StopSignals["second"]): Effect.Effect<void> =>
   Effect.gen(function*() {
     const signal = yield* second
-    yield* Console.log(`\n${signal} again: open requests end now. A third ends the process as it is.`)
+    yield* Effect.logInfo(`${signal} again: open requests end now, a third ends the process as it is`)
     yield* gateway.drain(0)
   })
 
@@ -124,5 +141,5 @@ const stopText = (why: StopSignal | "a defect", openRequests: number, shutdownGr
     ? "no request is open"
     : `${openRequests} open ${openRequests === 1 ? "request has" : "requests have"} ${grace} to end`
   const again = why === "SIGTERM" ? why : "Ctrl-C"
-  return `\n${why}: no new requests, ${open}.${openRequests === 0 ? "" : ` ${again} again ends them at once.`}`
+  return `${why}: no new requests, ${open}${openRequests === 0 ? "" : `; ${again} again ends them at once`}`
 }

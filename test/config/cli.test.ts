@@ -112,16 +112,15 @@ describe("serve", () => {
     const gateway = startWarmroute(["serve", "--port", "0", "--log-level", "none"], stopsAtOnce)
     const text = await gateway.printed("npx bun start --config gateway.yaml")
     expect(text).toContain("4 EMULATED vLLM pods, because none is configured")
-    expect(text).toContain("4 of 4 pods are healthy and serve emulated-8b")
+    expect(text).toContain("4 of 4 pods are healthy; models: emulated-8b")
     expect(text).toContain("npx bun start --pods http://")
     const [curl] = /^ *curl (?:.*\\\n)*.*$/m.exec(text) ?? []
     const pasted = Bun.spawn(["sh", "-c", `${curl} --silent`], { stdout: "pipe" })
     const answer: unknown = await new Response(pasted.stdout).json()
     expect(answer).toMatchObject({ choices: [{ message: { content: expect.stringMatching(/\w/) } }] })
     gateway.signal("SIGTERM")
-    const { code, stderr, stdout } = await gateway.ended
+    const { code, stderr } = await gateway.ended
     expect([code, stderr]).toEqual([0, ""])
-    expect(stdout).toContain("SIGTERM: no new requests, no request is open.")
   })
 
   test("takes pods from a flag through `bun start`, and from the environment", async () => {
@@ -132,7 +131,7 @@ describe("serve", () => {
     try {
       for (const gateway of [viaScript, viaVariable]) {
         const text = await gateway.printed("curl")
-        expect(text).toContain(`1 of 1 pods are healthy and serve ${emulatedModel}`)
+        expect(text).toContain(`1 of 1 pod is healthy; models: ${emulatedModel}`)
         expect(text).not.toContain("EMULATED")
       }
     } finally {
@@ -195,9 +194,25 @@ test("log.format json writes one object a line on stderr", async () => {
   const gateway = startWarmroute(args, { WARMROUTE_LOG_FORMAT: "json", ...stopsAtOnce })
   await gateway.printed("listens on")
   gateway.signal("SIGTERM")
-  const { stderr } = await gateway.ended
+  const { code, stderr, stdout } = await gateway.ended
+  expect([code, stdout]).toEqual([0, ""])
   const lines = stderr.trim().split("\n").map((line) => JSON.parse(line) as { message: string; logLevel: string })
   expect(lines[0]).toMatchObject({ message: "pod 127.0.0.1:1 joined the pool", logLevel: "INFO" })
+  expect(lines.map(({ message }) => message)).toContain("pods 1 configured")
+  expect(lines.map(({ message }) => message)).toContain("SIGTERM: no new requests, no request is open")
+  expect(lines.at(-1)).toMatchObject({ message: "warmroute has stopped", logLevel: "INFO" })
+})
+
+test("with log.format json a start that fails is a line of the log too", async () => {
+  const other = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
+  const args = ["serve", "--pods", "http://127.0.0.1:1", "--listen", `127.0.0.1:${other.port}`, "--snapshot", "off"]
+  const { code, stderr, stdout } = await warmroute(args, { WARMROUTE_LOG_FORMAT: "json" })
+    .finally(() => other.stop(true))
+  expect([code, stdout]).toEqual([1, ""])
+  expect(JSON.parse(stderr.trim().split("\n").at(-1) ?? "")).toMatchObject({
+    message: expect.stringContaining("warmroute can't start: can't listen on"),
+    logLevel: "ERROR"
+  })
 })
 
 test("emulate prints pods that answer and stops on a signal", async () => {

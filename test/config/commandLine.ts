@@ -55,28 +55,32 @@ export const startWarmroute = (
     stderr: "pipe"
   })
   let stdout = ""
+  let stderr = ""
   let over = false
   const waiting = new Set<() => void>()
   const wake = () => waiting.forEach((look) => look())
-  const read = async () => {
-    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader()
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, take: (text: string) => void) => {
+    const reader = stream.pipeThrough(new TextDecoderStream()).getReader()
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-      stdout += piece.value
+      take(piece.value)
       wake()
     }
+  }
+  const reading = Promise.all([
+    read(process.stdout, (text) => stdout += text),
+    read(process.stderr, (text) => stderr += text)
+  ])
+  const ended = reading.then(async () => {
     over = true
     wake()
-  }
-  const ended = Promise.all([process.exited, read(), textOf(process.stderr)]).then(([code, , stderr]) => ({
-    code,
-    stdout,
-    stderr
-  }))
+    return { code: await process.exited, stdout, stderr }
+  })
   return {
     printed: (text) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          if (stdout.includes(text)) resolve(stdout)
+          const all = stdout + stderr
+          if (all.includes(text)) resolve(all)
           else if (over) void ended.then((ran) => reject(new Error(`never printed ${text}: ${JSON.stringify(ran)}`)))
           else return
           waiting.delete(look)

@@ -42,7 +42,7 @@ test("the compiled binary serves, keeps what it learned and starts warm, with no
   const serve = () =>
     startWarmroute(["serve", "--listen", "127.0.0.1:0", "--pods", fleet.urls.join(",")], environment, [binary])
   const first = serve()
-  const url = /listens on (http:\/\/\S+)/.exec(await first.printed("pods are healthy"))?.[1] ?? ""
+  const url = /listens on (http:\/\/\S+)/.exec(await first.printed("healthy; models"))?.[1] ?? ""
   const answer = await fetch(`${url}/v1/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -53,7 +53,7 @@ test("the compiled binary serves, keeps what it learned and starts warm, with no
   first.signal("SIGTERM")
   expect(await first.ended).toMatchObject({ code: 0, stderr: expect.not.stringMatching(/WARN|ERROR/) })
   const second = serve()
-  expect(await second.printed("pods are healthy")).toContain("warm start: 1 pod restored")
+  expect(await second.printed("healthy; models")).toContain("warm start: 1 pod restored")
   second.signal("SIGTERM")
   expect((await second.ended).code).toBe(0)
 }, 60_000)

@@ -49,8 +49,8 @@ test("a run with everything logged holds no prompt, no answer and no key", async
     })
   )
   const gateway = startWarmroute(["serve", "--config", configPath], { POD_TOKEN: podToken })
-  const printed = await gateway.printed("pods are healthy")
-  const url = /listens on (\S+)/.exec(printed)?.[1] ?? ""
+  const printed = await gateway.printed("pod is healthy")
+  const url = /listens on (http:[\w/.:]+)/.exec(printed)?.[1] ?? ""
   const prompt = "CANARY-PROMPT"
   const post = (query: string, bearer: string, body: string) =>
     fetch(`${url}/v1/completions${query}`, {

@@ -47,19 +47,19 @@ test("SIGTERM: not ready at once, requests are still taken, streams end, the sna
   const streaming = streamCompletion(url, "hello")
   const connection = await begun
   gateway.signal("SIGTERM")
-  await gateway.printed("SIGTERM: /readyz is 503 from now on; new requests are taken for 2s more.")
+  await gateway.printed("SIGTERM: /readyz is 503 from now on; new requests are taken for 2s more")
   const ready = await fetch(`${url}/readyz`)
   expect([ready.status, ready.headers.get("connection")]).toEqual([503, "close"])
   expect(await ready.json()).toMatchObject({ reasons: ["the gateway is stopping"] })
   const forOperators = await fetch(`${operators}/readyz`)
   expect([forOperators.status, (await forOperators.json()).reasons]).toEqual([503, ["the gateway is stopping"]])
   expect(textOf(await streamCompletion(url, "hello"))).toBe("data: short\n\n")
-  await gateway.printed("SIGTERM: no new requests, 1 open request has 30s to end.")
+  await gateway.printed("SIGTERM: no new requests, 1 open request has 30s to end")
   await expect(fetch(`${url}/readyz`)).rejects.toThrow()
   connection.send(event("two") + streamEnd)
   expect(textOf(await streaming)).toBe("data: one\n\ndata: two\n\n")
-  const { code, stdout } = await gateway.ended
-  expect([code, stdout.includes("warmroute has stopped.")]).toEqual([0, true])
+  const { code, stderr } = await gateway.ended
+  expect([code, stderr.endsWith(" info warmroute has stopped\n")]).toEqual([0, true])
   expect(existsSync(join(file.path, "..", "snapshot.sqlite"))).toBe(true)
   clean()
 })
@@ -93,14 +93,14 @@ test("a second signal ends open requests well at once, writes the snapshot, and 
   await begun
   gateway.signal("SIGTERM")
   gateway.signal("SIGTERM")
-  await gateway.printed("new requests are taken for 1h more.")
+  await gateway.printed("new requests are taken for 1h more")
   await nextPress()
   expect((await fetch(`${url}/livez`)).status).toBe(200)
   gateway.signal("SIGTERM")
   const answer = await streaming
   expect([answer.complete, textOf(answer).includes(`"code":"gateway_stopping"`)]).toEqual([true, true])
-  const { code, stdout } = await gateway.ended
-  expect([code, stdout.includes("SIGTERM again: open requests end now.")]).toEqual([0, true])
+  const { code, stderr } = await gateway.ended
+  expect([code, stderr.includes("info SIGTERM again: open requests end now")]).toEqual([0, true])
   expect(existsSync(join(file.path, "..", "snapshot.sqlite"))).toBe(true)
   clean()
 })
@@ -110,7 +110,7 @@ test("a second signal during the grace does so too, whichever it is", async () =
   const streaming = streamCompletion(url, "hello")
   await begun
   gateway.signal("SIGTERM")
-  await gateway.printed("1 open request has 1h to end. SIGTERM again ends them at once.")
+  await gateway.printed("1 open request has 1h to end; SIGTERM again ends them at once")
   await nextPress()
   gateway.signal("SIGINT")
   expect((await streaming).complete).toBe(true)
@@ -121,8 +121,8 @@ test("a second signal during the grace does so too, whichever it is", async () =
 test("without open requests a stop waits for shutdownDelay alone, and not for the grace", async () => {
   const { clean, gateway } = await started({ shutdownDelay: "1 milli", shutdownGrace: "1 hour" })
   gateway.signal("SIGTERM")
-  const { code, stdout } = await gateway.ended
-  expect([code, stdout.includes("SIGTERM: no new requests, no request is open.")]).toEqual([0, true])
+  const { code, stderr } = await gateway.ended
+  expect([code, stderr.includes("info SIGTERM: no new requests, no request is open\n")]).toEqual([0, true])
   clean()
 })
 
