@@ -13,7 +13,7 @@ import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
 import { type ReadRequest, readRequest } from "../http/features/readRequest.ts"
 import { requestWish } from "../http/features/requestWish.ts"
-import { newRequestId } from "../http/requestHeaders.ts"
+import { isForPods, newRequestId } from "../http/requestHeaders.ts"
 import type { ProxyRoute } from "../http/routes.ts"
 import { destinationHeader, destinationMetadata, destinationNamespace, destinationOf, subsetOf } from "./destination.ts"
 import type { CallHandler, GrpcCall } from "./grpc/GrpcCall.ts"
@@ -245,7 +245,8 @@ export class EnvoyExchange implements CallHandler {
       headers.push(["content-length", String(body.byteLength)])
     }
     const { writer } = this.picker
-    const routing = { headers, metadataNamespace: destinationNamespace, metadata }
+    const removed = this.headers.namesLike(isForPods)
+    const routing = { headers, removed, metadataNamespace: destinationNamespace, metadata }
     if (buffered) return this.call.send(routedBuffered(writer, routing, rewritten ? body : undefined))
     this.call.send(routedStreamed(writer, routing, body, !this.hasTrailers))
     if (this.hasTrailers) this.call.send(goOn.request_trailers)

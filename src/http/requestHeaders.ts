@@ -13,11 +13,18 @@ export const hopByHop: ReadonlySet<string> = new Set([
   "upgrade"
 ])
 
+/** Headers that tell a pod or its sidecar a rank, or a host to fetch from: vLLM's and llm-d's. */
+const forPods = "prefiller|encoder|data-parallel|kv-cache"
+
 /**
  * Headers by which gateways and pods talk among themselves, so that a client's would choose a pod, a rank, or a host
  * that a pod fetches from: ours, llm-d's and its sidecar's, the gateway API's, vLLM's.
  */
-const internal = /^x-(?:warmroute|gateway|llm-d|envoy|prefiller|encoder|data-parallel)-/
+const internal = new RegExp(`^x-(?:warmroute|gateway|llm-d|envoy|${forPods})-`)
+
+/** Of those, what pods heed. The others may be for proxies on the way. Names are in lower case. */
+export const isForPods = (name: string): boolean => leadsPods.test(name)
+const leadsPods = new RegExp(`^x-(?:${forPods})-`)
 
 /** What a request may carry, and whether its own credentials are for the pods. */
 export interface HeaderRules {

@@ -31,8 +31,8 @@ export const clientHeaders = (
   }
   const result = repeated ? repeatedHeaders(head) : plain
   if (!seen.has("x-request-id")) set(result, "x-request-id", requestId)
-  if (podId !== undefined) set(result, "x-warmroute-pod", podId)
-  if (session !== undefined) set(result, ...session)
+  if (podId !== undefined) replace(result, seen, "x-warmroute-pod", podId)
+  if (session !== undefined) replace(result, seen, ...session)
   if (named !== undefined && named.length > 0) return withoutNamed(result, named)
   return result
 }
@@ -52,6 +52,20 @@ const asBunWrites = (value: string): string => {
 const set = (headers: Headers | Record<string, string>, name: string, value: string): void => {
   if (headers instanceof Headers) headers.set(name, value)
   else headers[name] = value
+}
+
+/** In the place of what the pod sent under the name, however it spelt it. */
+const replace = (
+  headers: Headers | Record<string, string>,
+  seen: ReadonlySet<string>,
+  name: string,
+  value: string
+): void => {
+  const lower = name.toLowerCase()
+  if (seen.has(lower) && !(headers instanceof Headers)) {
+    for (const known of Object.keys(headers)) if (known.toLowerCase() === lower) delete headers[known]
+  }
+  set(headers, name, value)
 }
 
 const repeatedHeaders = (head: ResponseHead): Headers => {

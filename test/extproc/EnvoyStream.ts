@@ -180,6 +180,12 @@ export class HeardResponse {
     ]))
   }
 
+  /** The client's headers that Envoy takes off. */
+  get removedHeaders(): ReadonlyArray<string> {
+    const names = at(this.common, "headerMutation", "removeHeaders")
+    return Array.isArray(names) ? names.map(String) : []
+  }
+
   get destination(): string | undefined {
     return this.headers.get("x-gateway-destination-endpoint")
   }

@@ -127,15 +127,17 @@ describe("a response that we write is read the same by the published types", () 
       fc.dictionary(text, text, { maxKeys: 5 }),
       fc.option(fc.nat(300_000), { nil: undefined }),
       fc.boolean(),
-      (headers, metadata, bodyBytes, buffered) => {
+      fc.array(text, { maxLength: 3 }),
+      (headers, metadata, bodyBytes, buffered, removed) => {
         const body = bodyBytes === undefined ? undefined : Buffer.alloc(bodyBytes, "ab")
-        const routing = { headers, metadataNamespace: "envoy.lb", metadata }
+        const routing = { headers, removed, metadataNamespace: "envoy.lb", metadata }
         const bytes = buffered
           ? routedBuffered(writer, routing, body)
           : routedStreamed(writer, routing, body, true)
         const [first, ...rest] = heardFrames(bytes)
         expect(first?.about).toBe(buffered ? "requestBody" : "requestHeaders")
         expect([...first?.headers ?? []]).toEqual([...new Map(headers)])
+        expect([...first?.removedHeaders ?? []].sort()).toEqual([...removed].sort())
         expect(first?.metadata).toEqual(metadata)
         expect(first?.clearsRouteCache).toBe(true)
         if (buffered) expect(first?.replacedBody?.length).toBe(bodyBytes)

@@ -6,6 +6,16 @@ export class HeaderList {
     this.flat.push(name, value)
   }
 
+  /** Names that pass the test, each once. */
+  namesLike(test: (name: string) => boolean): ReadonlyArray<string> {
+    const found: Array<string> = []
+    for (let i = 0; i < this.flat.length; i += 2) {
+      const name = this.flat[i] ?? ""
+      if (test(name) && !found.includes(name)) found.push(name)
+    }
+    return found
+  }
+
   /** As `Headers.get`: values of a repeated name are joined with a comma. `name` is in lower case. */
   get(name: string): string | null {
     const { flat } = this

@@ -52,6 +52,8 @@ export const goOn: Readonly<Record<ProcessingPart["kind"], Buffer>> = {
 /** Where a request goes: headers and dynamic metadata, all of it under one namespace. */
 export interface Routing {
   readonly headers: ReadonlyArray<HeaderPair>
+  /** Names of the client's headers that go no further. */
+  readonly removed: ReadonlyArray<string>
   readonly metadataNamespace: string
   readonly metadata: Readonly<Record<string, string>>
 }
@@ -146,7 +148,7 @@ export const immediateResponse = (
 const writeRouted = (
   writer: FrameWriter,
   about: number,
-  { headers, metadata, metadataNamespace }: Routing,
+  { headers, metadata, metadataNamespace, removed }: Routing,
   body: Uint8Array | undefined
 ): void => {
   const before = writer.size
@@ -159,6 +161,7 @@ const writeRouted = (
     writer.message(CommonResponse.body_mutation, beforeBody)
   }
   const beforeHeaders = writer.size
+  for (const name of removed) writer.text(HeaderMutation.remove_headers, name)
   for (let i = headers.length - 1; i >= 0; i--) {
     const header = headers[i]
     if (header !== undefined) writeSetHeader(writer, header)

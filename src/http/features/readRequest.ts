@@ -66,10 +66,7 @@ const readJson = (
   if (named !== undefined && named !== null && typeof named !== "string") {
     throw new BadRequest({ message: "model must be a string", param: "model" })
   }
-  // In it are hosts that a pod connects to, so it is the gateway's to write and no client's.
-  if (body["kv_transfer_params"] !== undefined && body["kv_transfer_params"] !== null) {
-    throw new BadRequest({ message: "kv_transfer_params is not for clients", param: "kv_transfer_params" })
-  }
+  refuseTransfers(body)
   const { asked, model, renamed } = modelOf(named ?? "", options)
   const ids = promptTokenIds(route.prompt, body)
   const prompt: Prompt = ids === undefined ? { text: promptText(route, body) } : { ids }
@@ -93,6 +90,28 @@ const readJson = (
     ? termsOf(route.prompt, body, model)
     : undefined
   return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model), asked, renamed, terms }
+}
+
+/** In them are hosts that a pod fetches KV blocks or encoder outputs from, so no client may write them. */
+const transferFields = ["kv_transfer_params", "ec_transfer_params"]
+
+/** vLLM reads them out of its extension arguments too, and a generate request brings those with its sampling. */
+const refuseTransfers = (body: JsonObject): void => {
+  refuseTransfersIn(body, "")
+  refuseTransfersIn(body["vllm_xargs"], "vllm_xargs.")
+  refuseTransfersIn(
+    (body["sampling_params"] as JsonObject | null | undefined)?.["extra_args"],
+    "sampling_params.extra_args."
+  )
+}
+
+const refuseTransfersIn = (arguments_: unknown, place: string): void => {
+  if (typeof arguments_ !== "object" || arguments_ === null) return
+  for (const field of transferFields) {
+    const value = (arguments_ as JsonObject)[field]
+    if (value === undefined || value === null) continue
+    throw new BadRequest({ message: `${place}${field} is not for clients`, param: place + field })
+  }
 }
 
 const readForm = (
