@@ -18,7 +18,7 @@ export class Crashes {
 
   /** A line of the log, with its actor's name in front. */
   note(text: string): void {
-    const crashed = /^\[([^\]]+)\] (?:actor .+ )?crashed( and stays down)?/.exec(text)
+    const crashed = /^\[([^\]]+)\] (?:actor .+? )?crashed( and stays down)?/.exec(text)
     const actor = crashed?.[1] ?? /the actor of (pod \S+) could not start/.exec(text)?.[1]
     if (actor !== undefined) this.atMs.set(actor, this.nowMs())
     if (actor !== undefined && crashed?.[2] !== undefined) this.down.add(actor)

@@ -2,11 +2,17 @@ import type { PodId } from "../../src/core/Pod.ts"
 import { GatewayError } from "../../src/errors.ts"
 import type { Crashes } from "./Crashes.ts"
 import type { FaultyFleet } from "./FaultyFleet.ts"
-import type { WorldGateway } from "./WorldGateway.ts"
+import { SLOW_START_S, type WorldGateway } from "./WorldGateway.ts"
 import type { WorldExchange } from "./WorldExchange.ts"
 
 /** Those that wait are looked at so often, and the end of their time comes before what came in between. */
 const NOTICED_WITHIN_MS = 60
+/** Who waits out of line is looked at so often, and then tried. */
+const BACK_IN_LINE_MS = 250
+/** A pod that came back gets only some requests at first. */
+const SLOW_MS = 1000 * SLOW_START_S + 500
+/** Nobody in line waits for so long with an idle pod before it. */
+const IDLE_MS = 500
 /** How long the scheduler may be away in one go, and an ask's deadline behind it. */
 const SCHEDULER_AWAY_MS = 2000
 
@@ -17,6 +23,7 @@ export class Refusals {
   private readonly nowMs: () => number
   /** Breakers. */
   private readonly closedSinceMs = new Map<PodId, number>()
+  private readonly idleSinceMs = new Map<PodId, number>()
   /** Since when the scheduler knows that the pod takes requests. */
   private readonly acceptsSinceMs: (id: PodId) => number | undefined
 
@@ -32,24 +39,56 @@ export class Refusals {
     this.acceptsSinceMs = acceptsSinceMs
   }
 
-  /** All is quiet. */
-  look({ scheduler: { view: { guard, table } } }: WorldGateway): void {
+  /** All is quiet. Says who waits though nothing is there to wait for. */
+  look(gateway: WorldGateway): string | undefined {
+    const { room, view: { guard, table } } = gateway.scheduler
+    const nowMs = this.nowMs()
     for (const { address: { id } } of this.fleet.pods) {
       const row = table.rowOf(id)
       if (row < 0 || guard.stateOf(row) !== "closed") this.closedSinceMs.delete(id)
-      else if (!this.closedSinceMs.has(id)) this.closedSinceMs.set(id, this.nowMs())
+      else if (!this.closedSinceMs.has(id)) this.closedSinceMs.set(id, nowMs)
+      const open = row < 0 ? 1 : (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
+      if (open > 0 || !this.closedSinceMs.has(id)) this.idleSinceMs.delete(id)
+      else if (!this.idleSinceMs.has(id)) this.idleSinceMs.set(id, nowMs)
     }
+    if (room.count === 0 || this.crashes.within("scheduler", SCHEDULER_AWAY_MS)) return undefined
+    for (const { excluded, request: { model } } of room.podless()) {
+      const taker = this.takerOf(gateway, model, excluded, BACK_IN_LINE_MS)
+      if (taker !== undefined) return `a request waits out of line, though ${taker} takes it`
+    }
+    return room.count > room.podlessCount ? this.idlerOf(gateway) : undefined
+  }
+
+  /** A pod does nothing while somebody in line could go there. */
+  private idlerOf({ scheduler: { room } }: WorldGateway): string | undefined {
+    for (const { address: { id }, models } of this.fleet.pods) {
+      const sinceMs = Math.max(
+        this.idleSinceMs.get(id) ?? Infinity,
+        (this.acceptsSinceMs(id) ?? Infinity) + SLOW_MS,
+        (this.closedSinceMs.get(id) ?? Infinity) + SLOW_MS
+      )
+      if (this.nowMs() - sinceMs < IDLE_MS) continue
+      for (const { excluded, podlessSinceS, request: { model } } of room) {
+        if (podlessSinceS !== undefined || !models.includes(model) || excluded.includes(id)) continue
+        return `${id} is idle for ${this.nowMs() - sinceMs} ms while a request waits in line`
+      }
+    }
+    return undefined
   }
 
   /** A pod that would take the request, as the scheduler has known for a while. */
-  takerOf({ gateway, request: { features } }: WorldExchange, excluded: ReadonlyArray<string>): PodId | undefined {
-    const { guard, table } = gateway.scheduler.view
+  takerOf(
+    { scheduler: { view } }: WorldGateway,
+    model: string,
+    excluded: ReadonlyArray<string>,
+    forMs: number
+  ): PodId | undefined {
     for (const { address: { id }, models } of this.fleet.pods) {
       const toldMs = this.acceptsSinceMs(id)
       const closedMs = this.closedSinceMs.get(id)
       if (toldMs === undefined || closedMs === undefined || excluded.includes(id)) continue
-      if (Math.max(toldMs, closedMs) > this.nowMs() - NOTICED_WITHIN_MS || !models.includes(features.model)) continue
-      if (guard.stateOf(table.rowOf(id)) === "closed") return id
+      if (Math.max(toldMs, closedMs) > this.nowMs() - forMs || !models.includes(model)) continue
+      if (view.guard.stateOf(view.table.rowOf(id)) === "closed") return id
     }
     return undefined
   }
@@ -62,7 +101,9 @@ export class Refusals {
     switch (error.code) {
       case "no_pod_available":
       case "model_not_found": {
-        const taker = hasCrashed ? undefined : this.takerOf(exchange, excluded)
+        const taker = hasCrashed
+          ? undefined
+          : this.takerOf(gateway, exchange.request.features.model, excluded, NOTICED_WITHIN_MS)
         return taker === undefined ? undefined : `was refused with ${error.code}, though ${taker} takes it`
       }
       case "internal_error":

@@ -356,7 +356,8 @@ export class Watch {
       this.violation(`${gateway.front.rescueBytes} bytes for rescues`)
     }
     this.lookAtRows(gateway)
-    this.refusals.look(gateway)
+    const waitsInVain = this.refusals.look(gateway)
+    if (waitsInVain !== undefined) this.violation(waitsInVain)
     // Where there is no room for all, some are left out.
     if (plan.podsMax >= plan.podCount) {
       const accepts = (id: PodId): boolean => this.told.get(id)?.accepting === true
