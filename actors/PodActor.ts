@@ -1,4 +1,4 @@
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, LogLevel, type Scope } from "effect"
 import { type EngineConstants, sameConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
@@ -22,6 +22,7 @@ import type { PodSigns, PodStatus } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { SchedulerMessage } from "./SchedulerMessages.ts"
 import { scrapeForever } from "./scrapeForever.ts"
+import { TurnLines } from "./TurnLines.ts"
 
 /** A request that we sent there got no answer, half of one, or that the pod is broken. From the front ends. */
 interface DispatchFailed {
@@ -64,7 +65,7 @@ export interface PodActorOptions {
   readonly unhealthyAfterDispatches: number
   /** Its models, version and health are asked again after so many scrapes. */
   readonly modelsEveryScrapes: number
-  /** The same kind of warning is logged at most this often. */
+  /** The same kind of warning is logged at most this often, and of turns of health only a few in this time. */
   readonly warnEveryMs: number
   readonly mailboxCapacity: number
   readonly restartsMax: number
@@ -112,6 +113,9 @@ export interface PodHandle {
 /** At most one inspection, one drain and one undrain wait at a time; the rest is slack for a crash between them. */
 const RESERVED = 8
 
+/** Of turns of a pod's health, in `warnEveryMs`: it went, it came back, and once more. */
+const TURN_LINES_MAX = 4
+
 /** A request may be on its way while one scrape shows nothing. */
 const IDLE_SCRAPES = 2
 
@@ -127,6 +131,7 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
       id: args.address.id,
       scope: yield* Effect.scope,
       scrapeNow: yield* Effect.makeLatch(false),
+      turnLines: new TurnLines(TURN_LINES_MAX),
       published: start,
       self: undefined
     }
@@ -164,6 +169,7 @@ interface Pod extends PodActorArgs {
   readonly id: PodId
   readonly scope: Scope.Scope
   readonly scrapeNow: Effect.Latch
+  readonly turnLines: TurnLines
   published: PodState
   self: ActorRef<PodMessage> | undefined
 }
@@ -181,9 +187,9 @@ const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<
     case "PodSettingsReplaced":
       return Effect.sync(() => replaceSettings(pod, state, message))
     case "Scraped":
-      return afterScrape(pod, state, message.metrics)
+      return Effect.tap(afterScrape(pod, state, message.metrics), (next) => tellKeptBack(pod, next))
     case "ScrapeFailed":
-      return afterScrapeFailure(pod, state, message.error)
+      return Effect.tap(afterScrapeFailure(pod, state, message.error), (next) => tellKeptBack(pod, next))
     case "Inspected":
       return afterInspection(pod, state, message)
     default:
@@ -212,7 +218,7 @@ const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Eff
   Effect.gen(function*() {
     const loss = cacheLoss(state, metrics, pod.restored !== undefined)
     if (loss !== undefined) {
-      yield* Effect.logInfo(`pod ${pod.id} lost its KV cache: ${loss}`)
+      yield* logTurn(pod, LogLevel.Info, `pod ${pod.id} lost its KV cache: ${loss}`)
       tellSurely(pod, { _tag: "PodRestarted", id: pod.id })
     }
     const idle = metrics.running === 0 && metrics.waiting === 0
@@ -270,7 +276,7 @@ const afterGoodInspection = (pod: Pod, state: PodState, why: string): Effect.Eff
     if (described.models === undefined) return { ...described, reason: why }
     if (described.health === "healthy") return observe(pod, described)
     const models = described.models.map((card) => card.id).join(", ")
-    yield* Effect.logInfo(`pod ${pod.id} is healthy and serves ${models === "" ? "no model" : models}`)
+    yield* logTurn(pod, LogLevel.Info, `pod ${pod.id} is healthy and serves ${models === "" ? "no model" : models}`)
     return observe(pod, { ...described, health: "healthy", reason: undefined, dispatchFailures: 0 })
   })
 
@@ -290,7 +296,7 @@ const silenceOf = (pod: Pod, state: PodState, silence: string): string =>
 
 const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> => {
   if (state.health === "unhealthy") return Effect.succeed({ ...state, reason })
-  return Effect.logWarning(`pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
+  return logTurn(pod, LogLevel.Warning, `pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
     Effect.map(() => observe(pod, { ...state, health: "unhealthy", reason }))
   )
 }
@@ -326,6 +332,23 @@ const observe = (pod: Pod, state: PodState, fresh = false): PodState => {
 const tellSurely = (pod: Pod, message: SchedulerMessage): void => {
   if (!pod.scheduler.unsafeTell(message)) pod.scheduler.unsafeTellReserved(message)
 }
+
+/** A line about a change of the pod's; one that goes to and fro has only a few in a minute. */
+const logTurn = ({ options: { warnEveryMs }, turnLines }: Pod, level: LogLevel.LogLevel, text: string) =>
+  Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
+    const fate = turnLines.next(nowMs, warnEveryMs)
+    if (fate === "kept-back") return Effect.void
+    const more = fate === "last" ? ` (what follows within ${Math.round(warnEveryMs / 1000)} s is counted)` : ""
+    return Effect.logWithLevel(level, `${text}${more}`)
+  })
+
+const tellKeptBack = ({ id, options: { warnEveryMs }, turnLines }: Pod, { health }: PodState): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
+    const keptBack = turnLines.take(nowMs, warnEveryMs)
+    return keptBack === 0
+      ? Effect.void
+      : Effect.logWarning(`pod ${id} goes to and fro and is ${health} now; further changes meanwhile: ${keptBack}`)
+  })
 
 /** Logs a failed question, each kind of it rarely. */
 const warn = (pod: Pod, state: PodState, { what, why }: PodProbeError): Effect.Effect<PodState> =>

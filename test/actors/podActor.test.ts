@@ -192,6 +192,30 @@ describe("health", () => {
     expect(warnings(lines).filter((text) => text.includes("is unhealthy and gets no requests"))).toHaveLength(1)
   })
 
+  test("a pod that goes to and fro writes a few lines, then how many more there were", async () => {
+    const lines: Array<LogLine> = []
+    await runScoped(
+      Effect.gen(function*() {
+        const here = yield* world({ options: { ...fast, modelsEveryScrapes: 1, warnEveryMs: 400 } })
+        yield* accepting(here)
+        const told = () => lines.some(({ text }) => text.includes("goes to and fro"))
+        for (let turns = 0; turns < 500 && !told(); turns++) {
+          here.web.answers.healthStatus = turns % 2 === 0 ? 503 : 200
+          yield* turns % 2 === 0 ? refusing(here) : accepting(here)
+        }
+      }),
+      lines
+    )
+    const turns = lines.map(({ text }) => text).filter((text) => /is (un)?healthy/.test(text))
+    expect(turns.slice(0, 5)).toEqual([
+      expect.stringMatching(/is healthy and serves/),
+      expect.stringMatching(/is unhealthy and gets no requests/),
+      expect.stringMatching(/is healthy and serves/),
+      expect.stringMatching(/is unhealthy and gets no requests.* \(what follows within 0 s is counted\)$/),
+      expect.stringMatching(/goes to and fro and is (un)?healthy now; further changes meanwhile: [1-9]/)
+    ])
+  })
+
   test("one failed scrape less than the limit changes nothing", () =>
     runScoped(Effect.gen(function*() {
       const here = yield* world()
