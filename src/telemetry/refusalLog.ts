@@ -1,5 +1,11 @@
-import type { GatewayError } from "../errors.ts"
 import { SeldomLog } from "./SeldomLog.ts"
+
+/** What of an error is written. */
+interface Refusal {
+  readonly code: string
+  readonly status: number
+  readonly message: string
+}
 
 /** A line of the log. Neither call blocks or throws. */
 export interface RefusalLogOptions {
@@ -29,7 +35,7 @@ export const makeRefusalLog = ({ info, warn }: RefusalLogOptions) => {
     }
   })
   return {
-    refused: ({ code, message, status }: GatewayError): void => {
+    refused: ({ code, message, status }: Refusal): void => {
       const ours = isOurs(status)
       isOursByCode.set(code, ours)
       log.line(code, () => `clients are told ${status} ${code}${ours ? `: ${oneLine(message)}` : ""}`)
