@@ -4,8 +4,11 @@ import { MessageRing } from "./MessageRing.ts"
 import { PendingAsk, PendingAsks } from "./PendingAsk.ts"
 import type { Timers } from "./Timers.ts"
 
-/** After this many messages in one go the actor lets timers and sockets have their turn. */
+/** After every so many messages the actor lets timers and sockets have their turn, whoever keeps it busy. */
 const DRAIN_MAX = 256
+
+/** breathe: others are to have their turn. crashed: see `thrown`. An Effect: to be run for the message in hand. */
+export type Turn<State, R> = "idle" | "breathe" | "crashed" | Effect.Effect<State, never, R>
 
 interface MailboxLimits {
   readonly name: string
@@ -21,6 +24,8 @@ export class ActorCore<State, M> {
   readonly name: string
   closed = false
   reservedOverflows = 0
+  /** Of those, the ones that the fiber has told about. */
+  overflowsLogged = 0
   /** What the `receive` of the message in hand threw. */
   thrown: unknown = undefined
   private readonly ring: MessageRing<M>
@@ -28,7 +33,9 @@ export class ActorCore<State, M> {
   private mailboxFull: MailboxFull
   private askInHand: PendingAsk | undefined = undefined
   private endReason = "it was told to stop"
-  private resumeFiber: (() => void) | undefined = undefined
+  private resumeWork: (() => void) | undefined = undefined
+  /** Messages since others had their turn. */
+  private handled = 0
 
   constructor(limits: MailboxLimits, timers: Timers) {
     this.name = limits.name
@@ -85,14 +92,31 @@ export class ActorCore<State, M> {
   }
 
   /**
-   * Handles waiting messages until none is left, DRAIN_MAX are done, one needs the fiber (its Effect is returned),
-   * or one crashes. `state` is brought up to date in place.
+   * Handles messages as they come, `state` brought up to date in place, until the fiber has something to do; "idle": only
+   * to tell of lost messages or that the actor was closed. It goes on by itself where no fiber is needed: to wake one
+   * costs more than most messages do.
    */
-  drain<R>(
+  serve<R>(
     receive: (state: State, message: M) => State | Effect.Effect<State, never, R>,
     state: { value: State }
-  ): "idle" | "breathe" | "crashed" | Effect.Effect<State, never, R> {
-    for (let count = 0; count < DRAIN_MAX; count++) {
+  ): Effect.Effect<Turn<State, R>> {
+    return Effect.async((resume) => {
+      const work = (): void => {
+        const turn = this.drain(receive, state)
+        const rests = turn === "idle" && !this.closed && this.reservedOverflows === this.overflowsLogged
+        if (rests) this.resumeWork = () => queueMicrotask(work)
+        else resume(Effect.succeed(turn))
+      }
+      work()
+    })
+  }
+
+  /** Handles waiting messages until none is left, DRAIN_MAX are done, one needs the fiber, or one crashes. */
+  private drain<R>(
+    receive: (state: State, message: M) => State | Effect.Effect<State, never, R>,
+    state: { value: State }
+  ): Turn<State, R> {
+    for (; this.handled < DRAIN_MAX; this.handled++) {
       const message = this.closed ? undefined : this.ring.take()
       if (message === undefined) return "idle"
       const ask = this.ring.takenAsk
@@ -107,6 +131,7 @@ export class ActorCore<State, M> {
         return "crashed"
       }
     }
+    this.handled = 0
     return "breathe"
   }
 
@@ -134,16 +159,10 @@ export class ActorCore<State, M> {
     return error
   }
 
-  /** Waits for a message or for `close`. */
-  readonly park: Effect.Effect<void> = Effect.async((resume) => {
-    if (this.closed || this.ring.size > 0) resume(Effect.void)
-    else this.resumeFiber = () => resume(Effect.void)
-  })
-
   private wake(): void {
-    const resume = this.resumeFiber
+    const resume = this.resumeWork
     if (resume === undefined) return
-    this.resumeFiber = undefined
+    this.resumeWork = undefined
     resume()
   }
 

@@ -25,17 +25,16 @@ export const actorLife = <State, M extends Message, R>(
       ? { value: first.value }
       : yield* restarted(budget, options, closing, first.cause, () => behavior.init)
     if (state === undefined) return core.closed ? BY_ORDER : spentReason(options)
-    let overflowsLogged = 0
     while (!core.closed) {
-      const turn = core.drain(behavior.receive, state)
-      if (core.reservedOverflows > overflowsLogged) {
-        overflowsLogged = core.reservedOverflows
+      const turn = yield* core.serve(behavior.receive, state)
+      if (core.reservedOverflows > core.overflowsLogged) {
+        core.overflowsLogged = core.reservedOverflows
         yield* Effect.logError(
-          `actor ${options.name}: its reserved room (${options.reservedCapacity}) is too small; messages lost so far: ${overflowsLogged}`
+          `actor ${options.name}: its reserved room (${options.reservedCapacity}) is too small; messages lost so far: ${core.overflowsLogged}`
         )
       }
-      if (turn === "idle") yield* core.park
-      else if (turn === "breathe") yield* breathe(timers)
+      if (turn === "idle") continue
+      if (turn === "breathe") yield* breathe(timers)
       else {
         const handled: Exit.Exit<State> = turn === "crashed" ? Exit.die(core.thrown) : yield* attempt(turn)
         if (Exit.isSuccess(handled)) {

@@ -87,6 +87,24 @@ describe("mailbox", () => {
       expect(yield* ref.ask(recall, 1000)).toBe("gate a b c")
     })))
 
+  test("asks that follow each other without end let timers have their turn", () =>
+    runScoped(Effect.gen(function*() {
+      const ref = yield* spawnScript()
+      const asked = yield* Effect.promise(async () => {
+        let timerRan = false
+        setTimeout(() => {
+          timerRan = true
+        })
+        let asked = 0
+        while (!timerRan && asked < 100_000) {
+          await ref.unsafeAsk(recall, 1000)
+          asked++
+        }
+        return asked
+      })
+      expect(asked).toBeLessThan(100_000)
+    })))
+
   test("an overflow of the reserved room is counted and logged as an error", async () => {
     const lines: Array<LogLine> = []
     await runScoped(

@@ -112,10 +112,13 @@ export class VirtualTime {
 
   /** Ends when nothing can run any more before time goes on. */
   async quiet(): Promise<void> {
+    let tasks: ReadonlyArray<() => void>
     do {
       await new Promise<void>((resolve) => setImmediate(resolve))
-      for (const task of this.soonTasks.splice(0)) task()
-    } while (this.soonTasks.length > 0)
+      tasks = this.soonTasks.splice(0)
+      for (const task of tasks) task()
+      // What they set going has not run yet.
+    } while (tasks.length > 0)
   }
 
   private removeFirst(): void {
