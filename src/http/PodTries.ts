@@ -221,8 +221,9 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     if (closing !== undefined) {
       // One that went on elsewhere is counted at its end.
       if (!rescue.continues) metrics.rescued("whole")
-      this.owner.settle("finished", flow.status, rescue.usage)
-      flow.passOn(closing)
+      this.owner.settle("finished", flow.status, rescue.usage ?? flow.usage())
+      flow.push(closing)
+      flow.passOnRest()
       return flow.end()
     }
     if (!wasAsked) rescue.notAsked()

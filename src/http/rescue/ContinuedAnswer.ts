@@ -63,12 +63,16 @@ export class ContinuedAnswer {
     return Buffer.from(text)
   }
 
-  /** The end of an answer whose last words the client has: usage, when it asked for that, and the end mark. */
-  closing(): Uint8Array {
+  /**
+   * The end of an answer whose last words the client has: usage, when it asked for that, and the end mark. `usageTold`:
+   * the pod that began had told it.
+   */
+  closing(usageTold: boolean): Uint8Array {
     this.done = true
     const outputTokens = this.saidBefore + this.saidHere
-    this.usage = { promptTokens: this.promptTokens, cachedTokens: undefined, outputTokens }
-    const usage = this.terms.includeUsage ? this.line({ choices: [], usage: this.counts(outputTokens) }) : ""
+    const isOwed = this.terms.includeUsage && !usageTold && this.usage === undefined
+    this.usage ??= { promptTokens: this.promptTokens, cachedTokens: undefined, outputTokens }
+    const usage = isOwed ? this.line({ choices: [], usage: this.counts(outputTokens) }) : ""
     return Buffer.from(`${usage}data: [DONE]\n\n`)
   }
 

@@ -62,7 +62,7 @@ export class StreamRescue {
     return this.answer === undefined ? this.trail.kept && !this.events.finished : !this.answer.done
   }
 
-  /** As the client was told, or would have been; undefined while nobody else went on or ended it. */
+  /** As the client was told, or would have been; undefined where the pod that began told it, or may still. */
   get usage(): Usage | undefined {
     return this.closed ?? this.answer?.usage
   }
@@ -82,8 +82,9 @@ export class StreamRescue {
   closing(): Uint8Array | undefined {
     const answer = this.answer ?? this.wholeAnswer()
     if (answer?.finished !== true) return undefined
-    const bytes = answer.closing()
-    this.closed = answer.usage
+    const { usageTold } = this.events
+    const bytes = answer.closing(usageTold)
+    if (!usageTold) this.closed = answer.usage
     return bytes
   }
 

@@ -39,6 +39,8 @@ export class TokenEvents {
   first = ""
   /** The answer has said why it ended. */
   finished = false
+  /** It has said how many tokens it took. */
+  usageTold = false
   /** It began with something else than the text of the answer. */
   reasons = false
   /** An event by which the pod gives up in mid-answer, held back. */
@@ -140,7 +142,10 @@ export class TokenEvents {
     if (event.includes("\"finish_reason\":\"abort\"")) {
       return this.gaveUp(hasIds ? this.without(event, at, close + 1) : event)
     }
-    if (!hasIds) return event
+    if (!hasIds) {
+      this.usageTold ||= event.includes("\"choices\":[]")
+      return event
+    }
     if (close === at + 1) return this.without(event, at, close + 1)
     if (!event.subarray(at + 1, close).every(isIdByte)) {
       // What is not known to be ids must not reach another pod as such.

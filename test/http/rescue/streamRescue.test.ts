@@ -35,11 +35,11 @@ const textOf = (stream: string): string => [...stream.matchAll(/"text":"([^"]*)"
 type Answer = (socket: Socket<{ text: string }>) => void
 
 /** The first pod does what `first` does, the second what `second` does. */
-const play = async (first: Answer, second: Answer, options: object = {}, upstream: object = {}) => {
+const play = async (first: Answer, second: Answer, options: object = {}, upstream: object = {}, model = "tiny") => {
   using one = new RawPod((socket) => first(socket))
   using two = new RawPod((socket) => second(socket))
   await using front = new TestFront([one.address, two.address], { options, upstream })
-  const response = await front.post("/v1/completions", asked)
+  const response = await front.post("/v1/completions", { ...asked, model })
   const text = await response.text()
   await front.quiet()
   return { text, request: two.received[0] ?? "", front, outcomes: front.scheduler.outcomes(), status: response.status }
@@ -98,6 +98,40 @@ test("a pod that dies behind the last word costs nothing", async () => {
   expect(text).toContain("\"usage\":{\"prompt_tokens\":3,\"total_tokens\":6,\"completion_tokens\":3}")
   expect(text).toEndWith("data: [DONE]\n\n")
   expect(outcomes).toEqual(["finished"])
+})
+
+test("the end that a dead pod owes is told under the client's name for the model", async () => {
+  const rewrites = { targetOf: () => "tiny" }
+  const { text } = await play(
+    (socket) => {
+      socket.write(begun + words(" a", [7], "", "null", "\"stop\""))
+      setTimeout(() => socket.terminate(), 5)
+    },
+    goesOn,
+    { rewrites },
+    {},
+    "mine"
+  )
+  expect(text).toContain("\"usage\":{")
+  expect([...text.matchAll(/"model":"([^"]*)"/g)].map(([, name]) => name)).toEqual(["mine", "mine", "mine", "mine"])
+  expect(text).toEndWith("data: [DONE]\n\n")
+})
+
+test.each<readonly [string, Answer, Answer]>([
+  ["the first pod", (socket) => {
+    socket.write(begun + words(" a", [7], "", "null", "\"stop\"") + usage(3, 3))
+    setTimeout(() => socket.terminate(), 5)
+  }, goesOn],
+  ["the other pod", dies, (socket) => {
+    socket.write(rest.slice(0, rest.indexOf(done)))
+    setTimeout(() => socket.terminate(), 5)
+  }]
+])("usage that %s told before it died is not told again", async (_who, first, second) => {
+  const { front, outcomes, text } = await play(first, second)
+  expect([...text.matchAll(/"usage":\{/g)]).toHaveLength(1)
+  expect(text).toEndWith("data: [DONE]\n\n")
+  expect(outcomes.at(-1)).toBe("finished")
+  expect(front.booked.find((line) => line.startsWith("tokens"))).toStartWith("tokens tiny 3 3 ")
 })
 
 describe("a stream that can't go on ends with an error event", () => {
