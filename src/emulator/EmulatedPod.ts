@@ -38,7 +38,7 @@ export interface EmulatedPodOptions {
   readonly toolCallParser?: boolean
   /** Serve embeddings, rerank, score, classify, pooling and audio too; default true. */
   readonly poolingAndAudio?: boolean
-  /** Largest request body in bytes; default 64 MiB. */
+  /** Largest request body in bytes; default 1 GiB. vLLM itself takes any, so nobody should meet it. */
   readonly bodyBytesMax?: number
 }
 
@@ -50,6 +50,8 @@ export interface EmulatedPod {
   /** Closes the port and every connection, as a killed pod would. */
   readonly stop: () => Promise<void>
 }
+
+const BODY_BYTES_MAX = 1024 ** 3
 
 /** Starts one vLLM look-alike. Throws when the port is taken. */
 export const startEmulatedPod = (options: EmulatedPodOptions): EmulatedPod => {
@@ -84,7 +86,7 @@ export const startEmulatedPod = (options: EmulatedPodOptions): EmulatedPod => {
     port: options.port ?? 0,
     // vLLM has no limit between tokens, and Bun's default of 10 s would cut slow streams.
     idleTimeout: 0,
-    maxRequestBodySize: options.bodyBytesMax ?? 64 * 1024 * 1024,
+    maxRequestBodySize: options.bodyBytesMax ?? BODY_BYTES_MAX,
     fetch: podHandler(pod)
   })
   return {

@@ -27,6 +27,8 @@ export interface ProxyRoute {
 export const proxyRoutes: ReadonlyArray<ProxyRoute> = [
   { path: "/v1/chat/completions", prompt: "chat", generates: true },
   { path: "/v1/completions", prompt: "completions", generates: true },
+  { path: "/v1/chat/completions/render", prompt: "none", generates: false },
+  { path: "/v1/completions/render", prompt: "none", generates: false },
   {
     path: "/v1/responses",
     prompt: "responses",
@@ -37,6 +39,7 @@ export const proxyRoutes: ReadonlyArray<ProxyRoute> = [
   { path: "/v1/messages", prompt: "messages", generates: true },
   { path: "/v1/messages/count_tokens", prompt: "none", generates: false },
   { path: "/v1/embeddings", prompt: "texts", generates: false },
+  { path: "/v2/embed", prompt: "texts", generates: false },
   { path: "/v1/rerank", prompt: "texts", generates: false },
   { path: "/rerank", prompt: "texts", generates: false },
   { path: "/v2/rerank", prompt: "texts", generates: false },

@@ -241,6 +241,13 @@ describe("an emulated pod under load", () => {
     expect(endToEndS.sum).toBeLessThan(modelS * 1.05)
   })
 
+  test("reads bodies of more than the gateway lets through, as vLLM does, which has no limit", async () => {
+    const { url } = start()
+    const response = await fetch(`${url}/v1/completions`, { method: "POST", body: new Uint8Array(65 * 1024 * 1024) })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { code: 400 } })
+  })
+
   test("stopping it breaks off what runs", async () => {
     const pod = start({ speed: 1 })
     const running = post(pod.url, "/v1/completions", { prompt: "a b c", max_tokens: 5000, ignore_eos: true })

@@ -34,6 +34,20 @@ describe("the front", () => {
     ])
   })
 
+  test.each([
+    ["/v1/chat/completions/render", chat, 0],
+    ["/v1/completions/render", { model: "tiny", prompt: "Hello" }, 0],
+    ["/v2/embed", { model: "tiny", input_type: "query", texts: ["Hello", "there"] }, 4]
+  ])("%s goes to a pod as it came, priced by what reaches its GPU", async (path, body, tokens) => {
+    using pod = new RawPod((socket) => socket.write(json({ id: "x" })))
+    await using front = new TestFront([pod.address])
+    expect(await (await front.post(path, body)).json()).toEqual({ id: "x" })
+    expect(pod.received[0]).toStartWith(`POST ${path} HTTP/1.1\r\n`)
+    expect(pod.received[0]).toEndWith(JSON.stringify(body))
+    const { generates, promptTokens } = front.scheduler.picks[0]!.request
+    expect({ generates, promptTokens }).toEqual({ generates: false, promptTokens: tokens })
+  })
+
   test("the pod gets the client's very bytes, its headers less the hop-by-hop ones, and ours", async () => {
     using pod = new RawPod((socket) => socket.write(json({})))
     await using front = new TestFront([pod.address])

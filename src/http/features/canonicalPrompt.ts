@@ -121,7 +121,7 @@ const inputs = (body: JsonObject): string => {
   return text + conversation(body["messages"])
 }
 
-const inputFields = ["input", "query", "queries", "text_1", "text_2", "documents", "prompt"]
+const inputFields = ["input", "query", "queries", "text_1", "text_2", "documents", "prompt", "texts", "inputs"]
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
