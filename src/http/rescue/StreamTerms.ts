@@ -13,7 +13,7 @@ export interface StreamTerms {
   readonly showsTokenIds: boolean
 }
 
-/** vLLM's `max_tokens` of a completion that names none; a chat goes on to the end of the context. */
+/** vLLM's `max_tokens` of a completion that names none; a chat, and a completion's null, goes on to the end of the context. */
 const completionTokensDefault = 16
 /** Longer ones, such as a large `logit_bias`, are not worth keeping for each stream. */
 const parametersCharsMax = 4_096
@@ -133,12 +133,17 @@ export const termsOf = (kind: "chat" | "completions", body: JsonObject, model: s
   return {
     kind,
     parameters,
-    outputTokensMax: typeof limit === "number" ? limit : kind === "chat" ? undefined : completionTokensDefault,
+    outputTokensMax: outputTokensMaxOf(kind, limit),
     outputTokensMin: typeof body["min_tokens"] === "number" ? body["min_tokens"] : 0,
     includeUsage: options["include_usage"] === true,
     continuousUsage: options["include_usage"] === true && options["continuous_usage_stats"] === true,
     showsTokenIds: body["return_token_ids"] === true
   }
+}
+
+const outputTokensMaxOf = (kind: StreamTerms["kind"], limit: unknown): number | undefined => {
+  if (typeof limit === "number") return limit
+  return kind === "chat" || limit === null ? undefined : completionTokensDefault
 }
 
 /** Tools without a choice mean the choice `auto`. */
@@ -151,8 +156,16 @@ const hasMedia = (messages: unknown): boolean =>
     return Array.isArray(content) && !content.every(isTextPart)
   })
 
-const isTextPart = (part: unknown): boolean =>
-  typeof part === "string" || typeof (part as JsonObject | null)?.["text"] === "string"
+const textTypes: ReadonlyArray<unknown> = ["text", "input_text", "output_text", "refusal", "thinking"]
+
+/** A part without a type is to vLLM whatever its members make it, and a picture may have a text beside it. */
+const isTextPart = (part: unknown): boolean => {
+  if (typeof part === "string") return true
+  const { type, ...members } = (part ?? {}) as JsonObject
+  return type === undefined
+    ? typeof members["text"] === "string" && Object.keys(members).length === 1
+    : textTypes.includes(type)
+}
 
 const isOnePrompt = (value: unknown): boolean =>
   Array.isArray(value) && (typeof value[0] === "number" || (value.length === 1 && typeof value[0] === "string"))

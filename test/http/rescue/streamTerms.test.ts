@@ -41,7 +41,9 @@ describe("another pod can't go on with a chat", () => {
     { truncate_prompt_tokens: 10 },
     { vllm_xargs: { a: 1 } },
     { a_field_of_tomorrow: true },
-    { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:" } }] }] }
+    { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:" } }] }] },
+    { messages: [{ role: "user", content: [{ type: "image_url", text: "a cat", image_url: { url: "data:" } }] }] },
+    { messages: [{ role: "user", content: [{ text: "a cat", image_url: "data:" }] }] }
   ])("with %j", (more) => {
     expect(termsOf("chat", { ...chat, ...more }, "tiny")).toBeUndefined()
   })
@@ -52,7 +54,7 @@ describe("another pod goes on with a stream", () => {
     {},
     { n: 1, logprobs: false, stop: ["\n"], response_format: { type: "text" }, presence_penalty: 0 },
     { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "none" },
-    { messages: [{ role: "user", content: [{ type: "text", text: "Hello" }] }] },
+    { messages: [{ role: "user", content: [{ type: "text", text: "Hello" }, { text: "there" }, "!"] }] },
     { chat_template_kwargs: { enable_thinking: false }, user: "u", cache_salt: "s", seed: 7 }
   ])("of a chat with %j", (more) => {
     expect(termsOf("chat", { ...chat, ...more }, "tiny")).toBeDefined()
@@ -83,6 +85,11 @@ describe("another pod goes on with a stream", () => {
 
   test("up to vLLM's 16 tokens when a completion names no limit", () => {
     expect(bodyOf(termsOf("completions", completion, "tiny"), trailOf("0", "7"))).toMatchObject({ max_tokens: 15 })
+  })
+
+  test("up to the end of the context when a completion says that it has no limit", () => {
+    const terms = termsOf("completions", { ...completion, max_tokens: null }, "tiny")
+    expect(bodyOf(terms, trailOf("0", "7"), 100)).toMatchObject({ max_tokens: 98 })
   })
 })
 
