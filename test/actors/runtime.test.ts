@@ -91,15 +91,12 @@ describe("mailbox", () => {
     runScoped(Effect.gen(function*() {
       const ref = yield* spawnScript()
       const asked = yield* Effect.promise(async () => {
-        let timerRan = false
+        const timer = { ran: false }
         setTimeout(() => {
-          timerRan = true
+          timer.ran = true
         })
         let asked = 0
-        while (!timerRan && asked < 100_000) {
-          await ref.unsafeAsk(recall, 1000)
-          asked++
-        }
+        for (; !timer.ran && asked < 100_000; asked++) await ref.unsafeAsk(recall, 1000)
         return asked
       })
       expect(asked).toBeLessThan(100_000)
