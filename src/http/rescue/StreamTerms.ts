@@ -156,15 +156,14 @@ const hasMedia = (messages: unknown): boolean =>
     return Array.isArray(content) && !content.every(isTextPart)
   })
 
-const textTypes: ReadonlyArray<unknown> = ["text", "input_text", "output_text", "refusal", "thinking"]
+const textTypes: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text", "refusal", "thinking"])
 
 /** A part without a type is to vLLM whatever its members make it, and a picture may have a text beside it. */
 const isTextPart = (part: unknown): boolean => {
   if (typeof part === "string") return true
-  const { type, ...members } = (part ?? {}) as JsonObject
-  return type === undefined
-    ? typeof members["text"] === "string" && Object.keys(members).length === 1
-    : textTypes.includes(type)
+  const members = (part ?? {}) as JsonObject
+  if (members["type"] !== undefined) return textTypes.has(members["type"])
+  return typeof members["text"] === "string" && Object.keys(members).length === 1
 }
 
 const isOnePrompt = (value: unknown): boolean =>
