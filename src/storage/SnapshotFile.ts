@@ -1,6 +1,7 @@
 import { Database } from "bun:sqlite"
 import { mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"
+import { FileLock } from "./FileLock.ts"
 import { Damaged, faultOf, isDamage, SnapshotFault } from "./snapshotFault.ts"
 import { applicationId, type FileKind, fileKind, schemaVersion, setAside } from "./snapshotHeader.ts"
 
@@ -52,16 +53,24 @@ const leftAlone: ReadonlyMap<FileKind, string> = new Map([
   ["newer", "was written by a newer warmroute and is left alone; start that version or move the file away"]
 ])
 
-/** The snapshot on disk. Every call blocks, so it lives in a thread of its own. */
+const inUse = "is in use by another process, so this one saves nothing until that one has ended; " +
+  "give each gateway a snapshot.path of its own"
+
+/**
+ * The snapshot on disk. Every call blocks, so it lives in a thread of its own. Whoever saves first is the only one that
+ * saves, until it closes the file or is gone; others may read it.
+ */
 export class SnapshotFile {
   private readonly options: SnapshotFileOptions
   private database: Database | undefined
   /** Of the open file: somebody may remove or replace it under us. */
   private inode = -1
   private warnings: Array<string> = []
+  private readonly lock: FileLock
 
   constructor(options: SnapshotFileOptions) {
     this.options = options
+    this.lock = new FileLock(`${options.path}.lock`)
   }
 
   /** What happened since the last call that people should know, each a sentence about the file. */
@@ -72,7 +81,9 @@ export class SnapshotFile {
   /** Never throws: what can't be read is a warning and is not there. */
   load(): SnapshotBlobs {
     try {
-      return this.guarded((database) => this.read(database), emptyBlobs)
+      const blobs = this.guarded((database) => this.read(database), emptyBlobs)
+      this.warnIfInUse()
+      return blobs
     } catch (cause) {
       this.warnings.push(`${faultOf(cause).message}; starting cold`)
       return emptyBlobs
@@ -103,20 +114,32 @@ export class SnapshotFile {
   close(): void {
     const { database } = this
     this.database = undefined
-    if (database === undefined) return
     try {
-      database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+      database?.run("PRAGMA wal_checkpoint(TRUNCATE)")
     } catch {
       // The log stays beside the file and is read at the next start.
     }
-    database.close()
+    database?.close()
+    this.lock.release()
   }
 
   private changing(change: (database: Database) => void): void {
     try {
-      this.guarded((database) => database.transaction(change).immediate(database), undefined)
+      this.guarded((database) => {
+        if (!this.lock.take()) throw new SnapshotFault(inUse)
+        database.transaction(change).immediate(database)
+      }, undefined)
     } catch (cause) {
       throw faultOf(cause)
+    }
+  }
+
+  /** A lock that can't be made is told of by the next save. */
+  private warnIfInUse(): void {
+    try {
+      if (!this.lock.take()) this.warnings.push(inUse)
+    } catch (cause) {
+      if (!(cause instanceof SnapshotFault)) throw cause
     }
   }
 
@@ -132,6 +155,7 @@ export class SnapshotFile {
   }
 
   private dropDamaged(): void {
+    if (!this.lock.take()) throw new SnapshotFault(`is damaged, and ${inUse}`)
     this.database?.close()
     this.database = undefined
     let aside: string

@@ -11,6 +11,7 @@ const meanings: ReadonlyArray<readonly [code: string, why: string]> = [
   ["EROFS", "is on a read-only file system"],
   ["SQLITE_BUSY", "is locked by another process"],
   ["SQLITE_LOCKED", "is locked by another process"],
+  ["SQLITE_NOTADB", "is no SQLite database"],
   ["SQLITE_CANTOPEN", "can't be opened; is its directory writable?"],
   ["EACCES", "may not be read or written by this user"],
   ["EPERM", "may not be read or written by this user"],
