@@ -1,5 +1,6 @@
 import { Cause, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import { counted } from "../src/core/counted.ts"
 import { type Discovery, DiscoveryError } from "../src/discovery/Discovery.ts"
 import type { PoolMessage } from "./PoolSupervisor.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
@@ -185,7 +186,7 @@ const afterListing = (
     const { name } = before.source
     if (before.error !== undefined) yield* Effect.logInfo(`${name} can be read again`)
     if (addresses.length === 0 && (before.addresses?.length ?? 0) > 0) {
-      yield* Effect.logWarning(`${name} lists no pod any more; its ${before.addresses?.length} pods are removed`)
+      yield* Effect.logWarning(`${name} lists no pod any more; pods removed: ${before.addresses?.length}`)
     }
     const sources = state.sources.with(index, { ...before, addresses, logged: [], error: undefined })
     const awaited = new Set(state.awaited)
@@ -207,7 +208,9 @@ const afterFailure = (state: DiscoveryState, { error, key }: SourceFailed): Effe
     if (before === undefined) return state
     const isNew = !before.logged.includes(error.why) && before.logged.length < KINDS_LOGGED_MAX
     if (isNew) {
-      const own = before.addresses === undefined ? "" : `; its last ${before.addresses.length} pods stay`
+      const own = before.addresses === undefined
+        ? ""
+        : `; its last list stays (${counted(before.addresses.length, "pod")})`
       const kept = state.awaited.has(key) ? "; the pods of before stay until it can be" : own
       yield* Effect.logWarning(`${before.source.name} can't be read: ${error.message}${kept}`)
     }

@@ -1,4 +1,5 @@
 import { Effect, Exit, Fiber, Scope } from "effect"
+import { counted, secondsText } from "../src/core/counted.ts"
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import { type PodAddress, type PodId, samePodLabels } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
@@ -226,7 +227,7 @@ const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<v
   const more = refused.length > REFUSED_NAMED_MAX ? ` and ${refused.length - REFUSED_NAMED_MAX} more` : ""
   const named = refused.slice(0, REFUSED_NAMED_MAX).join(", ")
   return Effect.logWarning(
-    `${refused.length} pods are left out, since the pool has its ${pool.options.podsMax} (limits.podsMax): ${named}${more}`
+    `the pool has its ${counted(pool.options.podsMax, "pod")} (limits.podsMax), so these are left out: ${named}${more}`
   )
 }
 
@@ -270,7 +271,7 @@ const startActor = (pool: Pool, address: PodAddress, scope: Scope.CloseableScope
 const drain = (pool: Pool, entry: Living): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { address: { id }, pod } = entry
-    yield* Effect.logInfo(`pod ${id} was removed; it drains for at most ${pool.options.drainGraceMs} ms`)
+    yield* Effect.logInfo(`pod ${id} was removed; it drains for at most ${secondsText(pool.options.drainGraceMs)}`)
     pod.ref.unsafeTellReserved({ _tag: "Drain" })
     const grace = yield* Effect.sleep(pool.options.drainGraceMs).pipe(
       Effect.map(() => tellSelf(pool, { _tag: "PodDrained", id, pod })),
@@ -317,7 +318,7 @@ const leaveOut = (pool: Pool, address: PodAddress, reason: string): Effect.Effec
   Effect.gen(function*() {
     const { id } = address
     pool.entries.set(id, { phase: "down", address, reason })
-    yield* Effect.logError(`pod ${id} is out for ${pool.options.podRetryMs} ms: ${reason}`)
+    yield* Effect.logError(`pod ${id} is out for ${secondsText(pool.options.podRetryMs)}: ${reason}`)
     yield* Effect.sleep(pool.options.podRetryMs).pipe(
       Effect.map(() => tellSelf(pool, { _tag: "PodRetryDue", id })),
       Effect.forkIn(pool.scope)

@@ -50,7 +50,9 @@ const decodeKeys = Schema.decodeUnknownEither(KeyList, { onExcessProperty: "erro
 const readKeys = async ({ auth, limits }: Doors): Promise<ReadonlyArray<ClientKey>> => {
   const written = auth.keysPath === undefined ? [] : await readKeyFile(auth.keysPath)
   const keys = [...auth.keys.map(clientKey), ...written]
-  if (keys.length > limits.keysMax) throw new Error(`auth: ${keys.length} keys are more than limits.keysMax`)
+  if (keys.length > limits.keysMax) {
+    throw new Error(`auth: there are ${keys.length} keys, more than limits.keysMax (${limits.keysMax})`)
+  }
   const names = new Set(auth.keys.map(({ name }) => name))
   const digests = new Set(auth.keys.map(({ hash }) => hash))
   const twice = written.find(({ name, sha256 }) => names.has(name) || digests.has(sha256))

@@ -96,7 +96,7 @@ const make = Effect.gen(function*() {
       keys.replaceOptions(keyOptions(config))
       keys.replaceKeys(secrets.keys, aliasesOf(config))
       if (!Bun.deepEquals(secrets.keys, before.secrets.keys)) {
-        yield* Effect.logInfo(`doors: ${secrets.keys.length} keys are good from now on`)
+        yield* Effect.logInfo(`doors: keys that are good from now on: ${secrets.keys.length}`)
       }
       if (!Bun.deepEquals(secrets.pods, before.secrets.pods)) {
         access.replace(secrets.pods)

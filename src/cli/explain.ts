@@ -1,5 +1,6 @@
 import { Console, Effect } from "effect"
 import { readFile } from "node:fs/promises"
+import { networkWords } from "../core/networkWords.ts"
 import { type Explained, explanationText, isExplained } from "./explanationText.ts"
 import { CommandFailure } from "./failure.ts"
 
@@ -70,6 +71,6 @@ const parsed = (text: string): unknown => {
 
 const unreachable = (url: URL, cause: unknown): CommandFailure =>
   fail(
-    `no gateway answers on ${url.origin} (${cause instanceof Error ? cause.message : String(cause)}). ` +
+    `no gateway answers on ${url.origin}: ${networkWords(cause)}. ` +
       "serve prints where it listens for operators; name that with --admin URL."
   )

@@ -52,7 +52,9 @@ const readPods = (
     const { pods } = read
     const left = read.skipped.slice(0, SKIPPED_LOGGED_MAX).join("; ")
     if (left !== (yield* Ref.getAndSet(skipped, left)) && left !== "") {
-      yield* Effect.logWarning(`discovery: ${options.path}: ${read.skipped.length} entries are left out: ${left}`)
+      const more = Math.max(0, read.skipped.length - SKIPPED_LOGGED_MAX)
+      const others = more === 0 ? "" : `; and ${more} more`
+      yield* Effect.logWarning(`discovery: ${options.path}: these entries are left out: ${left}${others}`)
     }
     const fault = faultOfList(pods, options.podsMax)
     if (fault !== undefined) return yield* Effect.fail(fault)

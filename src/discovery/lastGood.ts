@@ -1,4 +1,5 @@
 import { Duration, Effect, Option, Ref, Schedule, Stream } from "effect"
+import { counted } from "../core/counted.ts"
 import type { PodAddress } from "../core/Pod.ts"
 import { DiscoveryError } from "./Discovery.ts"
 import { samePods } from "./samePods.ts"
@@ -13,7 +14,9 @@ interface Seen {
 
 /** First complaint about a list of pods, or undefined. Two entries of one id would count one pod twice. */
 export const faultOfList = (pods: PodList, podsMax: number): string | undefined => {
-  if (pods.length > podsMax) return `${pods.length} pods, more than the ${podsMax} that the gateway takes`
+  if (pods.length > podsMax) {
+    return `${counted(pods.length, "pod")}, more than the ${podsMax} that the gateway takes (limits.podsMax)`
+  }
   const entryOf = new Map<string, number>()
   for (const [index, pod] of pods.entries()) {
     const earlier = entryOf.get(pod.id)
@@ -48,7 +51,9 @@ export const lastGood = (
         const { fault, pods } = yield* Ref.get(seen)
         if (pods === undefined) return yield* new DiscoveryError({ source, why })
         if (fault !== why) {
-          yield* Effect.logWarning(`discovery: ${source}: ${why}; the last good list of ${pods.length} pods stands`)
+          yield* Effect.logWarning(
+            `discovery: ${source}: ${why}; the last good list stands (${counted(pods.length, "pod")})`
+          )
         }
         yield* Ref.set(seen, { pods, fault: why })
         return Option.none<PodList>()

@@ -7,9 +7,9 @@ import { faultOfList } from "./lastGood.ts"
 export const staticDiscovery = (addresses: ReadonlyArray<PodAddress>): Discovery => {
   const fault = faultOfList(addresses, Number.POSITIVE_INFINITY)
   return {
-    name: "static",
+    name: "the configuration",
     addresses: fault === undefined
       ? Stream.concat(Stream.make(addresses), Stream.never)
-      : Stream.fromEffect(Effect.fail(new DiscoveryError({ source: "static", why: fault })))
+      : Stream.fromEffect(Effect.fail(new DiscoveryError({ source: "the configuration", why: fault })))
   }
 }

@@ -7,11 +7,13 @@ export interface BreakerLogOptions {
   readonly podsMax: number
   readonly nowMs: () => number
   readonly warn: (line: string) => void
+  /** Good news. */
+  readonly info: (line: string) => void
 }
 
 /** A line when a pod's breaker opens and one when it closes; those of a pod that goes to and fro are counted instead. */
 export const makeBreakerLog = (
-  { everyMs, nowMs, podsMax, warn }: BreakerLogOptions
+  { everyMs, info, nowMs, podsMax, warn }: BreakerLogOptions
 ): (change: BreakerChange) => void => {
   const last = new Map<string, { readonly atMs: number; left: number }>()
   return ({ address: { id }, openS, state, why }) => {
@@ -28,10 +30,7 @@ export const makeBreakerLog = (
     const oldest = last.keys().next().value
     if (last.size > podsMax && oldest !== undefined) last.delete(oldest)
     const since = before === undefined || before.left === 0 ? "" : ` (changes since the last such line: ${before.left})`
-    warn(
-      state === "open"
-        ? `pod ${id} gets no requests for ${Number(openS.toFixed(1))} s, its breaker opened: ${why}${since}`
-        : `pod ${id} gets requests again, its breaker closed${since}`
-    )
+    if (state === "closed") info(`pod ${id} gets requests again, its breaker closed${since}`)
+    else warn(`pod ${id} gets no requests for ${Number(openS.toFixed(1))} s, its breaker opened: ${why}${since}`)
   }
 }

@@ -1,4 +1,5 @@
 import { Data, Either, ParseResult, Schema } from "effect"
+import { networkWords } from "../core/networkWords.ts"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
 import type { PodAccess, PodTls } from "../core/PodAccess.ts"
 import { type MetricsTextLimits, metricsTextLimits, type PodMetrics, readPodMetrics } from "./MetricsText.ts"
@@ -140,7 +141,7 @@ const request = async (
 const notReached = (what: string, cause: unknown): PodProbeError =>
   cause instanceof PodProbeError ? cause : new PodProbeError({
     what,
-    why: `could not be asked: ${cause instanceof Error ? cause.message : String(cause)}`,
+    why: `could not be asked: ${networkWords(cause)}`,
     isRefused: cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED"
   })
 

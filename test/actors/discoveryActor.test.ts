@@ -99,7 +99,7 @@ describe("the set told to the pool", () => {
       }),
       lines
     )
-    expect(warnings(lines)).toEqual(["a can't be read: a: gone; its last 1 pods stay"])
+    expect(warnings(lines)).toEqual(["a can't be read: a: gone; its last list stays (1 pod)"])
     expect(lines.at(-1)?.text).toBe("a can be read again")
   })
 
@@ -131,7 +131,7 @@ describe("the set told to the pool", () => {
       }),
       lines
     )
-    expect(warnings(lines)).toEqual(["a lists no pod any more; its 1 pods are removed"])
+    expect(warnings(lines)).toEqual(["a lists no pod any more; pods removed: 1"])
   })
 
   test("waits while the pool's mailbox is full", () =>

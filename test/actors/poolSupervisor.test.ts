@@ -183,7 +183,7 @@ describe("the set of pods", () => {
         expect(healthOf(b)).toBeUndefined()
         const refusals = lines.filter((line) => line.level === "WARN").map((line) => line.text)
         expect(refusals).toEqual([
-          `1 pods are left out, since the pool has its 1 (limits.podsMax): ${b.address.id}`
+          `the pool has its 1 pod (limits.podsMax), so these are left out: ${b.address.id}`
         ])
         yield* discover(b)
         yield* healthy(b)

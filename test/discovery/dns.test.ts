@@ -97,7 +97,7 @@ describe("a name server at fault", () => {
     const { answerWith, nextLog, nextSet } = await ask({ a: ["10.0.0.1"] })
     expect(await nextSet()).toBe("10.0.0.1:8000")
     answerWith(fault)
-    expect(await nextLog()).toEndWith("; the last good list of 1 pods stands")
+    expect(await nextLog()).toEndWith("; the last good list stands (1 pod)")
     answerWith({ a: ["10.0.0.2"] })
     expect(await nextSet()).toBe("10.0.0.2:8000")
     expect(await nextLog()).toBe("discovery: pods.test can be read again")
@@ -105,6 +105,6 @@ describe("a name server at fault", () => {
 
   test("that names more pods than allowed is refused", async () => {
     const { nextSet } = await ask({ a: ["10.0.0.1", "10.0.0.2", "10.0.0.3"] }, a, 2)
-    expect(await nextSet()).toBe("failed: pods.test: 3 pods, more than the 2 that the gateway takes")
+    expect(await nextSet()).toBe("failed: pods.test: 3 pods, more than the 2 that the gateway takes (limits.podsMax)")
   })
 })

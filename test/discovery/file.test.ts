@@ -115,7 +115,7 @@ describe("a watched file", () => {
     const { nextLog, nextSet } = start("pods.yaml", { pollMs: 10 })
     expect(await nextSet()).toBe("a:1")
     expect(await nextLog()).toEndWith(
-      "1 entries are left out: entry 2: address is neither an IP address nor a host name"
+      "these entries are left out: entry 2: address is neither an IP address nor a host name"
     )
     write("pods.yaml", "endpoints:\n- { name: a, address: a, port: 1 }\n- { name: b, address: b, port: 1 }\n- 7")
     expect(await nextSet()).toBe("a:1 b:1")
@@ -187,7 +187,7 @@ describe("a watched file", () => {
     // A write in place may be seen while the file is still empty.
     if (why !== "holds nothing; write [] for no pods" && line.includes("holds nothing")) line = await nextLog()
     expect(line).toStartWith(`discovery: ${join(directory, "pods.yaml")}: ${why}`)
-    expect(line).toEndWith("; the last good list of 1 pods stands")
+    expect(line).toEndWith("; the last good list stands (1 pod)")
     write("pods.yaml", "- http://e:1")
     expect(await nextSet()).toBe("e:1")
   })
@@ -197,7 +197,7 @@ describe("a watched file", () => {
     const { nextLog, nextSet } = start("pods.yaml", watchOnly)
     expect(await nextSet()).toBe("a:1")
     rmSync(join(directory, "pods.yaml"))
-    expect(await nextLog()).toEndWith("does not exist; the last good list of 1 pods stands")
+    expect(await nextLog()).toEndWith("does not exist; the last good list stands (1 pod)")
   })
 
   test("that is not there at the start fails it", async () => {
@@ -222,6 +222,6 @@ describe("a written-down list", () => {
   test("with a pod twice fails the start", async () => {
     const followed = follow(staticDiscovery([podAddress("a", 1, false), podAddress("a", 1, true)]))
     followers.push(followed)
-    expect(await followed.nextSet()).toBe("failed: static: entry 2 repeats a:1 of entry 1; remove one")
+    expect(await followed.nextSet()).toBe("failed: the configuration: entry 2 repeats a:1 of entry 1; remove one")
   })
 })

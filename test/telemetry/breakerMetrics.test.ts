@@ -52,7 +52,8 @@ describe("the log of breakers", () => {
       everyMs: 1000,
       podsMax,
       nowMs: () => clock.nowMs,
-      warn: (line) => void lines.push(line)
+      warn: (line) => void lines.push(`warning ${line}`),
+      info: (line) => void lines.push(`info ${line}`)
     })
     return { lines, clock, write }
   }
@@ -63,8 +64,8 @@ describe("the log of breakers", () => {
     write({ ...opened(), state: "half-open" })
     write(closed())
     expect(lines).toEqual([
-      "pod 10.0.0.1:8000 gets no requests for 1 s, its breaker opened: reset",
-      "pod 10.0.0.1:8000 gets requests again, its breaker closed"
+      "warning pod 10.0.0.1:8000 gets no requests for 1 s, its breaker opened: reset",
+      "info pod 10.0.0.1:8000 gets requests again, its breaker closed"
     ])
   })
 

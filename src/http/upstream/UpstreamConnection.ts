@@ -1,4 +1,5 @@
 import type { Socket } from "bun"
+import { networkWords } from "../../core/networkWords.ts"
 import type { PodPool } from "./PodPool.ts"
 import { PieceSender } from "./PieceSender.ts"
 import { ResponseParser, type ResponseSink } from "./ResponseParser.ts"
@@ -151,7 +152,7 @@ export class UpstreamConnection implements ResponseSink {
     this.pool.forget(this)
     const call = this.call
     this.call = undefined
-    call?.fail("refused", `no connection: ${cause instanceof Error ? cause.message : String(cause)}`, false)
+    call?.fail("refused", `no connection: ${networkWords(cause)}`, false)
   }
 
   received(bytes: Uint8Array): void {

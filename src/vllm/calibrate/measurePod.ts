@@ -1,4 +1,5 @@
 import type { CalibrationSamples, DecodeSample, PrefillSample } from "../../core/calibration.ts"
+import { networkWords } from "../../core/networkWords.ts"
 import { type PodAddress, podUrl } from "../../core/Pod.ts"
 import { makePodProbe } from "../PodProbe.ts"
 import { CalibrationProblem, RequestRefused } from "./CalibrationProblem.ts"
@@ -72,7 +73,7 @@ export const measurePod = async (options: MeasureOptions): Promise<PodMeasuremen
 const problemOf = ({ address }: MeasureOptions, error: unknown): CalibrationProblem => {
   if (error instanceof CalibrationProblem) return error
   if (error instanceof RequestRefused) return new CalibrationProblem({ why: error.message })
-  const why = error instanceof Error ? error.message : String(error)
+  const why = networkWords(error)
   return new CalibrationProblem({ why: `the pod ${podUrl(address)} broke off while it was measured: ${why}` })
 }
 
