@@ -29,11 +29,14 @@ export const layer: Layer.Layer<Scheduling, never, GatewayConfig | PlacementPoli
       const policy = yield* PlacementPolicy
       const restored = yield* Restored
       const { breakers, picks, waits } = yield* Telemetry
-      const warn = yield* Effect.map(
-        Effect.runtime(),
-        (runtime) => (line: string) => void Runtime.runFork(runtime)(Effect.logWarning(line))
-      )
-      const breakerLog = makeBreakerLog({ everyMs: BREAKER_LINE_MS, podsMax, nowMs: Date.now, warn })
+      const run = Runtime.runFork(yield* Effect.runtime())
+      const breakerLog = makeBreakerLog({
+        everyMs: BREAKER_LINE_MS,
+        podsMax,
+        nowMs: Date.now,
+        warn: (line) => void run(Effect.logWarning(line)),
+        info: (line) => void run(Effect.logInfo(line))
+      })
       // Sketches keep their times as 32-bit floats, so the clock starts at zero.
       const startMs = performance.now()
       const nowS = () => (performance.now() - startMs) / 1000
