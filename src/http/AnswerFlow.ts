@@ -57,6 +57,11 @@ export class AnswerFlow {
     return this.stream !== undefined
   }
 
+  /** The client reads slower than the pods write. */
+  get isHeld(): boolean {
+    return this.stream?.isHeld === true
+  }
+
   push(bytes: Uint8Array): void {
     this.tail.add(bytes)
     if (this.renamed === undefined) return this.passOn(bytes)

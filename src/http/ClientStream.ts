@@ -31,6 +31,11 @@ export class ClientStream implements Bun.DirectUnderlyingSource {
     this.stallTimeoutMs = stallTimeoutMs
   }
 
+  /** The client has not taken yet what waits for it. */
+  get isHeld(): boolean {
+    return this.held !== undefined
+  }
+
   write(bytes: Uint8Array): void {
     const { controller } = this
     if (controller === undefined) return void this.waiting?.push(bytes)

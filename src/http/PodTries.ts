@@ -255,7 +255,11 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** Another pod answers the request to go on. */
   private continues(head: ResponseHead, rescue: StreamRescue): void {
-    if (head.status === 200 && isEventStream(head)) return
+    if (head.status === 200 && isEventStream(head)) {
+      // It was the lost pod that had been told to wait for a slow client.
+      if (this.flow?.isHeld === true) this.pause()
+      return
+    }
     rescue.refused = !isFaultStatus(head.status)
     this.brokeOff(`it answered ${head.status} when asked to go on with a stream`, "none")
   }
