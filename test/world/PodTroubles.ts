@@ -29,7 +29,9 @@ export class PodTroubles {
       if (!isOn()) return
       const pod = fleet.pods[random.below(fleet.pods.length)]!
       const lastsMs = 1000 * random.exponential(6)
-      if (random.uniform() < 0.4) this.kill(pod, lastsMs)
+      const chance = random.uniform()
+      if (chance < 0.02) this.outage(1 + random.below(3))
+      else if (chance < 0.4) this.kill(pod, lastsMs)
       else {
         const trouble = troubles[random.below(troubles.length)]!
         onHappened(trouble, pod.address.id)
@@ -51,6 +53,15 @@ export class PodTroubles {
     time.after(random.between(2000, 15_000), () => {
       if (isOn() && pod.trouble === "garbage-metrics") pod.setTrouble("none")
     })
+  }
+
+  /** All pods are gone, and back, and so on. */
+  private outage(times: number): void {
+    const { fleet, isOn, onHappened, random, time } = this.deps
+    if (!isOn()) return
+    onHappened("outage", "")
+    for (const pod of fleet.pods) this.kill(pod, random.between(500, 3000))
+    if (times > 1) time.after(random.between(4000, 9000), () => this.outage(times - 1))
   }
 
   private kill(pod: FaultyPod, lastsMs: number): void {

@@ -37,7 +37,7 @@ const SETTLE_MS = 240_000
 /** What a restarted fleet needs to be healthy and past its slow start. */
 const RECOVER_MS = 1000 * (SLOW_START_S + 25)
 const CALM_REQUESTS = 30
-const CALM_EVERY_S = 2
+const CALM_EVERY_S = 1.2
 const CLOSED_WITHIN_S = 100
 const OVERLOAD_REQUESTS = 120
 

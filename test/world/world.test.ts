@@ -65,7 +65,9 @@ describe("a world in which everything goes wrong", () => {
     ]
     const defects = defectPlaces.map((place) => `defect-${place}`)
     const damaged = damages.map((damage) => `snapshot-${damage}`)
-    expect([...happened].toSorted()).toEqual([...troubles, ...kinds, ...defects, ...damaged, "kill"].toSorted())
+    expect([...happened].toSorted()).toEqual(
+      [...troubles, ...kinds, ...defects, ...damaged, "kill", "outage"].toSorted()
+    )
     const outcomes = [
       "finished",
       "finished-after-retry",
