@@ -4,6 +4,7 @@ import type { PoolRules } from "../../src/core/PoolRules.ts"
 import type { WishRules } from "../../src/http/features/requestWish.ts"
 import { frontDefaults, type FrontOptions, type FrontSettings } from "../../src/http/FrontOptions.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
+import { sessionSourcesOf } from "../../src/policies/sessionSourcesOf.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { asksForKeys } from "../isOpenToAll.ts"
 import { type Doors, hasPodTokens } from "./doors.ts"
@@ -38,11 +39,12 @@ const wishRules = ({ waiting }: GatewayConfig, cluster: Pick<PoolRules, "priorit
   }
 }
 
-const frontOptions = ({ answers, breaker, limits, models, rescue }: GatewayConfig): FrontOptions => ({
+const frontOptions = ({ answers, breaker, limits, models, policy, rescue }: GatewayConfig): FrontOptions => ({
   ...frontDefaults,
   aliases: new Map(Object.entries(models.aliases)),
   exposePodHeader: answers.podHeader,
   sessionHeader: answers.sessionHeader,
+  sessionSources: sessionSourcesOf(policy),
   retriesMax: limits.retriesMax,
   retryShare: limits.retryShare,
   retryBurst: limits.retryBurst,

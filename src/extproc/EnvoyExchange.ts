@@ -11,7 +11,7 @@ import { toGatewayError } from "../http/errors.ts"
 import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
-import { type ReadRequest, readRequest } from "../http/features/readRequest.ts"
+import { type ReadRequest, readRequest, sessionHash } from "../http/features/readRequest.ts"
 import { requestWish } from "../http/features/requestWish.ts"
 import { isForPods, newRequestId } from "../http/requestHeaders.ts"
 import type { ProxyRoute } from "../http/routes.ts"
@@ -186,8 +186,11 @@ export class EnvoyExchange implements CallHandler {
   private pickUnread(body: Uint8Array | undefined): void {
     const { front, log } = this.picker.deps
     try {
+      const { headers } = this
       const { sessionTokens } = front.deps.options
-      this.pick(new PromptFeatures({ ...nothingKnown, headers: this.headers, sessionTokens }, front.workshop), body)
+      const session = sessionHash(headers, {}, front.deps.options)
+      const facts = { ...nothingKnown, sessionHash: session, headers, sessionTokens }
+      this.pick(new PromptFeatures(facts, front.workshop), body)
     } catch (cause) {
       this.refuse(toGatewayError(cause, log))
     }

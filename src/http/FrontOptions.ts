@@ -2,6 +2,7 @@ import { tmpdir } from "node:os"
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
 import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
+import type { SessionSource } from "../policies/SessionSource.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { KeyRing } from "./doors/KeyRing.ts"
 import type { SessionTokens } from "./doors/SessionTokens.ts"
@@ -25,6 +26,8 @@ export interface FrontOptions {
   readonly sessionHeader?: string | undefined
   /** Writes those tokens and reads them again; undefined: there are none. */
   readonly sessionTokens?: SessionTokens | undefined
+  /** Where a request's session is named, before the gateway's own places; with headers in lower case. */
+  readonly sessionSources: ReadonlyArray<SessionSource>
   /** Further pods to try when one fails before its answer began. */
   readonly retriesMax: number
   /** Retries of all requests together: this share of all requests, and once a few. */
@@ -79,6 +82,7 @@ export const frontDefaults: FrontOptions = {
   rewrites: modelRewrites([]),
   wishes: wishDefaults,
   exposePodHeader: true,
+  sessionSources: [],
   retriesMax: 2,
   retryShare: 0.2,
   retryBurst: 20,

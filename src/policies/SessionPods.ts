@@ -50,7 +50,7 @@ export class SessionPods {
   /** Binds a session to the pod of its first request, and anew only when its pod was no candidate. */
   placed(context: PickContext, row: number): void {
     if (this.config.strategy !== "session_id") return
-    const session = sessionOf(context.request, this.config.sources)
+    const session = sessionOf(context.request.headers, this.config.sources)
     const address = context.table.addresses[row]
     if (session === "" || address === undefined) return
     const bound = this.boundPod(session, context.nowS)
@@ -64,7 +64,7 @@ export class SessionPods {
 
   private podOf({ nowS, request }: PickContext): string {
     const { header, sources, strategy } = this.config
-    if (strategy === "session_id") return this.boundPod(sessionOf(request, sources), nowS)
+    if (strategy === "session_id") return this.boundPod(sessionOf(request.headers, sources), nowS)
     return request.podOfToken?.(header) ?? ""
   }
 

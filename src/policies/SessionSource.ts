@@ -22,7 +22,7 @@ export const readySources = (sources: ReadonlyArray<SessionSource>): ReadonlyArr
   sources.map(({ cookie, header }) => ({ cookie, header: header?.trim().toLowerCase() }))
 
 /** The session's name at the first of the ready sources that has one, at most 256 characters of it; empty: none has. */
-export const sessionOf = ({ headers }: RequestFeatures, sources: ReadonlyArray<SessionSource>): string => {
+export const sessionOf = (headers: RequestFeatures["headers"], sources: ReadonlyArray<SessionSource>): string => {
   if (headers === undefined) return ""
   for (const { cookie, header } of sources) {
     const found = header === undefined ? cookieOf(headers.get("cookie") ?? "", cookie ?? "") : headers.get(header) ?? ""

@@ -23,7 +23,7 @@ export interface DecisionEntry {
   readonly stream: boolean
   /** The client's limit, if it set one. */
   readonly maxTokens: number | undefined
-  /** Hash of the client's session key; 0: none. */
+  /** Hash of the client's session key, where the policy or else the gateway looks for one; 0: none. */
   readonly session: number
   readonly promptTokens: number
   readonly hitTokens: number

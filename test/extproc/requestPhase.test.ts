@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { hashText } from "../../src/core/BlockHash.ts"
 import { NoPodAvailable, Overloaded, QueueRefused, TimedOut, UnknownModel } from "../../src/errors.ts"
 import { eventually } from "../lib/eventually.ts"
 import { base64, headerMap } from "./EnvoyStream.ts"
@@ -400,4 +401,20 @@ test("without fallbacks the destination is one pod", async () => {
   const stream = picker.open()
   tellChat(stream)
   expect((await stream.hear()).destination).toBe(ids[0])
+})
+
+test("a session is known by the policy's sources, whether the body is read or not", async () => {
+  const sessionSources = [{ header: "x-user" }, { cookie: "sid" }]
+  await using picker = await TestPicker.start({ front: { sessionSources } })
+  const named = { ...chatHeaders, cookie: "sid=ann", "x-session-id": "other" }
+  const read = picker.open()
+  tellChat(read, chatBody(), fullDuplex, named)
+  await read.hear()
+  const unread = picker.open()
+  unread.tell({
+    requestHeaders: { headers: headerMap({ ...named, ":path": "/unknown" }), endOfStream: true },
+    protocolConfig: fullDuplex
+  })
+  await unread.hear()
+  expect(picker.scheduler.picks.map(({ request }) => request.sessionHash)).toEqual([hashText("ann"), hashText("ann")])
 })

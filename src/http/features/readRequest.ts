@@ -1,6 +1,7 @@
 import { hashText } from "../../core/BlockHash.ts"
 import { BadRequest } from "../../errors.ts"
 import type { FrontOptions } from "../FrontOptions.ts"
+import { sessionOf } from "../../policies/SessionSource.ts"
 import type { ProxyRoute } from "../routes.ts"
 import { nestsDeeper } from "../doors/jsonDepth.ts"
 import { canonicalPrompt, type JsonObject, promptTokenIds } from "./canonicalPrompt.ts"
@@ -79,7 +80,7 @@ const readJson = (
       outputTokensMax: route.generates ? outputTokensMax(body) : undefined,
       generates: route.generates,
       streams: body["stream"] === true,
-      sessionHash: sessionHash(headers, body),
+      sessionHash: sessionHash(headers, body, options),
       headers,
       sessionTokens: options.sessionTokens
     },
@@ -168,7 +169,7 @@ export const readScannedForm = <Body extends { readonly byteLength: number }>(
       outputTokensMax: undefined,
       generates: route.generates,
       streams: fields.get("stream")?.value.toLowerCase() === "true",
-      sessionHash: sessionHash(headers, {}),
+      sessionHash: sessionHash(headers, {}, options),
       headers,
       sessionTokens: options.sessionTokens
     },
@@ -213,8 +214,14 @@ const outputTokensMax = (body: JsonObject): number | undefined => {
   return typeof value === "number" && value > 0 ? value : undefined
 }
 
-/** vLLM's own order: header, body, then the extension arguments. */
-const sessionHash = (headers: HeaderReader, body: JsonObject): number => {
+/** Where the policy looks first; then vLLM's own order: header, body, then the extension arguments. 0: no session. */
+export const sessionHash = (
+  headers: HeaderReader,
+  body: JsonObject,
+  { sessionSources }: Pick<FrontOptions, "sessionSources">
+): number => {
+  const named = sessionOf(headers, sessionSources)
+  if (named !== "") return hashText(named)
   const extra = body["vllm_xargs"] as JsonObject | null | undefined
   const key = headers.get("x-session-id") ?? body["session_id"] ?? extra?.["session_id"] ?? body["prompt_cache_key"]
   return typeof key === "string" && key !== "" ? hashText(key) : 0

@@ -57,6 +57,6 @@ const keyOf = (context: PickContext, sources: ReadonlyArray<SessionSource>): num
 }
 
 const sessionKeyOf = (request: RequestFeatures, sources: ReadonlyArray<SessionSource>): number => {
-  const session = sessionOf(request, sources)
+  const session = sessionOf(request.headers, sources)
   return session === "" ? request.sessionHash : hashText(session)
 }
