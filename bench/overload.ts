@@ -20,8 +20,10 @@ const STREAM_INTERVAL = 50
 const CLIENT_PATIENCE_S = 10
 /** Real time that a stream which has begun may take. */
 const STREAM_WITHIN_MS = 120_000
-/** Of a load's length, before it is measured: queues have built up by then. */
+/** Of a load's length, before it is measured. */
 const WARM_UP_SHARE = 0.35
+/** Emulated seconds more before loads of the capacity and beyond are: an overload must last to be taken for one. */
+const OVERLOAD_WARM_UP_S = 30
 const UNLOADED_PER_S = 8
 const SEED = 11
 
@@ -124,8 +126,10 @@ const measure = async (
     let seed = SEED
     const runLoad = async (load: number, ratePerS: number, onlyHigh: boolean): Promise<LoadResult> => {
       // Each has prompts of its own, the same for every gateway.
-      const due = arrivals(ratePerS, seconds * speed, seed++, onlyHigh)
-      const result = await sendAll(port, load, due, seconds * speed, speed)
+      const warmUpS = load === 0 ? 0 : WARM_UP_SHARE * seconds * speed + (load < 1 ? 0 : OVERLOAD_WARM_UP_S)
+      const forS = seconds * speed + (load < 1 ? 0 : OVERLOAD_WARM_UP_S)
+      const due = arrivals(ratePerS, forS, seed++, onlyHigh)
+      const result = await sendAll(port, load, due, warmUpS, forS, speed)
       progress(`${arm.name} at ${onlyHigh ? "rest" : load}: ${lineOf(result)}`)
       return result
     }
@@ -159,6 +163,7 @@ const sendAll = async (
   port: number,
   load: number,
   due: ReadonlyArray<Arrival>,
+  fromS: number,
   forS: number,
   speed: number
 ): Promise<LoadResult> => {
@@ -175,7 +180,6 @@ const sendAll = async (
     })
     return { arrival, dueMs, answer }
   }))
-  const fromS = load === 0 ? 0 : WARM_UP_SHARE * forS
   return loadResult(load, told.filter(({ arrival }) => arrival.afterS >= fromS), forS - fromS, speed)
 }
 

@@ -11,8 +11,10 @@ const Priority = Schema.Int.pipe(Schema.between(-MANY, MANY))
 const Band = Schema.Struct({
   /** The requests that it is about: those of this priority. */
   priority: Priority,
-  /** Longest wait of its requests. Default: `waiting.timeout`. */
+  /** Longest wait of its requests, under overload too. Default: `waiting.timeout`. */
   timeout: perhaps(DurationText),
+  /** TTFT that its requests are kept to under overload. Default: `waiting.ttftTarget`; none where the band has a timeout. */
+  ttftTarget: perhaps(DurationText),
   /** Of its requests that may wait at once. Default: `waiting.requestsMax`. */
   requestsMax: perhaps(count(0, MANY)),
   /** Its requests go to no pod with more prefill ahead, so that those above find a short queue. At most, and by default, `waiting.podQueueMax`. */
@@ -38,8 +40,12 @@ export const Waiting = Schema.Struct({
   requestsMax: setting(count(0, MANY), 4096),
   /** Memory of the requests that wait. Default 512 MiB. */
   bytesMax: setting(BytesText, 512 * MIB),
-  /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes. */
-  timeout: setting(DurationText, Duration.minutes(2)),
+  /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes, less under overload: `ttftTarget`. */
+  timeout: perhaps(DurationText),
+  /** TTFT under overload: requests that would miss it are answered 429 at once, so that the others meet it; pods keep KV to spare and a tenth of `podQueueMax`. Default 2 seconds; none where a `timeout` is set. */
+  ttftTarget: perhaps(DurationText),
+  /** A band is overloaded once more work came to wait in it than went on for so long; what is shorter is a burst. Default 20 seconds. */
+  overloadAfter: setting(DurationText, Duration.seconds(20)),
   /** Longest wait while every pod that serves the model is away, then 503; it does not count against `timeout`. 0 refuses at once; minutes bridge a scale from zero. Default 10 seconds. */
   podlessTimeout: setting(DurationOrZero, Duration.seconds(10)),
   /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 30 seconds. */
@@ -57,3 +63,32 @@ export const Waiting = Schema.Struct({
   /** Let clients name the flow that they share in, `x-llm-d-inference-fairness-id`: always, never, or auto, where they come without a key; others share by keys. Default auto. */
   flowHeader: setting(Schema.Literal("auto", "always", "never"), "auto")
 })
+
+/** Where no `timeout` is set. */
+const TIMEOUT = Duration.minutes(2)
+const TTFT_TARGET = Duration.seconds(2)
+/** Of a TTFT target: the rest is for the prefill, the queue of the pod, and what estimates miss. */
+const WAIT_SHARE = 0.6
+/** Of the usual queue of a pod: while more wait at the gateway than can go on, it gains nothing. */
+const QUEUE_SHARE = 0.1
+
+/** What may be said of all requests or of a band. */
+interface Bounds {
+  readonly timeout?: Duration.Duration | undefined
+  readonly ttftTarget?: Duration.Duration | undefined
+}
+
+export const timeoutOf = ({ timeout }: Bounds): Duration.Duration => timeout ?? TIMEOUT
+
+/** Seconds that requests wait under overload; Infinity: as long as at other times. */
+export const overloadWaitS = (
+  { timeout, ttftTarget = timeout === undefined ? TTFT_TARGET : undefined }: Bounds
+): number => ttftTarget === undefined ? Number.POSITIVE_INFINITY : WAIT_SHARE * Duration.toSeconds(ttftTarget)
+
+/** The same of a band; undefined: that of all. */
+export const bandOverloadWaitS = (band: Bounds): number | undefined =>
+  band.timeout === undefined && band.ttftTarget === undefined ? undefined : overloadWaitS(band)
+
+/** Seconds of prefill ahead of a request on its pod, at most, under overload. */
+export const overloadQueueMaxS = (podQueueMax: Duration.Duration): number =>
+  QUEUE_SHARE * Duration.toSeconds(podQueueMax)

@@ -18,9 +18,10 @@ const tuned = (speed: number) => ({
   bands: [{ priority: 0, podQueueMax: millis(0.03, speed) }]
 })
 
-/** Only what is written in seconds is scaled; all else is as it ships. */
+/** Only what is written in seconds is scaled, but for the timeout, which is not set so that the TTFT target holds. */
 const shipped = (speed: number) => ({
-  timeout: millis(120, speed),
+  ttftTarget: millis(2, speed),
+  overloadAfter: millis(20, speed),
   patience: millis(30, speed),
   podQueueMax: millis(1, speed)
 })

@@ -7,6 +7,7 @@ import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"
+import { bandOverloadWaitS, overloadQueueMaxS, overloadWaitS, timeoutOf } from "../waitingSection.ts"
 import { Restored } from "./restored.ts"
 import { Telemetry } from "./telemetry.ts"
 
@@ -101,7 +102,11 @@ const waitingOptions = (waiting: GatewayConfig["waiting"]): WaitingOptions => ({
   bytesMax: waiting.bytesMax,
   patienceS: Duration.toSeconds(waiting.patience),
   podlessS: Duration.toSeconds(waiting.podlessTimeout),
-  waitMaxS: Duration.toSeconds(waiting.timeout),
+  waitMaxS: Duration.toSeconds(timeoutOf(waiting)),
+  overloadAfterS: Duration.toSeconds(waiting.overloadAfter),
+  overloadWaitS: overloadWaitS(waiting),
+  bandOverloadWaitS: byPriority(waiting.bands, bandOverloadWaitS),
+  overloadQueueMaxS: overloadQueueMaxS(waiting.podQueueMax),
   bandWaitMaxS: byPriority(waiting.bands, ({ timeout }) => timeout && Duration.toSeconds(timeout)),
   bandRequestsMax: byPriority(waiting.bands, ({ requestsMax }) => requestsMax),
   bandQueueMaxS: byPriority(waiting.bands, ({ podQueueMax }) => podQueueMax && Duration.toSeconds(podQueueMax))

@@ -61,6 +61,8 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "waiting.requestsMax": "live",
   "waiting.bytesMax": "live",
   "waiting.timeout": "live",
+  "waiting.ttftTarget": "live",
+  "waiting.overloadAfter": "live",
   "waiting.podlessTimeout": "live",
   "waiting.patience": "live",
   "waiting.podQueueMax": "live",

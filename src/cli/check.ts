@@ -3,6 +3,7 @@ import type { GatewayConfig } from "../../config/GatewayConfig.ts"
 import { kubernetesText } from "../../config/kubernetesSource.ts"
 import { loadConfig } from "../../config/loadConfig.ts"
 import { readSecrets } from "../../config/secretFiles.ts"
+import { timeoutOf } from "../../config/waitingSection.ts"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
 import type { PodAccess } from "../core/PodAccess.ts"
 import { PodCredentials } from "../http/doors/PodCredentials.ts"
@@ -74,7 +75,7 @@ const summary = (config: GatewayConfig): ReadonlyArray<string> => {
     }, unhealthy after ${scrape.failuresBeforeUnhealthy} failures`,
     `  waiting    ${
       waiting.enabled
-        ? `${waiting.requestsMax} requests, ${Duration.format(waiting.timeout)} at most, while every pod is busy`
+        ? `${waiting.requestsMax} requests, ${Duration.format(timeoutOf(waiting))} at most, while every pod is busy`
         : "off: requests go to a pod at once"
     }`,
     ...(aliases.length === 0 ? [] : [`  aliases    ${aliases.join(", ")}`]),

@@ -11,9 +11,9 @@ import type { PodAddress, PodId } from "./Pod.ts"
 import { PodTable } from "./PodTable.ts"
 import { type GuardOptions, PodGuard } from "./PodGuard.ts"
 import type { PickContext, Policy } from "./Policy.ts"
+import { PrefixHits } from "./PrefixHits.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
-import { addRow, hasRow, type RowMask, rowMask } from "./rowMask.ts"
 import { ReuseAges } from "./ReuseAges.ts"
 import { ShadowKv } from "./ShadowKv.ts"
 import { FleetRoom, fleetRoomDefaults, type FleetRoomOptions, type WaitFor } from "./waiting/FleetRoom.ts"
@@ -81,11 +81,7 @@ export class Scheduler {
   private readonly pods: Candidates
   private readonly shadows: Array<ShadowKv | undefined> = []
   private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
-  private readonly candidateMask: RowMask
-  private readonly hitBlocks: Uint32Array
-  /** Number of the decision that is prepared, and by row the last one whose hits were measured there. */
-  private asking = 0
-  private readonly measuredFor: Float64Array
+  private readonly hits: PrefixHits
   private readonly context: PickContext
   private policy: Policy
 
@@ -99,9 +95,7 @@ export class Scheduler {
     this.fleetRoom = new FleetRoom(options.room ?? fleetRoomDefaults, this.shadows, this.reuse)
     this.pods = new Candidates(this.table, this.guard, options.modelsMax)
     this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
-    this.candidateMask = rowMask(options.podsMax)
-    this.hitBlocks = new Uint32Array(options.podsMax)
-    this.measuredFor = new Float64Array(options.podsMax).fill(-1)
+    this.hits = new PrefixHits(this.table, this.index)
     this.context = {
       table: this.table,
       request: nothing,
@@ -264,24 +258,25 @@ export class Scheduler {
     if (refusal !== undefined) return refusal
     const { context } = this
     if (waitFor !== "never" && queueMaxS !== undefined) this.fleetRoom.keepShort(context, queueMaxS)
+    if (waitFor === "ample") this.fleetRoom.keepAmple(context)
     if (!this.fleetRoom.has(context, waitFor)) return "busy"
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
-    if (waitFor === "room" && this.policy.isRevocable === true && this.fleetRoom.flushes(context, row)) return "busy"
+    if (
+      (waitFor === "room" || waitFor === "ample") && this.policy.isRevocable === true &&
+      this.fleetRoom.flushes(context, row)
+    ) return "busy"
     const address = this.table.addresses[row]
     if (address === undefined) throw new Error(`policy ${this.policy.type} picked row ${row}, which is no pod`)
     const predictedTtftS = predictTtftS(context, row, KV_SHORTAGE_WEIGHT)
     const reservation = this.charges.charge(context, row, predictedTtftS)
     if (reservation < 0) return "too-many-open"
-    this.reuse.asked(request.chain(this.table.blockSizeTokens[row] ?? 0), nowS)
-    return {
-      probes: this.guard.picked(row, reservation, nowS),
-      reservation,
-      address,
-      promptTokens: request.promptTokens,
-      hitTokens: context.hitTokens[row] ?? 0,
-      predictedTtftS,
-      fallbacks: request.fallbacksMax === undefined ? noPods : this.fallbacks(row, request.fallbacksMax)
+    try {
+      return this.placed(row, reservation, address, predictedTtftS)
+    } catch (cause) {
+      // Nobody hears of it, so nobody would give it back.
+      this.end(reservation, {}, nowS)
+      throw cause
     }
   }
 
@@ -312,12 +307,24 @@ export class Scheduler {
       ? this.pods.collect(this.context, request, excluded, false)
       : this.prepare(request, excluded, nowS, false)
     if (refusal !== undefined) return refusal
-    if (wasBusy) this.measureHits(request)
+    if (wasBusy) this.hits.measure(this.context)
     const { candidateCount, candidates, hitTokens } = this.context
     let leastS = Number.POSITIVE_INFINITY
     for (let i = 0; i < candidateCount; i++) {
       const row = candidates[i] ?? 0
       leastS = Math.min(leastS, ownPrefillS(this.table, row, request.promptTokens, hitTokens[row] ?? 0))
+    }
+    return leastS
+  }
+
+  /** The same with no hits, which are not looked up; 0 where no pod would take it. */
+  leastColdPrefillS(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): number {
+    const { context, table } = this
+    context.nowS = nowS
+    if (this.pods.collect(context, request, excluded, false) !== undefined) return 0
+    let leastS = Number.POSITIVE_INFINITY
+    for (let i = 0; i < context.candidateCount; i++) {
+      leastS = Math.min(leastS, ownPrefillS(table, context.candidates[i] ?? 0, request.promptTokens, 0))
     }
     return leastS
   }
@@ -345,14 +352,16 @@ export class Scheduler {
 
   /** The prefill part of the charge is released. Unknown and repeated numbers are ignored. */
   firstToken(reservation: number, nowS: number): void {
-    this.guard.served(this.charges.rowOf(reservation), reservation, nowS)
+    const row = this.charges.rowOf(reservation)
     this.charges.firstToken(reservation, nowS)
+    this.guard.served(row, reservation, nowS)
   }
 
   /** The whole charge is released. Unknown and repeated numbers are ignored. */
   end(reservation: number, { outputTokens = 0 }: EndedRequest, nowS: number): void {
-    this.guard.ended(this.charges.rowOf(reservation), reservation)
+    const row = this.charges.rowOf(reservation)
     const model = this.charges.end(reservation, outputTokens, nowS)
+    this.guard.ended(row, reservation)
     if (model !== undefined && outputTokens > 0) this.outputLengths.learn(model, outputTokens)
   }
 
@@ -397,6 +406,21 @@ export class Scheduler {
     return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)
   }
 
+  private placed(row: number, reservation: number, address: PodAddress, predictedTtftS: number): Placement {
+    const { context } = this
+    const { nowS, request } = context
+    this.reuse.asked(request.chain(this.table.blockSizeTokens[row] ?? 0), nowS)
+    return {
+      probes: this.guard.picked(row, reservation, nowS),
+      reservation,
+      address,
+      promptTokens: request.promptTokens,
+      hitTokens: context.hitTokens[row] ?? 0,
+      predictedTtftS,
+      fallbacks: request.fallbacksMax === undefined ? noPods : this.fallbacks(row, request.fallbacksMax)
+    }
+  }
+
   /** The candidates with the lowest predicted TTFT after `row`; asking the policy again could move its own state. */
   private fallbacks(row: number, countMax: number): ReadonlyArray<PodAddress> {
     const { context, table } = this
@@ -419,8 +443,8 @@ export class Scheduler {
     context.nowS = nowS
     context.outputTokens = request.generates ? this.outputLengths.expected(request.model, request.outputTokensMax) : 0
     const refusal = this.pods.collect(context, request, excluded, ramps)
-    this.asking++
-    if (refusal === undefined) this.measureHits(request)
+    this.hits.startDecision()
+    if (refusal === undefined) this.hits.measure(context)
     return refusal
   }
 
@@ -431,49 +455,10 @@ export class Scheduler {
     for (let row = 0; row < table.rowCount; row++) {
       if (table.live[row] === 1) context.candidates[context.candidateCount++] = row
     }
-    this.asking++
-    this.measureHits(request)
+    this.hits.startDecision()
+    context.request = request
+    this.hits.measure(context)
     return context.hitTokens.slice(0, table.rowCount)
-  }
-
-  /**
-   * Fills `hitTokens` for the candidates that were not measured yet since `asking` last grew: one walk over the index
-   * for each block size in use.
-   */
-  private measureHits(request: RequestFeatures): void {
-    const { context, table } = this
-    let missing = 0
-    for (let i = 0; i < context.candidateCount; i++) {
-      const row = context.candidates[i] ?? 0
-      if (this.measuredFor[row] === this.asking) continue
-      context.hitTokens[row] = -1
-      missing++
-    }
-    while (missing > 0) {
-      this.candidateMask.fill(0)
-      let blockSizeTokens = -1
-      for (let i = 0; i < context.candidateCount; i++) {
-        const row = context.candidates[i] ?? 0
-        if ((context.hitTokens[row] ?? 0) >= 0) continue
-        if (blockSizeTokens < 0) blockSizeTokens = table.blockSizeTokens[row] ?? 0
-        if (table.blockSizeTokens[row] !== blockSizeTokens) continue
-        addRow(this.candidateMask, row)
-      }
-      const chain = blockSizeTokens > 0 ? request.chain(blockSizeTokens) : emptyChain
-      const tokensPerBlock = blockSizeTokens > 0 ? request.tokensPerBlock(blockSizeTokens) : 0
-      this.index.match(chain, this.candidateMask, this.hitBlocks)
-      for (let i = 0; i < context.candidateCount; i++) {
-        const row = context.candidates[i] ?? 0
-        if (!hasRow(this.candidateMask, row)) continue
-        // vLLM always computes at least the last prompt token.
-        context.hitTokens[row] = Math.max(
-          0,
-          Math.min((this.hitBlocks[row] ?? 0) * tokensPerBlock, request.promptTokens - 1)
-        )
-        this.measuredFor[row] = this.asking
-        missing--
-      }
-    }
   }
 
   /** The pod restarted, left, or changed its geometry: nothing that was known of its load counts. */

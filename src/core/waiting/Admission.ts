@@ -1,8 +1,8 @@
 import type { PodId } from "../Pod.ts"
 import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Placement, Refusal, Scheduler } from "../Scheduler.ts"
-import type { WaitFor } from "./FleetRoom.ts"
 import type { AdmissionOptions, WaitRefusal } from "./AdmissionOptions.ts"
+import { Hurry } from "./Hurry.ts"
 import { Paces } from "./Paces.ts"
 import { Podless } from "./Podless.ts"
 import { TryBudget } from "./TryBudget.ts"
@@ -10,7 +10,7 @@ import { type Waiting, waitingOf, type WaitingTerms } from "./Waiting.ts"
 import { whyWait } from "./whyWait.ts"
 import { WaitingRoom } from "./WaitingRoom.ts"
 
-/** Told once, how it goes on with a request that had to wait. */
+/** Told once, how it goes on with a request that had to wait. When it throws, a placement counts as never made. */
 export type Answer<Ticket> = (entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal) => void
 
 /** Of the requests in order, this many are tried whenever something may have made room, */
@@ -38,6 +38,7 @@ export class Admission<Ticket> {
   private readonly podless: Podless<Ticket>
   private readonly entries = new Map<RequestFeatures, Waiting<Ticket>>()
   private readonly paces = new Paces()
+  private readonly hurry: Hurry
   private sweptS = Number.NEGATIVE_INFINITY
   /** Nobody behind the head is worth a try before this. */
   private restDueS = Number.POSITIVE_INFINITY
@@ -56,6 +57,7 @@ export class Admission<Ticket> {
     this.isGone = isGone
     this.room = new WaitingRoom(options)
     this.podless = new Podless(scheduler, this.room, options.podlessS)
+    this.hurry = new Hurry(options, this.paces)
   }
 
   /** From now on; those that wait stay, beyond a smaller bound too. */
@@ -63,6 +65,7 @@ export class Admission<Ticket> {
     this.options = options
     this.room.options = options
     this.podless.podlessS = options.podlessS
+    this.hurry.options = options
   }
 
   /**
@@ -80,8 +83,8 @@ export class Admission<Ticket> {
     if (room.podlessCount > 0) this.lookForPods(nowS)
     const isFirst = room.count === room.podlessCount
     if (isFirst) {
-      const waitFor = excluded.length > 0 ? "turn" : "room"
-      const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.queueMaxS(terms))
+      const waitFor = this.hurry.waitForAtOnce(terms.priority, excluded.length > 0)
+      const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.hurry.queueMaxS(terms.priority))
       if (outcome === "no-pod") return this.waitForPod(waitingOf(request, excluded, terms, ticket, nowS))
       if (outcome !== "busy") return outcome
     }
@@ -93,9 +96,11 @@ export class Admission<Ticket> {
     entry.ownS = ownS
     entry.nextTryS = nowS + RETRY_AFTER_S
     if (!entry.returns) entry.key = room.keyOf(ownS, nowS)
+    this.paces.asked(terms.priority, ownS)
     if (terms.deadlineS - nowS <= 0) return "waited-too-long"
-    if (this.expectedWaitS(entry) > terms.deadlineS - nowS) return "queue-too-long"
-    if (!this.makeRoom(terms)) return "queue-full"
+    entry.deadlineS = this.hurry.deadlineS(entry)
+    if (this.expectedWaitS(entry) > entry.deadlineS - nowS) return "queue-too-long"
+    if (!this.makeRoom(terms, false)) return "queue-full"
     this.entries.set(request, entry)
     room.enter(entry)
     this.restDueS = Math.min(this.restDueS, entry.nextTryS)
@@ -125,7 +130,7 @@ export class Admission<Ticket> {
   /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
   whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
     const { options, room, scheduler } = this
-    return whyWait(scheduler, room, options.podlessS, this.queueMaxS(terms), request, nowS)
+    return whyWait(scheduler, room, options.podlessS, this.hurry.queueMaxS(terms.priority), request, nowS)
   }
 
   /** The client left. False: the request does not wait (any more). */
@@ -180,7 +185,7 @@ export class Admission<Ticket> {
 
   /** It waits out of line, or is refused when that is in vain. */
   private waitForPod(entry: Waiting<Ticket>): "waiting" | "no-pod" {
-    if (!this.podless.mayWait(entry, entry.arrivedS) || !this.makeRoom(entry.terms)) return "no-pod"
+    if (!this.podless.mayWait(entry, entry.arrivedS) || !this.makeRoom(entry.terms, true)) return "no-pod"
     this.setApart(entry)
     return "waiting"
   }
@@ -210,14 +215,14 @@ export class Admission<Ticket> {
     return aheadS === 0 ? 0 : this.paces.forS(terms.priority, aheadS)
   }
 
-  /** Gives up requests that may be shed for one that may not. False: it has no room. */
-  private makeRoom(terms: WaitingTerms): boolean {
+  /** Gives up others where that makes room. False: it has none. */
+  private makeRoom(terms: WaitingTerms, isPodless: boolean): boolean {
     const { room } = this
-    if (!room.hasRoomFor(terms) && !room.couldMakeRoomFor(terms)) return false
+    if (!room.hasRoomFor(terms) && !room.couldMakeRoomFor(terms, isPodless)) return false
     while (!room.hasRoomFor(terms)) {
-      const victim = room.shedFirst()
-      if (victim === undefined || victim.terms.priority >= terms.priority) return false
-      this.finish(victim, "queue-full")
+      const victim = room.giveUpFirst(terms, isPodless)
+      if (victim === undefined) return false
+      this.finish(victim, victim.podlessSinceS === undefined ? "queue-full" : "no-pod")
     }
     return true
   }
@@ -241,7 +246,13 @@ export class Admission<Ticket> {
     const { excluded, request, terms } = entry
     let outcome: Placement | Refusal | "busy"
     try {
-      outcome = this.scheduler.pick(request, excluded, nowS, this.waitForOf(entry, nowS), this.queueMaxS(terms))
+      outcome = this.scheduler.pick(
+        request,
+        excluded,
+        nowS,
+        this.hurry.waitFor(entry, nowS),
+        this.hurry.queueMaxS(terms.priority)
+      )
     } catch (cause) {
       // Or it would break the scheduler again and again.
       this.finish(entry, "broken")
@@ -257,23 +268,14 @@ export class Admission<Ticket> {
       this.podless.stepOut(entry, nowS)
       return true
     }
-    if (typeof outcome !== "string") this.paces.sentOff(terms.priority, entry.ownS)
-    this.finish(entry, outcome)
+    if (typeof outcome === "string") this.finish(entry, outcome)
+    else this.sendOff(entry, outcome, nowS)
     return true
-  }
-
-  /** One that was under way already waits only for its turn: what it flushes or fills it did once before. */
-  private waitForOf({ arrivedS, podlessS, returns }: Waiting<Ticket>, nowS: number): WaitFor {
-    return !returns && nowS - arrivedS - podlessS < this.options.patienceS ? "room" : "turn"
-  }
-
-  private queueMaxS({ priority }: WaitingTerms): number | undefined {
-    return this.options.bandQueueMaxS?.get(priority)
   }
 
   private passTime(nowS: number): void {
     this.tries.pass(nowS)
-    this.paces.pass(nowS, this.room)
+    this.paces.pass(nowS, this.room, this.options.overloadAfterS)
   }
 
   private sweep(nowS: number): void {
@@ -291,9 +293,21 @@ export class Admission<Ticket> {
     return entry.podlessSinceS === undefined ? "waited-too-long" : this.podless.lateRefusal(entry, nowS)
   }
 
-  private finish(entry: Waiting<Ticket>, outcome: Placement | Refusal | WaitRefusal): void {
-    this.forget(entry, typeof outcome !== "string")
-    this.answer(entry, outcome)
+  private sendOff(entry: Waiting<Ticket>, placement: Placement, nowS: number): void {
+    this.paces.sentOff(entry.terms.priority, entry.ownS)
+    this.forget(entry, true)
+    try {
+      this.answer(entry, placement)
+    } catch (cause) {
+      // Nobody heard of it, so nobody would give it back.
+      this.scheduler.end(placement.reservation, {}, nowS)
+      throw cause
+    }
+  }
+
+  private finish(entry: Waiting<Ticket>, refusal: Refusal | WaitRefusal): void {
+    this.forget(entry, false)
+    this.answer(entry, refusal)
   }
 
   private forget(entry: Waiting<Ticket>, sentOff: boolean): void {

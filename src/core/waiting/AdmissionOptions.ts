@@ -5,6 +5,14 @@ export interface AdmissionOptions extends WaitingRoomOptions {
   readonly patienceS: number
   /** So long a request waits while no pod that serves it takes requests, and one may come; 0: it is refused at once. */
   readonly podlessS: number
+  /** A band is overloaded once more work came to wait in it than went on for so long; less is a burst. */
+  readonly overloadAfterS: number
+  /** So long a request of an overloaded band waits at most; undefined: as long as of any. */
+  readonly overloadWaitS?: number | undefined
+  /** Of bands with another bound than that; Infinity: as long as of any. */
+  readonly bandOverloadWaitS?: ReadonlyMap<number, number> | undefined
+  /** And it goes to no pod with more prefill ahead, where that is less than at other times. */
+  readonly overloadQueueMaxS?: number | undefined
   /** Of a band, where it is not the scheduler's own: a pod with more prefill ahead has no room for the band's requests. */
   readonly bandQueueMaxS?: ReadonlyMap<number, number> | undefined
 }
@@ -15,7 +23,8 @@ export const admissionDefaults: AdmissionOptions = {
   bytesMax: 512 * 1024 * 1024,
   ageingPerS: 0.1,
   patienceS: 30,
-  podlessS: 0
+  podlessS: 0,
+  overloadAfterS: 20
 }
 
 /**

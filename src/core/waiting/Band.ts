@@ -7,8 +7,9 @@ const RESTED_FLOWS_MAX = 1024
 /** Those that wait with one priority: in line by their flows, or out of it for want of a pod. */
 export class Band<Ticket> {
   readonly priority: number
-  /** Out of line, for want of a pod. */
+  /** Out of line, for want of a pod, in the order in which they stepped out. */
   readonly podless = new Set<Waiting<Ticket>>()
+  podlessBytes = 0
   /** Out of line too. */
   count = 0
   bytes = 0
@@ -85,10 +86,22 @@ export class Band<Ticket> {
     return aheadS
   }
 
-  /** Of those out of line, who stepped out last. */
+  setApart(entry: Waiting<Ticket>): void {
+    this.podless.add(entry)
+    this.podlessBytes += entry.terms.bytes
+  }
+
+  /** False: it is not out of line. */
+  leavePodless(entry: Waiting<Ticket>): boolean {
+    if (!this.podless.delete(entry)) return false
+    this.podlessBytes -= entry.terms.bytes
+    return true
+  }
+
+  /** Of those out of line, who stepped out last; of those that were under way once only if there is no other. */
   lastPodless(): Waiting<Ticket> | undefined {
     let last: Waiting<Ticket> | undefined
-    for (const entry of this.podless) last = entry
+    for (const entry of this.podless) if (last === undefined || last.returns || !entry.returns) last = entry
     return last
   }
 

@@ -4,14 +4,19 @@ import type { PickContext } from "../Policy.ts"
 import type { ReuseAges } from "../ReuseAges.ts"
 import type { ShadowKv } from "../ShadowKv.ts"
 
-/** What a request waits for at the gateway. never: nothing. turn: a short prefill queue. room: that and its KV too. */
-export type WaitFor = "never" | "turn" | "room"
+/**
+ * What a request waits for at the gateway. never: nothing. turn: a short prefill queue. room: that and its KV too.
+ * ample: the same with KV to spare on the very pod that it goes to, so that no pod is ever full.
+ */
+export type WaitFor = "never" | "turn" | "room" | "ample"
 
 export interface FleetRoomOptions {
   /** A pod with more prefill than this ahead has no room for another request. */
   readonly queueMaxS: number
   /** A prompt that would take a pod beyond this share of its KV capacity has no room there. */
   readonly kvShareMax: number
+  /** The same for one that waits for ample room. */
+  readonly kvShareAmple: number
   /** Prompts that bring more uncached tokens than this are giants: they may flush what others come back for. */
   readonly giantTokens: number
   /** A giant waits while what it would flush costs more than this share of what it computes, on the pod it would go to. */
@@ -23,6 +28,8 @@ export const fleetRoomDefaults: FleetRoomOptions = {
   queueMaxS: 1,
   // A request or two that the pod itself lets wait keep it busy; more would wait in order of arrival.
   kvShareMax: 1.05,
+  // What runs still grows, and a pod that is full lets prompts wait until others have ended.
+  kvShareAmple: 0.8,
   giantTokens: 16_000,
   flushShareMax: 0.6
 }
@@ -49,9 +56,8 @@ export class FleetRoom {
     const { nowS, table } = context
     for (let i = 0; i < context.candidateCount; i++) {
       const row = context.candidates[i] ?? 0
-      if (queueS(table, row, nowS) <= this.options.queueMaxS && (waitFor === "turn" || this.fitsKv(context, row))) {
-        return true
-      }
+      if (queueS(table, row, nowS) > this.options.queueMaxS) continue
+      if (waitFor === "turn" || this.fitsKv(context, row, this.options.kvShareMax)) return true
     }
     return false
   }
@@ -63,6 +69,17 @@ export class FleetRoom {
     for (let i = 0; i < context.candidateCount; i++) {
       const row = candidates[i] ?? 0
       if (queueS(table, row, nowS) <= queueMaxS) candidates[kept++] = row
+    }
+    context.candidateCount = kept
+  }
+
+  /** Leaves only the candidates that the request leaves with KV to spare. */
+  keepAmple(context: PickContext): void {
+    const { candidates } = context
+    let kept = 0
+    for (let i = 0; i < context.candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      if (this.fitsKv(context, row, this.options.kvShareAmple)) candidates[kept++] = row
     }
     context.candidateCount = kept
   }
@@ -98,13 +115,13 @@ export class FleetRoom {
     return shadow.evictionLoss(blocks, FLUSH_BLOCKS_MAX, nowS, this.reuse) * blockSizeTokens
   }
 
-  private fitsKv(context: PickContext, row: number): boolean {
+  private fitsKv(context: PickContext, row: number, shareMax: number): boolean {
     const { hitTokens, request, table } = context
     const usedTokens = (table.usedTokens[row] ?? 0) + generatedTokens(context, row)
     // An empty pod takes what it is given: a prompt beyond its capacity gets the pod's own answer.
     if (usedTokens === 0) return true
     const uncachedTokens = request.promptTokens - (hitTokens[row] ?? 0)
-    return usedTokens + uncachedTokens <= this.options.kvShareMax * (table.kvCapacityTokens[row] ?? 0)
+    return usedTokens + uncachedTokens <= shareMax * (table.kvCapacityTokens[row] ?? 0)
   }
 }
 

@@ -1,7 +1,5 @@
 import type { Outlook } from "../Candidates.ts"
-import { ownPrefillS } from "../cost.ts"
 import type { PodId } from "../Pod.ts"
-import type { RequestFeatures } from "../RequestFeatures.ts"
 import type { Scheduler } from "../Scheduler.ts"
 import type { Waiting } from "./Waiting.ts"
 import type { WaitingRoom } from "./WaitingRoom.ts"
@@ -81,17 +79,11 @@ export class Podless<Ticket> {
     entry.deadlineS = Math.min(entry.deadlineS + wentByS, entry.terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
     entry.nextTryS = nowS
     if (entry.ownS === 0) {
-      entry.ownS = this.coldPrefillS(entry.request)
+      // Without its hits: hashing the prompts of all that waited would take a while just then.
+      entry.ownS = this.scheduler.leastColdPrefillS(entry.request, entry.excluded, nowS)
       entry.key = entry.returns ? entry.arrivedS : room.keyOf(entry.ownS, entry.arrivedS)
     }
     room.stepIn(entry)
-  }
-
-  /** Without its hits, on some pod: hashing the prompts of all that waited would take a while just then. */
-  private coldPrefillS({ promptTokens }: RequestFeatures): number {
-    const { table } = this.scheduler
-    const row = table.accepting.indexOf(1)
-    return row < 0 ? 0 : ownPrefillS(table, row, promptTokens, 0)
   }
 
   private outlookOf(entry: Waiting<Ticket>, nowS: number): Outlook {

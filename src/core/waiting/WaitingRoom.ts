@@ -51,16 +51,20 @@ export class WaitingRoom<Ticket> {
     return this.count < requestsMax && this.bytes + bytes <= bytesMax && !this.isBandFull(priority)
   }
 
-  /** Whether giving up sheddable requests of lower priority would make room. */
-  couldMakeRoomFor({ bytes, priority }: Pick<WaitingTerms, "bytes" | "priority">): boolean {
+  /** Whether giving up all that `giveUpFirst` names for a request would make room for it. */
+  couldMakeRoomFor({ bytes, priority }: Pick<WaitingTerms, "bytes" | "priority">, isPodless: boolean): boolean {
     const { bytesMax, requestsMax } = this.options
-    if (this.isBandFull(priority)) return false
+    if (isPodless ? this.isBandFull(priority) : this.isBandFull(priority, "inLine")) return false
     let countLeft = this.count
     let bytesLeft = this.bytes
     for (const band of this.bands) {
-      if (band.priority >= 0 || band.priority >= priority) continue
-      countLeft -= band.count
-      bytesLeft -= band.bytes
+      if (isShedFor(band.priority, priority) && !isPodless) {
+        countLeft -= band.count
+        bytesLeft -= band.bytes
+      } else if (isPodless ? isShedFor(band.priority, priority) : band.priority <= priority) {
+        countLeft -= band.podless.size
+        bytesLeft -= band.podlessBytes
+      }
     }
     return countLeft < requestsMax && bytesLeft + bytes <= bytesMax
   }
@@ -82,7 +86,7 @@ export class WaitingRoom<Ticket> {
     const { bytes, priority } = entry.terms
     const band = this.findBand(priority)
     if (band === undefined) return
-    if (band.podless.delete(entry)) this.podlessCount--
+    if (band.leavePodless(entry)) this.podlessCount--
     else if (!band.leaveLine(entry, sentOff)) return
     band.count--
     band.bytes -= bytes
@@ -102,18 +106,26 @@ export class WaitingRoom<Ticket> {
   /** Back in line, where its key says. */
   stepIn(entry: Waiting<Ticket>): void {
     const band = this.findBand(entry.terms.priority)
-    if (band?.podless.delete(entry) !== true) return
+    if (band?.leavePodless(entry) !== true) return
     this.podlessCount--
     entry.podlessSinceS = undefined
     band.lineUp(entry)
   }
 
-  /** Whom to give up first when room is short: of the lowest band, if it may be shed, the last in order. */
-  shedFirst(): Waiting<Ticket> | undefined {
-    const band = this.bands.at(-1)
-    if (band === undefined || band.priority >= 0) return undefined
-    // Those without a pod are the least likely to be served.
-    return band.lastPodless() ?? band.lastInLine()
+  /**
+   * Whom to give up first for a request when room is short, or undefined. For one that could be served those without a
+   * pod, the lowest band first, though none above its own; then the last in line of the lowest band of a negative
+   * priority below its own. For one without a pod itself only those without one of such a band.
+   */
+  giveUpFirst({ priority }: Pick<WaitingTerms, "priority">, isPodless: boolean): Waiting<Ticket> | undefined {
+    if (this.isBandFull(priority)) return isPodless ? undefined : this.findBand(priority)?.lastPodless()
+    for (let at = this.bands.length - 1; at >= 0; at--) {
+      const band = this.bands[at]
+      if (band === undefined || band.podless.size === 0) continue
+      if (isPodless ? isShedFor(band.priority, priority) : band.priority <= priority) return band.lastPodless()
+    }
+    const lowest = this.bands.at(-1)
+    return isPodless || lowest === undefined || !isShedFor(lowest.priority, priority) ? undefined : lowest.lastInLine()
   }
 
   /** `next` begins with the first in order again. */
@@ -158,13 +170,13 @@ export class WaitingRoom<Ticket> {
   }
 
   private setApart(band: Band<Ticket>, entry: Waiting<Ticket>): void {
-    band.podless.add(entry)
+    band.setApart(entry)
     this.podlessCount++
   }
 
-  private isBandFull(priority: number): boolean {
+  private isBandFull(priority: number, of: "count" | "inLine" = "count"): boolean {
     const most = this.options.bandRequestsMax?.get(priority)
-    return most !== undefined && (this.findBand(priority)?.count ?? 0) >= most
+    return most !== undefined && (this.findBand(priority)?.[of] ?? 0) >= most
   }
 
   private findBand(priority: number): Band<Ticket> | undefined {
@@ -180,3 +192,6 @@ export class WaitingRoom<Ticket> {
     return band
   }
 }
+
+/** Whether requests of a band may be given up for one of another. */
+const isShedFor = (priority: number, other: number): boolean => priority < 0 && priority < other

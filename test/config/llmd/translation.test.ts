@@ -86,7 +86,7 @@ describe("published guides", () => {
     const { config: { policy, waiting } } = await loaded(fixture("flow-control"))
     expect("filters" in policy ? policy.filters : undefined).toEqual([])
     expect(waiting).toMatchObject({ enabled: true, requestsMax: 1000, bytesMax: 10 * 2 ** 30 })
-    expect(Duration.toSeconds(waiting.timeout)).toBe(60)
+    expect(Duration.toSeconds(waiting.timeout!)).toBe(60)
     expect(waiting.bands).toEqual([
       { priority: 100, requestsMax: 500 },
       { priority: 0, requestsMax: 200 },
@@ -248,7 +248,7 @@ flowControl:
   defaultPriorityBand: { maxRequests: 10 }
   priorityBands: [{ priority: 1, maxBytes: 500M }]
 `)
-    expect(Duration.toSeconds(value.config.waiting.timeout)).toBe(90)
+    expect(Duration.toSeconds(value.config.waiting.timeout!)).toBe(90)
     for (const name of ["flowControl.noEndpointRequestTTL", "bands' maxBytes", "default bands' maxRequests"]) {
       expect(supportOf(value, name)).toBe("no equivalent")
     }

@@ -196,7 +196,7 @@ describe("while every pod that serves its model is away", () => {
     expect(desk.submit(1, 0, { terms: { priority: -1, bytes: 60 } })).toBe("waiting")
     expect(desk.submit(2, 0, { terms: { priority: -1, bytes: 50 } })).toBe("no-pod")
     expect(desk.submit(3, 0, { terms: { bytes: 50 } })).toBe("waiting")
-    expect(desk.answers.get(1)).toBe("queue-full")
+    expect(desk.answers.get(1)).toBe("no-pod")
     expect(desk.submit(4, 0, { terms: { priority: 2 } })).toBe("waiting")
     expect(desk.submit(5, 0, { terms: { priority: 2 } })).toBe("no-pod")
     expect(desk.admission.room.bytes).toBe(50)

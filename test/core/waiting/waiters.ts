@@ -12,6 +12,8 @@ export interface Wanted extends Partial<WaitingTerms> {
   /** Prefill seconds; a token takes 0.1 ms in these tests. */
   readonly ownS?: number
   readonly arrivedS?: number
+  readonly podlessSinceS?: number | undefined
+  readonly returns?: boolean
 }
 
 const TOKEN_S = 1e-4
@@ -33,7 +35,7 @@ export const termsOf = (terms: Partial<WaitingTerms> = {}): WaitingTerms => ({
 export const entryOf = (
   room: WaitingRoom<number>,
   ticket: number,
-  { arrivedS = 0, ownS = 1, ...terms }: Wanted = {}
+  { arrivedS = 0, ownS = 1, podlessSinceS, returns = false, ...terms }: Wanted = {}
 ): Waiting<number> => ({
   ticket,
   request: requestOfWork(ownS),
@@ -42,10 +44,10 @@ export const entryOf = (
   arrivedS,
   ownS,
   key: room.keyOf(ownS, arrivedS),
-  returns: false,
+  returns,
   nextTryS: 0,
   deadlineS: Number.POSITIVE_INFINITY,
-  podlessSinceS: undefined,
+  podlessSinceS,
   podlessS: 0,
   modelUntilS: 0
 })

@@ -159,22 +159,89 @@ describe("work ahead", () => {
   })
 })
 
-describe("shedding", () => {
-  test("gives up the last in order of the lowest band, and never one of a priority from zero on", () => {
+describe("giving up", () => {
+  const podless = { podlessSinceS: 0 }
+
+  test("takes the last in order of the lowest band, and never one of a priority from zero on", () => {
     const { entries, room } = filled([{ priority: 0 }, { priority: -2, ownS: 1 }, { priority: -2, ownS: 5 }, {
       priority: -1,
       ownS: 9
     }])
-    expect(room.shedFirst()?.ticket).toBe(2)
-    for (const ticket of [2, 1, 3]) room.leave(entries[ticket]!, false)
-    expect(room.shedFirst()).toBeUndefined()
+    for (const ticket of [2, 1, 3]) {
+      expect(room.giveUpFirst({ priority: 0 }, false)?.ticket).toBe(ticket)
+      room.leave(entries[ticket]!, false)
+    }
+    expect(room.giveUpFirst({ priority: 0 }, false)).toBeUndefined()
+  })
+
+  test("takes those without a pod first, of its own band too, the latest before the others and a retry last", () => {
+    const { entries, room } = filled([
+      { priority: -1 },
+      { priority: 0, ...podless, returns: true },
+      { priority: 0, ...podless },
+      { priority: 0, ...podless },
+      { priority: 1, ...podless }
+    ])
+    for (const ticket of [3, 2, 1, 0]) {
+      expect(room.giveUpFirst({ priority: 0 }, false)?.ticket).toBe(ticket)
+      room.leave(entries[ticket]!, false)
+    }
+    expect(room.giveUpFirst({ priority: 0 }, false)).toBeUndefined()
+    expect(room.giveUpFirst({ priority: 1 }, false)?.ticket).toBe(4)
+  })
+
+  test("takes nobody in line for a request without a pod", () => {
+    const { room } = filled([{ priority: -1 }, { priority: -2, ...podless }, { priority: 0, ...podless }])
+    expect(room.giveUpFirst({ priority: 1 }, true)?.ticket).toBe(1)
+    room.leave([...room].find(({ ticket }) => ticket === 1)!, false)
+    expect(room.giveUpFirst({ priority: 1 }, true)).toBeUndefined()
+  })
+
+  test("takes those of a full band without a pod, and nobody else, to let one in", () => {
+    const { entries, room } = filled([{ priority: -1 }, { priority: 2 }, { priority: 2, ...podless }], {
+      bandRequestsMax: new Map([[2, 2]])
+    })
+    expect(room.couldMakeRoomFor({ bytes: 0, priority: 2 }, true)).toBe(false)
+    expect(room.couldMakeRoomFor({ bytes: 0, priority: 2 }, false)).toBe(true)
+    expect(room.giveUpFirst({ priority: 2 }, false)?.ticket).toBe(2)
+    room.stepIn(entries[2]!)
+    expect(room.couldMakeRoomFor({ bytes: 0, priority: 2 }, false)).toBe(false)
   })
 
   test("is no use for a request that would not fit even then", () => {
     const { room } = filled([{ priority: 0, bytes: 60 }, { priority: -1, bytes: 30 }], { bytesMax: 100 })
-    expect(room.couldMakeRoomFor({ bytes: 40, priority: 0 })).toBe(true)
-    expect(room.couldMakeRoomFor({ bytes: 41, priority: 0 })).toBe(false)
-    expect(room.couldMakeRoomFor({ bytes: 40, priority: -1 })).toBe(false)
+    expect(room.couldMakeRoomFor({ bytes: 40, priority: 0 }, false)).toBe(true)
+    expect(room.couldMakeRoomFor({ bytes: 41, priority: 0 }, false)).toBe(false)
+    expect(room.couldMakeRoomFor({ bytes: 40, priority: -1 }, false)).toBe(false)
+    expect(room.couldMakeRoomFor({ bytes: 40, priority: 0 }, true)).toBe(false)
+  })
+
+  test("makes the room that was foreseen, and nobody is given up where it can't be made", () => {
+    const one = fc.record({
+      priority: fc.integer({ min: -2, max: 2 }),
+      flow: fc.constantFrom("a", "b"),
+      bytes: fc.nat(50),
+      podlessSinceS: fc.constantFrom(undefined, 0)
+    })
+    const asked = fc.record({ priority: fc.integer({ min: -2, max: 2 }), bytes: fc.nat(80) })
+    const bands = fc.constantFrom(new Map<number, number>(), new Map([[0, 2]]), new Map([[-1, 0], [1, 1]]))
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 12 }), asked, fc.boolean(), bands, (wanted, terms, isPodless, bands) => {
+        const { room } = filled(wanted, { requestsMax: 6, bytesMax: 150, bandRequestsMax: bands })
+        if (room.hasRoomFor(terms)) return
+        const couldMakeRoom = room.couldMakeRoomFor(terms, isPodless)
+        for (;;) {
+          const victim = room.giveUpFirst(terms, isPodless)
+          if (victim === undefined || room.hasRoomFor(terms)) break
+          const isSheddable = victim.terms.priority < 0 && victim.terms.priority < terms.priority
+          const isWithoutPod = victim.podlessSinceS !== undefined
+          if (isPodless) expect(isSheddable && isWithoutPod).toBe(true)
+          else expect(isSheddable || isWithoutPod && victim.terms.priority <= terms.priority).toBe(true)
+          room.leave(victim, false)
+        }
+        expect(room.hasRoomFor(terms)).toBe(couldMakeRoom)
+      })
+    )
   })
 })
 
