@@ -11,8 +11,9 @@ import { modelLookDefaults, type ModelLookOptions, ModelLooks } from "../src/cor
 import type { Waiting, WaitingTerms } from "../src/core/waiting/Waiting.ts"
 import type { WaitingRoom } from "../src/core/waiting/WaitingRoom.ts"
 import type { GatewayError } from "../src/errors.ts"
+import { AwaitedExplanations } from "./AwaitedExplanations.ts"
 import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
-import type { FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
+import type { ExplainPick, FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
 import type { Decision, SchedulerPort } from "./SchedulerPort.ts"
 import { refusalError, toGatewayError } from "./schedulerRefusals.ts"
 import { coreSettings, longestWaitS, type SchedulerActorSettings, waitMaxS } from "./SchedulerSettings.ts"
@@ -66,6 +67,7 @@ interface Desk {
   /** When clients give up that said so: a retry has what is left of it. */
   readonly clientDeadlinesS: WeakMap<RequestFeatures, number>
   readonly modelLooks: ModelLooks
+  readonly explanations: AwaitedExplanations
   askForModels: () => void
 }
 
@@ -90,7 +92,7 @@ export const makeSchedulerActor = (
       receive
     }
     const ref = yield* spawn(behavior, actorOptions(options))
-    yield* Effect.forkScoped(tick(ref, admission.room))
+    yield* Effect.forkScoped(tick(ref, () => admission.room.count > 0 || desk.explanations.count > 0))
     return {
       ref,
       view: scheduler,
@@ -113,7 +115,7 @@ export const makeSchedulerActor = (
       explain: (request) =>
         ref.unsafeAsk<PickExplanation, never>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
-          askDeadlineMs()
+          askDeadlineMs() + 1000 * (options.modelLooks ?? modelLookDefaults).waitS
         )
           .catch((error: unknown) => Promise.reject(told(error))),
       firstToken: (reservation) => void ref.unsafeTellReserved({ _tag: "FirstTokenSeen", reservation }),
@@ -126,11 +128,11 @@ export const makeSchedulerActor = (
 /** How often requests that wait are looked after when nothing else happens. */
 const WAITING_TICK_MS = 50
 
-const tick = (ref: ActorRef<SchedulerMessage>, room: WaitingRoom<unknown>): Effect.Effect<never> =>
+const tick = (ref: ActorRef<SchedulerMessage>, isWaitedFor: () => boolean): Effect.Effect<never> =>
   Effect.forever(Effect.zipRight(
     Effect.sleep(WAITING_TICK_MS),
     Effect.sync(() => {
-      if (room.count > 0) ref.unsafeTell({ _tag: "WaitingTick" })
+      if (isWaitedFor()) ref.unsafeTell({ _tag: "WaitingTick" })
     })
   ))
 
@@ -168,6 +170,7 @@ const makeDesk = (options: SchedulerActorOptions): Desk => {
     admission,
     clientDeadlinesS: new WeakMap(),
     modelLooks: new ModelLooks(options.modelLooks ?? modelLookDefaults),
+    explanations: new AwaitedExplanations(),
     askForModels: () => {}
   }
   return desk
@@ -208,7 +211,7 @@ const cancelsMax = ({ mailboxCapacity, waiting }: SchedulerActorSettings): numbe
   mailboxCapacity + (waiting?.requestsMax ?? 0)
 
 const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<Desk> => {
-  const { admission, options, scheduler, settings } = desk
+  const { admission, options, scheduler } = desk
   const nowS = options.nowS()
   switch (message._tag) {
     case "PickPod":
@@ -219,6 +222,7 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       return desk
     case "WaitingTick":
       admission.settle(nowS)
+      explainAwaited(desk, nowS)
       return desk
     case "SettingsReplaced":
       replaceSettings(desk, message.settings, nowS)
@@ -227,10 +231,7 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       desk.askForModels = message.askForModels
       return desk
     case "ExplainPick":
-      message.reply.succeed({
-        ...scheduler.explain(message.request, nowS),
-        waits: settings.waiting && admission.whyWait(message.request, termsOf(desk, message.request, nowS), nowS)
-      })
+      explain(desk, message, nowS)
       return desk
     case "FirstTokenSeen":
       scheduler.firstToken(message.reservation, nowS)
@@ -250,9 +251,37 @@ const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<De
       const before = scheduler.arrivals
       const warning = takeFact(scheduler, message, nowS)
       if (scheduler.arrivals !== before) admission.podCame(backAgain(message), nowS)
+      explainAwaited(desk, nowS)
       return warning === undefined ? desk : Effect.as(Effect.logWarning(warning), desk)
     }
   }
+}
+
+/** Waits for a look at the pods' models where a request would, so that it is told what the request would be told. */
+const explain = (desk: Desk, question: ExplainPick, nowS: number): void => {
+  const { explanations, modelLooks, settings: { waiting } } = desk
+  if (isKnown(desk, question, nowS)) return explainNow(desk, question, nowS)
+  if (modelLooks.begin(nowS)) desk.askForModels()
+  const untilS = waiting === undefined || waiting.podlessS === 0 ? undefined : modelLooks.join(nowS)
+  if (untilS === undefined) explainNow(desk, question, nowS)
+  else explanations.add(question, untilS)
+}
+
+const explainAwaited = (desk: Desk, nowS: number): void => {
+  for (const question of desk.explanations.take(nowS, (question) => isKnown(desk, question, nowS))) {
+    explainNow(desk, question, nowS)
+  }
+}
+
+const isKnown = ({ scheduler }: Desk, { request }: ExplainPick, nowS: number): boolean =>
+  scheduler.outlook(request, [], nowS) !== "unknown-model"
+
+const explainNow = (desk: Desk, { reply, request }: ExplainPick, nowS: number): void => {
+  const { admission, scheduler, settings } = desk
+  reply.succeed({
+    ...scheduler.explain(request, nowS),
+    waits: settings.waiting && admission.whyWait(request, termsOf(desk, request, nowS), nowS)
+  })
 }
 
 /** A fact about pods or policy. Returns what an operator should hear of it. */

@@ -1,0 +1,98 @@
+import { expect, test } from "bun:test"
+import { Effect } from "effect"
+import { makeSchedulerActor } from "../../actors/SchedulerActor.ts"
+import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
+import { emptyChain } from "../../src/core/BlockChain.ts"
+import { podAddress } from "../../src/core/Pod.ts"
+import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
+import { runScoped } from "./actorTools.ts"
+import { constants } from "./schedulerInbox.ts"
+
+const pod = podAddress("10.0.0.1", 8000, false)
+
+const requestFor = (model: string): RequestFeatures => ({
+  model,
+  promptTokens: 100,
+  outputTokensMax: 10,
+  generates: true,
+  streams: true,
+  chain: () => emptyChain,
+  tokensPerBlock: () => 16,
+  sessionHash: 0
+})
+
+/** A pod that serves m, and sql from the time that it is asked; counts how often that was. */
+const started = (waiting: WaitingOptions | undefined) =>
+  Effect.gen(function*() {
+    const scheduler = yield* makeSchedulerActor({
+      scheduler: {
+        policy: { type: "first", isRevocable: true, pick: ({ candidates }) => candidates[0] ?? -1 },
+        podsMax: 4,
+        openRequestsMax: 64,
+        modelsMax: 4,
+        prefixEntriesMax: 1024,
+        initialOutputTokens: 10,
+        random: () => 0.5
+      },
+      mailboxCapacity: 64,
+      askDeadlineMs: 5000,
+      nowS: () => performance.now() / 1000,
+      outputTokensByModel: {},
+      modelLooks: { everyS: 60, waitS: 0.2, waitersMax: 4 },
+      onPick: () => {},
+      onRefusal: () => {},
+      onWaited: () => {},
+      waiting,
+      noticeWithinS: 1
+    })
+    const described = (models: ReadonlyArray<string>) =>
+      scheduler.ref.unsafeTell({
+        _tag: "PodDescribed",
+        id: pod.id,
+        blockSizeTokens: 16,
+        kvCapacityTokens: 1e6,
+        models
+      })
+    scheduler.ref.unsafeTell({ _tag: "PodJoined", address: pod, constants, restored: undefined })
+    described(["m"])
+    const seen = { id: pod.id, accepting: true, running: 0, waiting: 0, kvUsage: 0 }
+    scheduler.ref.unsafeTell({ _tag: "PodObserved", ...seen })
+    let looks = 0
+    const askForModels = () => {
+      looks++
+      described(["m", "sql"])
+    }
+    scheduler.ref.unsafeTell({ _tag: "PoolStarted", askForModels })
+    const whyOf = (model: string) =>
+      Effect.promise(async () => {
+        const { excluded } = (await scheduler.explain(requestFor(model))).pods[0] ?? {}
+        return excluded ?? "a candidate"
+      })
+    return { whyOf, looks: () => looks }
+  })
+
+const waits: WaitingOptions = { ...admissionDefaults, podlessS: 10, waitMaxS: 60, bandWaitMaxS: new Map() }
+
+test("explain has the pods asked for a model that none is known to serve, and waits for them as a request does", () =>
+  runScoped(Effect.gen(function*() {
+    const { looks, whyOf } = yield* started(waits)
+    expect([yield* whyOf("sql"), looks()]).toEqual(["a candidate", 1])
+  })))
+
+test("of a model that no pod loads it is told so, after the time that a request would wait", () =>
+  runScoped(Effect.gen(function*() {
+    const { looks, whyOf } = yield* started(waits)
+    expect(yield* Effect.all([whyOf("none"), whyOf("none")], { concurrency: 2 })).toEqual([
+      "other-model",
+      "other-model"
+    ])
+    expect([yield* whyOf("none"), looks()]).toEqual(["other-model", 1])
+  })))
+
+test("where nobody waits it has the pods asked, and is told what is known now", () =>
+  runScoped(Effect.gen(function*() {
+    const { looks, whyOf } = yield* started(undefined)
+    expect([yield* whyOf("sql"), looks()]).toEqual(["other-model", 1])
+    expect(yield* whyOf("sql")).toBe("a candidate")
+  })))
