@@ -7,7 +7,9 @@ import { isEventStream, wholeBody } from "./answerBody.ts"
 import { type DecisionSample, sampleDecision } from "./decisionSample.ts"
 import { timeoutPhase, upstreamGatewayError } from "./errors.ts"
 import { podBroke } from "./exchangeErrors.ts"
+import type { PromptFeatures } from "./features/PromptFeatures.ts"
 import type { ReadRequest } from "./features/readRequest.ts"
+import { PodRequest } from "./PodRequest.ts"
 import { PodTry, type TriesOwner } from "./PodTry.ts"
 import { withTokenIds } from "./rescue/continuedBody.ts"
 import { maxModelLenOf, tellsEveryToken } from "./rescue/podFacts.ts"
@@ -15,8 +17,7 @@ import { StreamRescue } from "./rescue/StreamRescue.ts"
 import { Attempts } from "./retry/Attempts.ts"
 import { faultOfError, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
 import { GuardedHandler } from "./upstream/GuardedHandler.ts"
-import type { UpstreamCall } from "./upstream/UpstreamCall.ts"
-import type { RequestBody, ResponseHead, UpstreamError } from "./upstream/UpstreamRequest.ts"
+import type { RequestBody, ResponseHead, UpstreamError, UpstreamRequest } from "./upstream/UpstreamRequest.ts"
 
 /**
  * One request at the pods: a pick, a try, another one where that failed. A `PodTry` is the pod in hand, an `AnswerFlow`
@@ -24,11 +25,10 @@ import type { RequestBody, ResponseHead, UpstreamError } from "./upstream/Upstre
  * a try makes no closures.
  */
 export class PodTries extends GuardedHandler implements AnswerOwner {
-  readonly read: ReadRequest<RequestBody>
   private readonly owner: TriesOwner
-  private readonly target: string
-  private headerLines: string
-  private body: RequestBody | undefined
+  private readonly features: PromptFeatures
+  private readonly renamed: ReadRequest["renamed"]
+  private readonly request: PodRequest
   /** The pod in hand; none before the first pick, between two, and after the end. */
   private podTry: PodTry | undefined
   /** A pick is under way. */
@@ -51,21 +51,20 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     mayBeRescued: boolean
   ) {
     super()
+    const { body, features, renamed, terms } = read
     this.owner = owner
-    this.read = read
-    this.target = target
-    this.headerLines = headerLines
-    this.body = read.body
-    const { body, terms } = read
-    if (terms === undefined || !mayBeRescued || !(body instanceof Uint8Array)) return
-    this.rescue = new StreamRescue(terms, owner.front.rescueBytes, owner.deps.options.rescue)
-    if (!terms.showsTokenIds) this.body = withTokenIds(body)
+    this.features = features
+    this.renamed = renamed
+    const { deps: { options }, front: { rescueBytes }, route: { repeatable } } = owner
+    const isRescued = terms !== undefined && mayBeRescued && body instanceof Uint8Array
+    if (isRescued) this.rescue = new StreamRescue(terms, rescueBytes, options.rescue)
+    const sent = isRescued && !terms.showsTokenIds ? withTokenIds(body) : body
+    this.request = new PodRequest(target, headerLines, sent, repeatable)
   }
 
   /** Picks a pod and sends the request there. */
   async dispatch(): Promise<void> {
-    const { deps: { decisionLog, metrics, scheduler }, route } = this.owner
-    const { features } = this.read
+    const { features, owner: { deps: { decisionLog, metrics, scheduler }, route } } = this
     const askedMs = performance.now()
     let podTry: PodTry | undefined
     this.isPicking = true
@@ -85,22 +84,18 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     if (podTry === undefined) return
     metrics.picked(route.path, (podTry.pickedMs - askedMs) / 1000)
     if (decisionLog !== undefined && this.attempts === undefined) this.sample = sampleDecision(decisionLog, features)
-    podTry.call = this.send(podTry, this.target, this.body)
+    this.send(podTry, this.request.whole(podTry.firstByteTimeoutMs))
   }
 
   /** The try that a pick leads to; undefined when the request ended meanwhile. */
   private begin(decision: Decision): PodTry | undefined {
-    if (!this.owner.settled) return this.podTry = new PodTry(this.owner, this.read.features.model, decision)
+    if (!this.owner.settled) return this.podTry = new PodTry(this.owner, this.features.model, decision)
     this.owner.deps.scheduler.end(decision.reservation, { outcome: "aborted" })
     return undefined
   }
 
-  private send({ decision: { address, probes } }: PodTry, target: string, body: RequestBody | undefined): UpstreamCall {
-    const { deps, front, route: { repeatable } } = this.owner
-    const firstByteTimeoutMs = probes === true ? deps.options.probeTimeoutMs : undefined
-    const { headerLines } = this
-    const request = { method: "POST", target, headerLines, body, repeatable, firstByteTimeoutMs }
-    return front.client.request(address, request, this)
+  private send(podTry: PodTry, request: UpstreamRequest): void {
+    podTry.call = this.owner.front.client.request(podTry.decision.address, request, this)
   }
 
   protected defect(cause: unknown): void {
@@ -109,7 +104,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   protected headCame(head: ResponseHead): void {
     if (this.rescue?.continues === true) return this.continues(head, this.rescue)
-    this.flow = new AnswerFlow(head, this, this.owner.deps.options, this.read.renamed)
+    this.flow = new AnswerFlow(head, this, this.owner.deps.options, this.renamed)
   }
 
   protected bytesCame(bytes: Uint8Array): void {
@@ -123,7 +118,10 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   private take(flow: AnswerFlow, bytes: Uint8Array): void {
     const { podTry } = this
-    if (podTry?.firstTokenSeen === false) this.lookForFirstToken(podTry, flow, bytes)
+    if (podTry?.firstTokenSeen === false && podTry.beginsIn(flow, bytes)) {
+      this.attempts?.served(this.owner.deps.scheduler)
+      podTry.firstToken(flow.isEventStream, this.rescue?.continues === true)
+    }
     flow.push(bytes)
   }
 
@@ -171,11 +169,10 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** Thousands of streams may be open for minutes, so what only another try would need goes with the first bytes. */
   private answerWith(head: ResponseHead, body: BodyInit | null, pod: PodAddress): void {
-    this.body = undefined
-    if (this.rescue === undefined) this.headerLines = ""
-    this.read.features.release()
+    this.request.answered(this.rescue !== undefined)
+    this.features.release()
     // Another name makes for another length, which Bun then finds out by itself.
-    this.owner.respond(this.read.renamed === undefined ? head : { ...head, bodyBytes: -1 }, body, pod)
+    this.owner.respond(this.renamed === undefined ? head : { ...head, bodyBytes: -1 }, body, pod)
   }
 
   /** The pod in hand failed: `error`, or the error answer that has been collected. Another one, or the end. */
@@ -238,8 +235,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   private async goOn(flow: AnswerFlow, rescue: StreamRescue, lost: GatewayError): Promise<void> {
-    const { metrics, pool, scheduler } = this.owner.deps
-    const { features } = this.read
+    const { features, owner: { deps: { metrics, pool, scheduler } } } = this
     this.isPicking = true
     const decision = await scheduler.pick(features, this.attempts?.failedPods).catch(() => undefined)
     this.isPicking = false
@@ -250,7 +246,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
       metrics.rescueDenied(podTry === undefined ? "no-pod" : "length")
       return this.lose(flow, lost)
     }
-    podTry.call = this.send(podTry, "/v1/completions", body)
+    this.send(podTry, this.request.continuation(body, podTry.firstByteTimeoutMs))
   }
 
   /** Another pod answers the request to go on. */
@@ -292,17 +288,6 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     flow.lose(error, this.owner.route.prompt, podsWords)
   }
 
-  private lookForFirstToken(podTry: PodTry, flow: AnswerFlow, bytes: Uint8Array): void {
-    const { deps: { scheduler }, route } = this.owner
-    const isAnswer = flow.status >= 200 && flow.status <= 299
-    const mark = flow.isEventStream ? route.firstTokenMark : undefined
-    if (isAnswer && mark !== undefined && !includesText(bytes, mark)) return
-    podTry.firstTokenSeen = true
-    if (!isAnswer) return
-    this.attempts?.served(scheduler)
-    podTry.firstToken(flow.isEventStream, this.rescue?.continues === true)
-  }
-
   /** Stops the pod in hand, which then tells nothing more. */
   abort(): void {
     this.podTry?.call?.abort()
@@ -320,8 +305,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** The request is over, and with it the try in hand. */
   over(outcome: RequestEnd["outcome"], usage: Usage | undefined, outputTokens: number | undefined): void {
-    const { deps: { metrics, scheduler }, front, route } = this.owner
-    const { features } = this.read
+    const { features, owner: { deps: { metrics, scheduler }, front, route } } = this
     if (this.isPicking) scheduler.cancel(features)
     const wasAtPod = this.endTry(outcome, usage, outputTokens)
     this.attempts?.over(scheduler)
@@ -333,7 +317,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   release(): void {
-    this.read.features.release()
+    this.features.release()
     this.rescue?.release()
   }
 
@@ -349,6 +333,3 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     return podTry !== undefined
   }
 }
-
-const includesText = (bytes: Uint8Array, text: string): boolean =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(text)

@@ -1,6 +1,7 @@
 import type { Decision, RequestEnd } from "../../actors/SchedulerPort.ts"
 import type { PodAddress } from "../core/Pod.ts"
 import type { GatewayError } from "../errors.ts"
+import type { AnswerFlow } from "./AnswerFlow.ts"
 import type { Usage } from "./AnswerTail.ts"
 import { decisionEntry, type DecisionSample } from "./decisionSample.ts"
 import type { Front } from "./Front.ts"
@@ -45,6 +46,20 @@ export class PodTry {
     this.decision = decision
   }
 
+  /** Undefined: as for any request. */
+  get firstByteTimeoutMs(): number | undefined {
+    return this.decision.probes === true ? this.owner.deps.options.probeTimeoutMs : undefined
+  }
+
+  /** Whether output begins in these bytes of its answer; never in an error. */
+  beginsIn({ isEventStream, status }: AnswerFlow, bytes: Uint8Array): boolean {
+    const isAnswer = status >= 200 && status <= 299
+    const mark = isEventStream ? this.owner.route.firstTokenMark : undefined
+    if (isAnswer && mark !== undefined && !includesText(bytes, mark)) return false
+    this.firstTokenSeen = true
+    return isAnswer
+  }
+
   /** Output has begun. `continues`: of a stream that began at another pod. */
   firstToken(isStream: boolean, continues: boolean): void {
     const { deps: { metrics, scheduler }, route, startedMs } = this.owner
@@ -80,3 +95,6 @@ const bareEnds = {
   failed: { outcome: "failed" },
   finished: { outcome: "finished" }
 } as const
+
+const includesText = (bytes: Uint8Array, text: string): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(text)

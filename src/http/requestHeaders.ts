@@ -85,7 +85,8 @@ export const podRequestHeaders = (
 ): { readonly lines: string; readonly requestId: string } => {
   const all = headers.toJSON() as unknown as Record<string, string>
   const named = connectionNames(all["connection"])
-  let lines = ""
+  // Not a string that grows: that would keep all its parts, for as long as a stream is open.
+  const lines: Array<string> = []
   let count = 0
   let bytes = 0
   for (const name in all) {
@@ -102,17 +103,19 @@ export const podRequestHeaders = (
         break
       case "authorization":
       case "x-api-key":
-        if (rules.forwardCredentials) lines += `${name}: ${all[name]}\r\n`
+        if (rules.forwardCredentials) lines.push(`${name}: ${all[name]}\r\n`)
         break
       default:
-        if (!hopByHop.has(name) && !named.includes(name) && !internal.test(name)) lines += `${name}: ${all[name]}\r\n`
+        if (!hopByHop.has(name) && !named.includes(name) && !internal.test(name)) {
+          lines.push(`${name}: ${all[name]}\r\n`)
+        }
     }
   }
   checkHeaderSize(count, bytes, rules)
   const forwarded = all["x-forwarded-for"]
   if (clientAddress !== undefined) {
-    lines += `x-forwarded-for: ${forwarded === undefined ? "" : `${forwarded}, `}${clientAddress}\r\n`
-  } else if (forwarded !== undefined) lines += `x-forwarded-for: ${forwarded}\r\n`
+    lines.push(`x-forwarded-for: ${forwarded === undefined ? "" : `${forwarded}, `}${clientAddress}\r\n`)
+  } else if (forwarded !== undefined) lines.push(`x-forwarded-for: ${forwarded}\r\n`)
   const random = newRequestId()
   const requestId = all["x-request-id"] ?? random
   const given = all["traceparent"]
@@ -120,5 +123,6 @@ export const podRequestHeaders = (
   const traceparent = given !== undefined && validTraceparent.test(given)
     ? given
     : `00-${random}-${random.slice(8, 24)}-01`
-  return { lines: `${lines}x-request-id: ${requestId}\r\ntraceparent: ${traceparent}\r\n`, requestId }
+  lines.push(`x-request-id: ${requestId}\r\ntraceparent: ${traceparent}\r\n`)
+  return { lines: lines.join(""), requestId }
 }
