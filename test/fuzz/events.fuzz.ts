@@ -143,7 +143,7 @@ describe("a continuation by another pod that may be none", () => {
       fc.property(hostile, cutsArb, (bytes, cuts) => {
         const answer = continued()
         expectEvents(joined(pieces(bytes, cuts).map((piece) => answer.push(piece))))
-        expectEvents(joined([answer.closing()]))
+        expectEvents(joined([answer.closing(false)]))
       }),
       plan("events", 0.1)
     )
@@ -155,7 +155,7 @@ describe("a continuation by another pod that may be none", () => {
       fc.property(fc.array(json, { maxLength: 3 }), (events) => {
         const answer = continued()
         expectEvents(joined([answer.push(Buffer.from(events.map((event) => `data: ${event}\n\n`).join("")))]))
-        expectEvents(joined([answer.closing()]))
+        expectEvents(joined([answer.closing(false)]))
       }),
       plan("events", 0.15)
     )
