@@ -4,6 +4,7 @@ import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { PODS, PRESET, scaledPodsArgv } from "./headline/scale.ts"
 import { type Arm, arms } from "./overload/arms.ts"
 import { type LoadResult, loadResult, SLO } from "./overload/LoadResult.ts"
+import { type Must, mustsOf } from "./overload/musts.ts"
 import { type Arrival, arrivals, MODEL, type Sender } from "./overload/traffic.ts"
 import { freePort, Process, untilAnswers } from "./Process.ts"
 
@@ -50,6 +51,7 @@ interface OverloadResult {
   readonly capacityPerS: number
   readonly wallSeconds: number
   readonly runs: ReadonlyArray<ArmResult>
+  readonly musts: ReadonlyArray<Must>
   readonly skipped: ReadonlyArray<string>
 }
 
@@ -86,6 +88,7 @@ export const run = async (options: Options): Promise<OverloadResult> => {
     capacityPerS: CAPACITY_PER_S,
     wallSeconds: (performance.now() - startedMs) / 1000,
     runs,
+    musts: mustsOf(runs),
     skipped
   }
 }
@@ -215,8 +218,14 @@ const rowOf = (arm: ArmResult): string => {
   return `| ${cells.join(" | ")} |`
 }
 
+/** What must hold and does not; a gateway of ours that could not be measured breaks the claim too. */
+export const broken = ({ musts, skipped }: Pick<OverloadResult, "musts" | "skipped">): ReadonlyArray<string> => [
+  ...musts.flatMap(({ met, text }) => met ? [] : [text]),
+  ...skipped.filter((line) => line.startsWith("warmroute"))
+]
+
 /** The answer for people. */
-export const show = ({ runs, skipped, speed, wallSeconds }: OverloadResult): string =>
+export const show = ({ musts, runs, skipped, speed, wallSeconds }: OverloadResult): string =>
   [
     `${PODS} emulated pods of ${PRESET}, ${speed} times as fast; seconds are the pods'. SLO: TTFT ${SLO.ttftS} s, mean ` +
     `TPOT ${SLO.tpotS * 1000} ms. The bench took ${wallSeconds.toFixed(0)} s.`,
@@ -225,5 +234,6 @@ export const show = ({ runs, skipped, speed, wallSeconds }: OverloadResult): str
     "high band's P99 TTFT, unloaded → 2× | heavy flow over its share | light flows served |",
     "|---|---|---|---|---|---|---|",
     ...runs.map(rowOf),
+    ...musts.map(({ met, text }) => `${met ? "met" : "missed"}: ${text}`),
     ...skipped.map((line) => `skipped ${line}`)
   ].join("\n")
