@@ -1,22 +1,21 @@
-import { Clock, Effect, LogLevel, type Scope } from "effect"
+import { Effect, LogLevel, type Scope } from "effect"
 import { type EngineConstants, sameConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodMetrics } from "../src/vllm/MetricsText.ts"
 import type { PodProbe, PodProbeError } from "../src/vllm/PodProbe.ts"
 import type { AwayPods } from "./AwayPods.ts"
+import type { PodActorOptions } from "./PodActorOptions.ts"
 import { type Inspected, inspection, type ProbeFact } from "./PodFacts.ts"
+import { describe, join, logTurn, observe, tellKeptBack, tellSurely, warn } from "./podReports.ts"
 import {
   cacheLoss,
-  describePod,
   initialPodState,
-  mayAccept,
   type PodProcess,
   podProcess,
   podSigns,
   type PodState,
-  podStatus,
-  sameDescription
+  podStatus
 } from "./PodState.ts"
 import type { PodSigns, PodStatus } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
@@ -49,46 +48,6 @@ interface PodSettingsReplaced {
 }
 /** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
 type PodMessage = DispatchFailed | ModelsWanted | Drain | Undrain | PodSettingsReplaced | ProbeFact
-
-export interface PodActorOptions {
-  /** Between the end of a scrape and the next, ±20 % so that pods are not asked all at once. */
-  readonly scrapeIntervalMs: number
-  /** The same after a scrape that failed; an eighth of the time that the pod is away if that is more, up to the interval. */
-  readonly scrapeRetryMs: number
-  /** For each question asked of the pod. */
-  readonly scrapeTimeoutMs: number
-  /** Scrapes that fail in a row before silence on /health is proof; it is asked along with the last of them. */
-  readonly unhealthyAfterScrapes: number
-  /** Of pods that failed so many, all together; with more of them each is asked more seldom. */
-  readonly awayScrapesPerS: number
-  /** After so many failed requests without a good scrape between, it is asked at once, and silence is proof. */
-  readonly unhealthyAfterDispatches: number
-  /** Its models, version and health are asked again after so many scrapes. */
-  readonly modelsEveryScrapes: number
-  /** The same kind of warning is logged at most this often, and of turns of health only a few in this time. */
-  readonly warnEveryMs: number
-  readonly mailboxCapacity: number
-  readonly restartsMax: number
-  readonly restartWindowMs: number
-  readonly backoffMinMs: number
-  readonly backoffMaxMs: number
-}
-
-export const podActorDefaults: PodActorOptions = {
-  scrapeIntervalMs: 1000,
-  scrapeRetryMs: 250,
-  scrapeTimeoutMs: 1000,
-  unhealthyAfterScrapes: 3,
-  awayScrapesPerS: 100,
-  unhealthyAfterDispatches: 3,
-  modelsEveryScrapes: 30,
-  warnEveryMs: 60_000,
-  mailboxCapacity: 64,
-  restartsMax: 5,
-  restartWindowMs: 60_000,
-  backoffMinMs: 100,
-  backoffMaxMs: 5000
-}
 
 export interface PodActorArgs {
   readonly address: PodAddress
@@ -300,66 +259,6 @@ const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodSt
     Effect.map(() => observe(pod, { ...state, health: "unhealthy", reason }))
   )
 }
-
-const join = (pod: Pod): void => {
-  const { address, constants, id, restored } = pod
-  const sketch = restored === undefined ? undefined : { ...restored.sketch, id }
-  tellSurely(pod, { _tag: "PodJoined", address, constants, restored: sketch })
-}
-
-/** Tells the scheduler what the pod is, if it is known and not what was told last. */
-const describe = (pod: Pod, state: PodState): PodState => {
-  const described = describePod(pod.id, state, pod.constants)
-  if (described === undefined || sameDescription(described, state.described)) return state
-  tellSurely(pod, described)
-  return { ...state, described }
-}
-
-/** Tells the scheduler what was seen, if that is new or whether the pod may take requests has changed. */
-const observe = (pod: Pod, state: PodState, fresh = false): PodState => {
-  const accepting = mayAccept(state)
-  const turned = accepting !== state.accepting
-  if (!fresh && !turned) return state
-  const { kvUsage, lora, running, waiting } = state.metrics ?? { kvUsage: 0, running: 0, waiting: 0, lora: undefined }
-  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage, lora }
-  // Numbers may be lost, the next scrape brings newer ones; a turn must arrive.
-  if (turned) tellSurely(pod, observed)
-  else pod.scheduler.unsafeTell(observed)
-  return turned ? { ...state, accepting } : state
-}
-
-/** The reserved room is touched only when the ordinary one is full: it is there for the ends of requests first. */
-const tellSurely = (pod: Pod, message: SchedulerMessage): void => {
-  if (!pod.scheduler.unsafeTell(message)) pod.scheduler.unsafeTellReserved(message)
-}
-
-/** A line about a change of the pod's; one that goes to and fro has only a few in a minute. */
-const logTurn = ({ options: { warnEveryMs }, turnLines }: Pod, level: LogLevel.LogLevel, text: string) =>
-  Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
-    const fate = turnLines.next(nowMs, warnEveryMs)
-    if (fate === "kept-back") return Effect.void
-    const more = fate === "last" ? ` (what follows within ${Math.round(warnEveryMs / 1000)} s is counted)` : ""
-    return Effect.logWithLevel(level, `${text}${more}`)
-  })
-
-const tellKeptBack = ({ id, options: { warnEveryMs }, turnLines }: Pod, { health }: PodState): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (nowMs) => {
-    const keptBack = turnLines.take(nowMs, warnEveryMs)
-    return keptBack === 0
-      ? Effect.void
-      : Effect.logWarning(`pod ${id} goes to and fro and is ${health} now; further changes meanwhile: ${keptBack}`)
-  })
-
-/** Logs a failed question, each kind of it rarely. */
-const warn = (pod: Pod, state: PodState, { what, why }: PodProbeError): Effect.Effect<PodState> =>
-  Effect.gen(function*() {
-    const nowMs = yield* Clock.currentTimeMillis
-    const warnedAtMs = state.warnedAtMs.get(what)
-    if (warnedAtMs !== undefined && nowMs - warnedAtMs < pod.options.warnEveryMs) return state
-    const pauseS = Math.round(pod.options.warnEveryMs / 1000)
-    yield* Effect.logWarning(`pod ${pod.id}: ${what}: ${why} (the next such warning in ${pauseS} s at the earliest)`)
-    return { ...state, warnedAtMs: new Map([...state.warnedAtMs, [what, nowMs]]) }
-  })
 
 /** Starts a child that asks for health, models and version, unless one is at it. */
 const inspect = (pod: Pod, state: PodState): Effect.Effect<PodState> => {

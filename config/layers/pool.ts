@@ -1,5 +1,5 @@
 import { Context, Duration, Effect, Layer } from "effect"
-import { podActorDefaults } from "../../actors/PodActor.ts"
+import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import { makePoolSupervisor, type PoolHandle, type PoolSettings } from "../../actors/PoolSupervisor.ts"
 import { tellPatiently } from "../../actors/runtime/tellPatiently.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"

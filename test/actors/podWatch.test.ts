@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { podActorDefaults } from "../../actors/PodActor.ts"
+import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import { scrapePauseMs } from "../../actors/scrapeForever.ts"
 import { WatchedPod } from "./watchedPod.ts"
 

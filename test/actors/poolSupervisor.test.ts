@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Scope } from "effect"
-import { podActorDefaults } from "../../actors/PodActor.ts"
+import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import { makePoolSupervisor, type PoolOptions } from "../../actors/PoolSupervisor.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../../src/core/Pod.ts"

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { AwayPods } from "../../actors/AwayPods.ts"
-import { makePodActor, type PodActorOptions, type PodHandle } from "../../actors/PodActor.ts"
+import { makePodActor, type PodHandle } from "../../actors/PodActor.ts"
+import type { PodActorOptions } from "../../actors/PodActorOptions.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { PodMetrics } from "../../src/vllm/MetricsText.ts"
 import { type PodProbe, PodProbeError } from "../../src/vllm/PodProbe.ts"

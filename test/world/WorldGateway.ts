@@ -1,6 +1,6 @@
 import { Effect, Either, Exit, Scope } from "effect"
 import { type DiscoveryHandle, makeDiscoveryActor } from "../../actors/DiscoveryActor.ts"
-import type { PodActorOptions } from "../../actors/PodActor.ts"
+import type { PodActorOptions } from "../../actors/PodActorOptions.ts"
 import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
 import type { ActorRef } from "../../actors/runtime/Actor.ts"
 import { makeSchedulerActor, type SchedulerActorOptions, type SchedulerHandle } from "../../actors/SchedulerActor.ts"

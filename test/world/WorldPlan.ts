@@ -1,5 +1,5 @@
-import type { PodActorOptions } from "../../actors/PodActor.ts"
-import { podActorDefaults } from "../../actors/PodActor.ts"
+import type { PodActorOptions } from "../../actors/PodActorOptions.ts"
+import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import type { BreakerOptions } from "../../src/core/Breaker.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
