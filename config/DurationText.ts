@@ -1,4 +1,5 @@
 import { Duration, ParseResult, Schema, type SchemaAST } from "effect"
+import { counted } from "../src/core/counted.ts"
 
 const millisByUnit: ReadonlyMap<string, number> = new Map(
   [
@@ -35,9 +36,9 @@ const parseMillis = (text: string, mayBeZero: boolean): number | string => {
 
 const format = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
-  const unit = [["hours", 3_600_000], ["minutes", 60_000], ["seconds", 1000]] as const
-  const whole = unit.find(([, each]) => millis % each === 0)
-  return whole === undefined ? `${millis} millis` : `${millis / whole[1]} ${whole[0]}`
+  const units = [["hour", 3_600_000], ["minute", 60_000], ["second", 1000], ["milli", 1]] as const
+  const [unit, each] = units.find(([, each]) => millis % each === 0) ?? ["milli", 1]
+  return counted(millis / each, unit)
 }
 
 /** A length of time as people write it, from 1 ms to 24 days; a number without a unit is refused. */

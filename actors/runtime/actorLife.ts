@@ -1,5 +1,6 @@
 import { Cause, Clock, Effect, Exit, Option } from "effect"
 import type { ActorOptions, Behavior, Message } from "./Actor.ts"
+import { secondsText } from "../../src/core/counted.ts"
 import type { ActorCore } from "./ActorCore.ts"
 import { ActorWatch } from "./ActorWatch.ts"
 import { RestartBudget } from "./RestartBudget.ts"
@@ -101,6 +102,6 @@ const restarted = <State, R>(
 const attempt = <A, R>(effect: Effect.Effect<A, never, R>) => Effect.exit(Effect.interruptible(effect))
 
 const spentReason = (options: ActorOptions): string =>
-  `it crashed more than ${options.restartsMax} times in ${options.restartWindowMs} ms`
+  `it crashed more than ${options.restartsMax} times in ${secondsText(options.restartWindowMs)}`
 
 const breathe = ({ soon }: Timers) => Effect.async<void>((resume) => soon(() => resume(Effect.void)))

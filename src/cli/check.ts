@@ -4,6 +4,7 @@ import { kubernetesText } from "../../config/kubernetesSource.ts"
 import { loadConfig } from "../../config/loadConfig.ts"
 import { readSecrets } from "../../config/secretFiles.ts"
 import { timeoutOf } from "../../config/waitingSection.ts"
+import { counted } from "../core/counted.ts"
 import { type PodAddress, podUrl } from "../core/Pod.ts"
 import type { PodAccess } from "../core/PodAccess.ts"
 import { PodCredentials } from "../http/doors/PodCredentials.ts"
@@ -70,16 +71,19 @@ const summary = (config: GatewayConfig): ReadonlyArray<string> => {
     ...(discovery.kubernetes === undefined ? [] : [`  pods       from ${kubernetesText(discovery.kubernetes)}`]),
     `  policy     ${policyText(policy)}`,
     `  hardware   ${hardware.preset}, ${hardware.constants.kvCapacityTokens} KV tokens until a pod reports its own`,
-    `  scrape     every ${
-      Duration.format(scrape.interval)
-    }, unhealthy after ${scrape.failuresBeforeUnhealthy} failures`,
+    `  scrape     every ${Duration.format(scrape.interval)}, unhealthy after ${
+      counted(scrape.failuresBeforeUnhealthy, "failure")
+    }`,
     `  waiting    ${
       waiting.enabled
-        ? `${waiting.requestsMax} requests, ${Duration.format(timeoutOf(waiting))} at most, while every pod is busy`
+        ? `${counted(waiting.requestsMax, "request")}, ${
+          Duration.format(timeoutOf(waiting))
+        } at most, while every pod is busy`
         : "off: requests go to a pod at once"
     }`,
     ...(aliases.length === 0 ? [] : [`  aliases    ${aliases.join(", ")}`]),
-    `  limits     ${limits.openRequestsMax} open requests, bodies of ${limits.bodyBytesMax} bytes, ${limits.podsMax} pods, ${limits.retriesMax} retries`,
+    `  limits     ${counted(limits.openRequestsMax, "open request")}, bodies of ${limits.bodyBytesMax} bytes, ` +
+    `${counted(limits.podsMax, "pod")}, ${limits.retriesMax} ${limits.retriesMax === 1 ? "retry" : "retries"}`,
     `  snapshot   ${snapshot.enabled ? `${snapshot.path}, every ${Duration.format(snapshot.interval)}` : "off"}`
   ]
 }

@@ -1,4 +1,5 @@
 import type { RequestEnd } from "../../actors/SchedulerPort.ts"
+import { secondsText } from "../core/counted.ts"
 import type { PodAddress } from "../core/Pod.ts"
 import { GatewayError, GatewayStopping, TimedOut } from "../errors.ts"
 import type { Usage } from "./AnswerTail.ts"
@@ -134,7 +135,7 @@ export class ProxyExchange implements TriesOwner, EventListenerObject {
   private outOfTime(): void {
     if (this.settled) return
     const { options } = this.deps
-    this.fail(new TimedOut("total", `the request took longer than ${options.requestTimeoutMs} ms`))
+    this.fail(new TimedOut("total", `the request took longer than ${secondsText(options.requestTimeoutMs)}`))
     this.deps.metrics.timedOut("total")
   }
 

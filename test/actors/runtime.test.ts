@@ -252,7 +252,7 @@ describe("crash", () => {
       const waiting = errorOf(ref.unsafeAsk(recall, 10_000))
       const stopped = yield* Effect.flip(ref.join)
       expect(stopped).toEqual(
-        new ActorStopped({ actor: "script", reason: "it crashed more than 2 times in 60000 ms" })
+        new ActorStopped({ actor: "script", reason: "it crashed more than 2 times in 60 s" })
       )
       expect(yield* Effect.promise(() => waiting)).toBeInstanceOf(ActorStopped)
       expect(yield* Effect.flip(ref.ask(recall, 1000))).toBeInstanceOf(ActorStopped)

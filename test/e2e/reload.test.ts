@@ -57,7 +57,7 @@ test("streams run on through a reload byte for byte, and the pod that was remove
         { setting: `pods["${first.url}"]`, kind: "removed", from: null, to: null, takesEffect: "now" },
         { setting: `pods["${second.url}"]`, kind: "added", from: null, to: null, takesEffect: "now" },
         { setting: "policy.type", kind: "changed", from: "marginal-cost", to: "random", takesEffect: "now" },
-        { setting: "limits.silenceTimeout", kind: "changed", from: "5 minutes", to: "1 minutes", takesEffect: "now" }
+        { setting: "limits.silenceTimeout", kind: "changed", from: "5 minutes", to: "1 minute", takesEffect: "now" }
       ]
     }
   })
