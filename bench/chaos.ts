@@ -8,7 +8,6 @@ import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { benchMs, type Lateness, watchLateness } from "./chaos/lateness.ts"
 import { sendLoad } from "./chaos/load.ts"
-import { takePriority } from "./chaos/priority.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { stallReport, type StallSources } from "./chaos/stallReport.ts"
 import { type DownWindow, isHealthyStream, type RequestRecord, tally } from "./chaos/tally.ts"
@@ -55,14 +54,9 @@ const settingsOf = ({ quick, values }: Options): Settings => ({
 export const run = async (options: Options): Promise<{ readonly runs: ReadonlyArray<ChaosRun> }> => {
   const settings = settingsOf(options)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
-  const endPriority = await takePriority()
   const runs: Array<ChaosRun> = []
-  try {
-    for (const gateway of gateways.filter(({ name: one }) => settings.only.includes(one))) {
-      runs.push(...await oneRunIfAny(gateway, settings, options))
-    }
-  } finally {
-    endPriority()
+  for (const gateway of gateways.filter(({ name: one }) => settings.only.includes(one))) {
+    runs.push(...await oneRunIfAny(gateway, settings, options))
   }
   return { runs }
 }

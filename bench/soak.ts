@@ -6,7 +6,6 @@ import type { Fault } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { sumOf } from "./chaos/gatewayState.ts"
 import { sendLoad } from "./chaos/load.ts"
-import { takePriority } from "./chaos/priority.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { brokenBySoak, type SoakMinute, type SoakVerdict, soakVerdict } from "./chaos/soakVerdict.ts"
 import { tally } from "./chaos/tally.ts"
@@ -44,7 +43,6 @@ export const flags = { minutes: { takes: "N", help: "how long; default 30" } } s
 export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResult> => {
   const count = wholeNumberOf("minutes", options.values.minutes ?? (options.quick ? "2" : "30"), 1)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
-  const endPriority = await takePriority()
   const fleet = new ChaosFleet({ count: PODS, hardware: "qwen3-32b-2xh100", model: MODEL, core: LOAD_CORE })
   const gateway = new GatewayProcess(gateways.find((one) => one.name === "warmroute")!, fleet.ports, GATEWAY_CORE)
   const minutes: Array<SoakMinute> = []
@@ -60,7 +58,6 @@ export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResu
   } finally {
     await gateway.stop()
     await fleet.stop()
-    endPriority()
   }
   return { minutes, verdict: soakVerdict(minutes) }
 }

@@ -3,7 +3,7 @@ import { flags, pinned } from "../Process.ts"
 import type { FrontMode } from "./FaultFront.ts"
 import type { Fault } from "./faults.ts"
 import type { Lateness } from "./lateness.ts"
-import { levelled, startedGently } from "./priority.ts"
+import { promoted, startedGently } from "./priority.ts"
 import type { FaultWindow } from "./tally.ts"
 
 export interface ChaosFleetOptions {
@@ -26,13 +26,12 @@ interface PodMessage {
 /** A process that is a pod once it listens. */
 interface PodProcess {
   readonly child: Bun.Subprocess
-  readonly ready: Promise<void>
   readonly listening: Promise<void>
 }
 
 const START_TIMEOUT_S = 30
 /** A pod that will be lost has another one made ready so long before, since to start takes its core from the others. */
-const SPARE_LEAD_S = 10
+const SPARE_LEAD_S = 15
 /** After a fault a stream may still wait for what was held back. */
 const SETTLE_MS = 1000
 
@@ -49,6 +48,8 @@ export class ChaosFleet {
   readonly #options: ChaosFleetOptions
   readonly #children: Array<Bun.Subprocess | undefined> = []
   readonly #spares = new Set<Bun.Subprocess>()
+  #lastSpare = Promise.resolve()
+  readonly #replacing = new Map<number, Promise<void>>()
   #stopped = false
 
   constructor(options: ChaosFleetOptions) {
@@ -74,8 +75,15 @@ export class ChaosFleet {
     for (const late of this.late) late.length = 0
   }
 
-  /** Its process, which does not listen yet. */
-  #spare(pod: number): PodProcess {
+  /** A process for the pod that is ready and does not listen yet. One starts at a time, so that the others keep their core. */
+  #spare(pod: number): Promise<PodProcess> {
+    const spare = this.#lastSpare.then(() => this.#spawn(pod))
+    this.#lastSpare = spare.then(() => {}, () => {})
+    return spare
+  }
+
+  async #spawn(pod: number): Promise<PodProcess> {
+    if (this.#stopped) throw new Error("the fleet was stopped")
     const { core, hardware, model } = this.#options
     const ready = Promise.withResolvers<void>()
     const listening = Promise.withResolvers<void>()
@@ -95,30 +103,26 @@ export class ChaosFleet {
       }
     })
     this.#spares.add(child)
-    void child.exited.then((code) => {
-      const failure = new Error(`pod ${pod} ended with ${code} while it started`)
+    const failed = (why: string): void => {
+      const failure = new Error(`pod ${pod} ${why}`)
       ready.reject(failure)
       listening.reject(failure)
-    })
-    // Who waits for them hears of it; a pod that was killed before has nobody.
-    ready.promise.catch(() => {})
+    }
+    // Who waits for it hears of it; a pod that was killed has nobody.
     listening.promise.catch(() => {})
-    return { child, ready: ready.promise, listening: listening.promise }
+    void child.exited.then((code) => failed(`ended with ${code}`))
+    const timer = setTimeout(() => failed("did not start"), START_TIMEOUT_S * 1000)
+    await ready.promise.finally(() => clearTimeout(timer))
+    await promoted(child.pid)
+    return { child, listening: listening.promise }
   }
 
-  async #listen(pod: number, { child, listening, ready }: PodProcess): Promise<void> {
-    let timer: Timer | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`pod ${pod} did not start`)), START_TIMEOUT_S * 1000)
-    })
-    const started = ready.then(() => {
-      levelled(child.pid)
-      this.#spares.delete(child)
-      this.#children[pod] = child
-      child.send("listen")
-      return listening
-    })
-    await Promise.race([started, late]).finally(() => clearTimeout(timer))
+  async #listen(pod: number, starting: Promise<PodProcess>): Promise<void> {
+    const { child, listening } = await starting
+    this.#spares.delete(child)
+    this.#children[pod] = child
+    child.send("listen")
+    await listening
   }
 
   /** Applies the faults at their times; resolves when the last one is over and every pod is back. */
@@ -138,6 +142,8 @@ export class ChaosFleet {
     if (this.#stopped) return
     const isLost = kind === "kill" || kind === "hang"
     const spares = isLost ? pods.map((pod) => ({ pod, spare: this.#spare(pod) })) : []
+    // Who waits for one hears of its failure; before that there is nobody.
+    for (const { spare } of spares) spare.catch(() => {})
     await Bun.sleep(leadS * 1000)
     if (this.#stopped) return
     const windows = pods.map((pod): FaultWindow => ({ pod, startMs: performance.now(), endMs: Infinity }))
@@ -152,9 +158,14 @@ export class ChaosFleet {
     for (const window of windows) window.endMs = performance.now() + SETTLE_MS
   }
 
-  async #replace(pod: number, spare: PodProcess): Promise<void> {
-    await this.#kill(pod)
-    await this.#listen(pod, spare)
+  /** One after the other: where the machine is too busy for the plan, the end of one fault meets that of the next. */
+  #replace(pod: number, spare: Promise<PodProcess>): Promise<void> {
+    const replaced = (this.#replacing.get(pod) ?? Promise.resolve()).then(async () => {
+      await this.#kill(pod)
+      await this.#listen(pod, spare)
+    })
+    this.#replacing.set(pod, replaced)
+    return replaced
   }
 
   async #kill(pod: number): Promise<void> {

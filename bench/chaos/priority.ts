@@ -1,48 +1,24 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { getPriority, setPriority } from "node:os"
+import { readFileSync } from "node:fs"
 import { output } from "../Process.ts"
 
-/** Index of the scheduling policy among the fields of `/proc/PID/stat` behind the command's parenthesis. */
+/** Indexes among the fields of `/proc/PID/stat` behind the command's parenthesis. */
+const PRIORITY_FIELD = 37
 const POLICY_FIELD = 38
 const ROUND_ROBIN = "2"
-const FIRST = -20
-/** Nine tenths of a core go to those that run. */
-const GENTLER = 10
-const AUTOGROUP = "/proc/self/autogroup"
 
-const isRealtime = (): boolean => {
+/** Of this bench when it runs before everybody else, by `chrt -r`; undefined: it does not. */
+const realtimePriority = (): string | undefined => {
   const stat = readFileSync("/proc/self/stat", "utf8")
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[POLICY_FIELD] === ROUND_ROBIN
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return fields[POLICY_FIELD] === ROUND_ROBIN ? fields[PRIORITY_FIELD] : undefined
 }
 
-const mayGoFirst = (): boolean => process.getuid?.() === 0
-
-/**
- * This process and its children before everybody else, when it was started so, by `nice` or by `chrt`; the returned
- * function ends that for what else runs in its session. Real-time processes of one core wait up to 100 ms for each
- * other, and once a second 50 ms for the rest of the machine, so it is not one of them: ordinary ones wait 3 ms.
- */
-export const takePriority = async (): Promise<() => void> => {
-  const wasRealtime = isRealtime()
-  if (wasRealtime) {
-    await output(["chrt", "-a", "-o", "-p", "0", String(process.pid)])
-    setNice(process.pid, FIRST)
-  }
-  if (getPriority() >= 0 || !mayGoFirst() || !existsSync(AUTOGROUP)) return () => {}
-  // Linux weighs sessions against each other first, then the processes of one.
-  writeFileSync(AUTOGROUP, String(getPriority()))
-  return () => writeFileSync(AUTOGROUP, "0")
-}
-
-/** The command behind those that run, where it can be brought level with them later. */
+/** The command with an ordinary priority: a real-time one that starts takes its core for 100 ms from those that run. */
 export const startedGently = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
-  mayGoFirst() ? ["nice", "-n", String(GENTLER), ...argv] : argv
+  realtimePriority() === undefined ? argv : ["chrt", "-o", "0", ...argv]
 
-/** Level with this process from now on. */
-export const levelled = (pid: number): void => {
-  if (mayGoFirst()) setNice(pid, getPriority())
-}
-
-const setNice = (pid: number, nice: number): void => {
-  for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), nice)
+/** Once it has started it may have the priority of the bench. */
+export const promoted = async (pid: number): Promise<void> => {
+  const priority = realtimePriority()
+  if (priority !== undefined) await output(["chrt", "-a", "-r", "-p", priority, String(pid)])
 }
