@@ -48,3 +48,18 @@ describe("room for a prompt's KV", () => {
     expect(typeof fresh.pick(ofBlocks(600, 10_000), [], 0, "turn")).toBe("object")
   })
 })
+
+describe("ample room", () => {
+  test("is on the very pod that a request goes to, and smaller than room", () => {
+    const scheduler = fleetOf(2, { room: { queueMaxS: 1e9, kvShareMax: 1, kvShareAmple: 0.5 } })
+    for (const row of [0, 1]) scheduler.describe(pod(row).id, 16, 16_000, ["m"])
+    const ofBlocks = (count: number, first: number) => requestOfWork(count * 16 * 1e-4, { chain: blocks(count, first) })
+    scheduler.pick(ofBlocks(300, 1), [pod(1).id], 0)
+    scheduler.pick(ofBlocks(100, 5000), [pod(0).id], 0)
+    // The first pod would be picked otherwise, once the second has the longer queue.
+    scheduler.pick(requestOfWork(9), [pod(0).id], 0)
+    expect(scheduler.pick(ofBlocks(300, 10_000), [], 0, "ample")).toMatchObject({ address: { id: pod(1).id } })
+    expect(scheduler.pick(ofBlocks(300, 20_000), [], 0, "ample")).toBe("busy")
+    expect(typeof scheduler.pick(ofBlocks(300, 20_000), [], 0, "room")).toBe("object")
+  })
+})

@@ -155,6 +155,20 @@ describe("while every pod that serves its model is away", () => {
     expect(desk.order).toEqual([0, 3, 2, 1])
   })
 
+  test("those that come back in line count as what they would cost without hits on a pod of their own model", () => {
+    const scheduler = fleetOf(2)
+    scheduler.describe(pod(0).id, 16, 1e7, ["other"])
+    scheduler.recalibrate(pod(0).id, { ...roundConstants, prefillTokenS: 1e-3 })
+    scheduler.observe(pod(1).id, false, 0, 0, 0, 0)
+    const desk = deskOf(scheduler)
+    for (const ticket of [1, 2]) expect(desk.submit(ticket, 0)).toBe("waiting")
+    desk.turn(1, true, 1)
+    expect(desk.order).toEqual([1])
+    const cold = scheduler.leastPrefillS(requestOfWork(1), [], 1)
+    expect([...desk.admission.room].map(({ ownS }) => ownS)).toEqual([Number(cold)])
+    expect(Number(cold)).toBeCloseTo(1, 0)
+  })
+
   test("the time without a pod does not count against that for a turn, however often pods come and go", () => {
     const desk = deskOf(awayFleet())
     desk.submit(0, 0, { terms: { deadlineS: 2 } })

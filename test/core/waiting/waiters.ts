@@ -106,7 +106,14 @@ export const fleetOf = (
       openRequestsMax: options.openMax ?? 10_000,
       initialOutputTokens: 1,
       guard: options.guard,
-      room: { queueMaxS: 0, kvShareMax: 1, giantTokens: 1e9, flushShareMax: 0.6, ...options.room } as FleetRoomOptions
+      room: {
+        queueMaxS: 0,
+        kvShareMax: 1,
+        kvShareAmple: 1,
+        giantTokens: 1e9,
+        flushShareMax: 0.6,
+        ...options.room
+      } as FleetRoomOptions
     },
     { ...roundConstants, prefillTokenS: TOKEN_S, kvCapacityTokens: 1e7 }
   )
