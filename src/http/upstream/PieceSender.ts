@@ -3,7 +3,7 @@ import type { PiecedBody } from "./UpstreamRequest.ts"
 /** What is read and written at once. */
 const pieceBytes = 128 * 1024
 
-interface PieceSink {
+export interface PieceSink {
   /** How many of the bytes were taken; when not all, `drained` follows. */
   readonly write: (bytes: Uint8Array) => number
   readonly bodyUnread: (cause: unknown) => void

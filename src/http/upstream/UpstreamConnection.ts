@@ -1,10 +1,10 @@
 import type { Socket } from "bun"
 import { networkWords } from "../../core/networkWords.ts"
 import type { PodPool } from "./PodPool.ts"
-import { PieceSender } from "./PieceSender.ts"
+import { RequestWriter } from "./RequestWriter.ts"
 import { ResponseParser, type ResponseSink } from "./ResponseParser.ts"
 import type { UpstreamCall } from "./UpstreamCall.ts"
-import type { ResponseHead, UpstreamErrorKind, UpstreamRequest } from "./UpstreamRequest.ts"
+import type { ResponseHead, UpstreamErrorKind } from "./UpstreamRequest.ts"
 
 /**
  * One socket to a pod: connecting → (busy ⇄ idle) → closed.
@@ -17,6 +17,7 @@ export class UpstreamConnection implements ResponseSink {
 
   private readonly pool: PodPool
   private readonly parser: ResponseParser
+  private readonly writer: RequestWriter
   private socket: Socket<UpstreamConnection> | undefined
   private isClosed = false
   private served = 0
@@ -27,16 +28,11 @@ export class UpstreamConnection implements ResponseSink {
   private moved = false
   private bodyBegan = false
   private paused = false
-  /** What of the request the socket has not taken yet. */
-  private pendingHead: Uint8Array | undefined
-  private pendingBody: Uint8Array | undefined
-  private pendingBodyAt = 0
-  /** For a body that is not in memory. */
-  private sender: PieceSender | undefined
 
   constructor(pool: PodPool) {
     this.pool = pool
     this.parser = new ResponseParser(pool.options, this)
+    this.writer = new RequestWriter(pool.scratch, this)
   }
 
   /** Starts to connect for `call`. */
@@ -82,7 +78,7 @@ export class UpstreamConnection implements ResponseSink {
   /** Ends the socket at once; the call in hand hears nothing any more. */
   destroy(): void {
     this.call = undefined
-    this.sender?.stop()
+    this.writer.stop()
     this.parser.stop()
     // A connect can't be called off: the socket then arrives idle, and counts against the limit until then.
     if (this.socket === undefined && !this.isClosed) return
@@ -159,7 +155,7 @@ export class UpstreamConnection implements ResponseSink {
     const call = this.call
     // Bytes that nobody asked for: whatever this is, the next answer must not begin with it.
     if (call === undefined) return this.close()
-    if (this.isSent) call.request = undefined
+    if (this.writer.isSent) call.request = undefined
     const result = this.parser.push(bytes)
     if (result === "done") this.finish(call)
     else if (result === "failed") this.giveUp(call, "protocol", this.parser.problem)
@@ -172,19 +168,10 @@ export class UpstreamConnection implements ResponseSink {
     if (this.call !== undefined && !this.parser.started) {
       this.deadlineMs = this.sentMs + this.firstByteTimeoutMs(this.call)
     }
-    if (this.pendingHead !== undefined) {
-      const wrote = socket.write(this.pendingHead)
-      if (wrote < this.pendingHead.length) {
-        if (wrote > 0) this.pendingHead = this.pendingHead.subarray(wrote)
-        return
-      }
-      this.pendingHead = undefined
-    }
-    this.sender?.drained()
-    if (this.pendingBody !== undefined) this.writeBody(socket, this.pendingBody, this.pendingBodyAt)
+    this.writer.drained(socket)
   }
 
-  /** For the sender. */
+  /** For the writer. */
   write(bytes: Uint8Array): number {
     if (this.socket === undefined || this.isClosed) return 0
     this.sentMs = this.pool.nowMs()
@@ -194,7 +181,7 @@ export class UpstreamConnection implements ResponseSink {
     return this.socket.write(bytes)
   }
 
-  /** For the sender. */
+  /** For the writer. */
   bodyUnread(cause: unknown): void {
     if (this.call === undefined) return
     this.giveUp(this.call, "unsent", cause instanceof Error ? cause.message : String(cause))
@@ -208,7 +195,7 @@ export class UpstreamConnection implements ResponseSink {
       this.pool.forget(this)
     }
     const call = this.call
-    this.sender?.stop()
+    this.writer.stop()
     if (call === undefined) return
     this.call = undefined
     if (this.parser.closed(error === undefined)) call.end()
@@ -247,56 +234,18 @@ export class UpstreamConnection implements ResponseSink {
     this.bodyBegan = false
     this.sentMs = nowMs
     this.deadlineMs = nowMs + this.firstByteTimeoutMs(call)
-    const scratch = this.pool.scratch
-    const head = requestHead(request, this.pool.ownHeaders)
-    const isPieced = request.body !== undefined && !(request.body instanceof Uint8Array)
-    this.sender = isPieced ? new PieceSender(request.body, this) : undefined
-    const body = isPieced ? undefined : request.body
-    const fits = head.length + (body?.length ?? 0) <= scratch.length
-    if (fits) {
-      scratch.write(head, 0, "latin1")
-      let length = head.length
-      if (body !== undefined) {
-        scratch.set(body, length)
-        length += body.length
-      }
-      const wrote = Math.max(0, socket.write(scratch, 0, length))
-      // The scratch buffer is the next request's too, so what is left over must be copied.
-      if (wrote < length) this.pendingHead = scratch.slice(wrote, length)
-      else this.sender?.drained()
-      return
-    }
-    const headBytes = Buffer.from(head, "latin1")
-    const wrote = Math.max(0, socket.write(headBytes))
-    if (wrote < headBytes.length) {
-      this.pendingHead = headBytes.subarray(wrote)
-      this.pendingBody = body
-      this.pendingBodyAt = 0
-    } else if (body !== undefined) this.writeBody(socket, body, 0)
-  }
-
-  /** The whole request is with the socket. */
-  private get isSent(): boolean {
-    return this.pendingHead === undefined && this.pendingBody === undefined && (this.sender?.isDone ?? true)
+    this.writer.start(socket, request, this.pool.ownHeaders)
   }
 
   private firstByteTimeoutMs(call: UpstreamCall): number {
     return call.request?.firstByteTimeoutMs ?? this.pool.options.firstByteTimeoutMs
   }
 
-  private writeBody(socket: Socket<UpstreamConnection>, body: Uint8Array, from: number): void {
-    const wrote = Math.max(0, socket.write(body, from, body.length - from))
-    const done = from + wrote === body.length
-    this.pendingBody = done ? undefined : body
-    this.pendingBodyAt = from + wrote
-  }
-
   private finish(call: UpstreamCall): void {
     this.call = undefined
     this.served++
-    const reusable = this.parser.keepAlive && this.parser.leftover === 0 && this.isSent
-    this.sender?.stop()
-    this.sender = undefined
+    const reusable = this.parser.keepAlive && this.parser.leftover === 0 && this.writer.isSent
+    this.writer.stop()
     if (this.paused) this.resume()
     if (reusable) this.pool.release(this)
     else this.close()
@@ -311,12 +260,6 @@ export class UpstreamConnection implements ResponseSink {
 }
 
 const ignore = (): void => {}
-
-const requestHead = (request: UpstreamRequest, ownHeaders: string): string => {
-  const { method, target, headerLines, body } = request
-  const length = body !== undefined || method === "POST" ? `content-length: ${body?.byteLength ?? 0}\r\n` : ""
-  return `${method} ${target} HTTP/1.1\r\n${ownHeaders}${headerLines}${length}\r\n`
-}
 
 /** Shared by all sockets; `socket.data` is the connection. */
 const socketHandlers = {
