@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Runtime, Schedule } from "effect"
 import { ActorWatch } from "../../actors/runtime/ActorWatch.ts"
+import { type CallbackFailed, callbackFailedText, harmless } from "../../src/core/harmless.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { proxyRoutes } from "../../src/http/routes.ts"
@@ -23,6 +24,8 @@ export class Telemetry extends Context.Tag("warmroute/Telemetry")<Telemetry, {
   readonly waits: ReturnType<typeof makeWaitMetrics>
   readonly breakers: ReturnType<typeof makeBreakerMetrics>
   readonly snapshots: ReturnType<typeof makeSnapshotMetrics>
+  /** Of the actors, by their names. */
+  readonly crashed: (name: string) => void
   readonly reload: (config: GatewayConfig) => void
 }>() {}
 
@@ -35,6 +38,9 @@ const numbers: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
     yield* watchEventLoop(registry, LAG_PROBE_MS)
     const bounds = { routesMax: proxyRoutes.length, modelsMax: limits.modelsMax, podsMax: limits.podsMax }
     const front = makeFrontMetrics(registry, bounds)
+    const run = Runtime.runFork(yield* Effect.runtime())
+    const callbackFailed: CallbackFailed = (name, times, cause) =>
+      void run(Effect.logError(callbackFailedText(name, times), cause))
     const refusalLog = yield* followRefusals
     const refused = (error: GatewayError): void => {
       front.refused(error)
@@ -48,7 +54,8 @@ const numbers: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
       picks: metrics.llmdAliases ? picksWithLlmdNames(registry, picks) : picks,
       waits: metrics.llmdAliases ? waitsWithLlmdNames(registry, waits) : waits,
       breakers: makeBreakerMetrics(registry, limits.podsMax),
-      snapshots: makeSnapshotMetrics(registry, Date.now),
+      ...harmless(makeActorMetrics(registry), callbackFailed),
+      snapshots: harmless(makeSnapshotMetrics(registry, Date.now), callbackFailed),
       reload: ({ limits: { modelsMax, podsMax } }: GatewayConfig) => {
         bounds.modelsMax = modelsMax
         registry.resize(podsMax + modelsMax)
@@ -59,7 +66,7 @@ const numbers: Layer.Layer<Telemetry, never, GatewayConfig> = Layer.scoped(
 
 /** The numbers, and who counts the crashes of actors among them. */
 export const layer: Layer.Layer<ActorWatch | Telemetry, never, GatewayConfig> = Layer.provideMerge(
-  Layer.effect(ActorWatch, Effect.map(Telemetry, ({ registry }) => makeActorMetrics(registry))),
+  Layer.effect(ActorWatch, Telemetry),
   numbers
 )
 
