@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { link, mkdir, rm, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import { readPlainFile, whyUnread } from "../src/discovery/plainFile.ts"
@@ -36,7 +36,8 @@ export const ownSessionSecret = async (
 
 /** Whole or not at all, and never in the place of one that another gateway has just put there. */
 const put = async (path: string, secret: string): Promise<void> => {
-  const draft = `${path}.${process.pid}`
+  // In containers every gateway may have the same process id.
+  const draft = `${path}.${randomUUID()}`
   await mkdir(dirname(path), { recursive: true })
   try {
     await writeFile(draft, `${secret}\n`, { mode: 0o600, flush: true })
