@@ -4,7 +4,7 @@ import type { FaultyFleet } from "./FaultyFleet.ts"
 import type { WorldGateway } from "./WorldGateway.ts"
 
 /** A pod that is well and listed gets requests after this: a scrape's pause, a question under way, an inspection. */
-export const RECOVERED_WITHIN_MS = 6000
+const RECOVERED_WITHIN_MS = 3500
 /** A source that could not be read is asked again after two seconds at the latest. */
 const LISTED_WITHIN_MS = 2500
 /** An actor that crashed five times has been away for as long, all in all. */
@@ -14,7 +14,6 @@ const POD_ACTOR_BACK_MS = 5000 + ACTOR_BACK_MS
 
 /** Says which pod should have its requests back by now. */
 export class Recovery {
-  longestMs = 0
   private readonly fleet: FaultyFleet
   private readonly listedSinceMs: ReadonlyMap<PodId, number>
   private readonly crashes: Crashes
@@ -39,7 +38,6 @@ export class Recovery {
         this.crashes.lastMs("pool") + ACTOR_BACK_MS,
         this.crashes.lastMs(`pod ${id}`) + POD_ACTOR_BACK_MS
       )
-      this.longestMs = Math.max(this.longestMs, nowMs - sinceMs)
       if (nowMs - sinceMs > RECOVERED_WITHIN_MS) {
         faults.push(`${id} is well, but gets no request for ${nowMs - sinceMs} ms`)
       }

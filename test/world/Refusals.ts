@@ -48,6 +48,9 @@ export class Refusals {
       if (row < 0 || guard.stateOf(row) !== "closed") this.closedSinceMs.delete(id)
       else if (!this.closedSinceMs.has(id)) this.closedSinceMs.set(id, nowMs)
       const open = row < 0 ? 1 : (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
+      if (open === 0 && guard.stateOf(row) === "half-open" && guard.blocks(row, gateway.nowS)) {
+        return `the breaker of ${id} waits for a try that nobody makes`
+      }
       if (open > 0 || !this.closedSinceMs.has(id)) this.idleSinceMs.delete(id)
       else if (!this.idleSinceMs.has(id)) this.idleSinceMs.set(id, nowMs)
     }

@@ -271,6 +271,7 @@ export class Watch {
   }
 
   exchangePicked(exchange: WorldExchange, decision: Decision): void {
+    this.checkInTime(exchange)
     this.picking.delete(exchange)
     this.turns.placed(exchange)
     this.placed.set(exchange, decision)
@@ -279,6 +280,16 @@ export class Watch {
       this.violation(`request ${exchange.request.number} for ${features.model} went to ${decision.address.id}`)
     }
     this.prompts[exchange.request.number % PROMPTS_KEPT] = exchange.request
+  }
+
+  /** Nobody goes to a pod after a wait that its client did not want. */
+  private checkInTime(exchange: WorldExchange): void {
+    const { nowMs } = this.time
+    const { firstPickMs = nowMs, request: { features: { wish }, number } } = exchange
+    const endsMs = firstPickMs + 1000 * ((wish?.waitMaxS ?? Number.POSITIVE_INFINITY) + WAIT_SLACK_S)
+    const hasWaited = nowMs - (this.picking.get(exchange) ?? nowMs) > 1000 * WAIT_SLACK_S
+    if (!hasWaited || nowMs <= endsMs || this.crashes.within("scheduler", 2 * BACK_WITHIN_MS)) return
+    this.violation(`request ${number} waited for ${nowMs - endsMs} ms longer than its client would`)
   }
 
   exchangeEnded(exchange: WorldExchange, outcome: string): void {

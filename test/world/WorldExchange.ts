@@ -33,6 +33,7 @@ export class WorldExchange {
   /** What is reserved for it now. */
   decision: Decision | undefined
   pickedMs = 0
+  firstPickMs: number | undefined
   isPicking = false
   isSettled = false
   /** A pod gave up in a way that the gateway can't tell from an end, unless it was told token ids. */
@@ -129,7 +130,9 @@ export class WorldExchange {
     }
     // What it asks of caches is the world's, how it wishes to wait is what the front end read.
     const wish = features.wish && { ...features.wish, bytes: 4 * request.promptTokens }
-    this.features = { ...request.features, wish }
+    // A retry is known by the same features, so that it has what is left of the client's time.
+    this.features ??= { ...request.features, wish }
+    this.firstPickMs ??= deps.time.nowMs
     const asked = request.features.wish
     if (
       wish?.priority !== asked?.priority || wish?.flow !== asked?.flow ||
