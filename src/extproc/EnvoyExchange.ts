@@ -211,7 +211,7 @@ export class EnvoyExchange implements CallHandler {
         this.asked = undefined
         const pickedMs = performance.now()
         const sample = deps.decisionLog === undefined ? undefined : sampleDecision(deps.decisionLog, features)
-        features.release()
+        features.release(false)
         deps.metrics.picked(this.route.path, (pickedMs - askedMs) / 1000)
         if (this.gone || this.phase !== "picking") {
           return deps.scheduler.end(decision.reservation, { outcome: "aborted" })
@@ -227,7 +227,7 @@ export class EnvoyExchange implements CallHandler {
       },
       (cause: unknown) => {
         this.asked = undefined
-        features.release()
+        features.release(false)
         const error = toGatewayError(cause, deps.log)
         if (error instanceof TimedOut && !this.gone) deps.metrics.timedOut(error.phase)
         this.refuse(error)

@@ -169,8 +169,9 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** Thousands of streams may be open for minutes, so what only another try would need goes with the first bytes. */
   private answerWith(head: ResponseHead, body: BodyInit | null, pod: PodAddress): void {
-    this.request.answered(this.rescue !== undefined)
-    this.features.release()
+    const mayGoOn = this.rescue !== undefined
+    this.request.answered(mayGoOn)
+    this.features.release(mayGoOn)
     // Another name makes for another length, which Bun then finds out by itself.
     this.owner.respond(this.renamed === undefined ? head : { ...head, bodyBytes: -1 }, body, pod)
   }
@@ -317,7 +318,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   release(): void {
-    this.features.release()
+    this.features.release(false)
     this.rescue?.release()
   }
 

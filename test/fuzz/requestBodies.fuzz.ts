@@ -61,7 +61,7 @@ const soundFeatures = ({ features, terms }: ReadRequest): void => {
   const chain = features.chain(16)
   expect(chain.low.length).toBe(chain.high.length)
   expect(chain.low.length).toBeLessThanOrEqual(2 + 16 * features.promptTokens)
-  features.release()
+  features.release(false)
   if (terms === undefined) return
   const trail = new TokenTrail(new RescueBytes(() => 1e6), 1e5)
   trail.start(Buffer.from("1,2"))

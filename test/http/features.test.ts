@@ -112,12 +112,14 @@ describe("request features", () => {
     expect(entries(generate.chain(16))).toEqual(entries(completion.chain(16)))
   })
 
-  test("a chain is kept for each block size, also after the prompt is let go", () => {
+  test("a chain is kept for each block size, also after the prompt is let go, while another pick may follow", () => {
     const features = chat({ messages: [{ role: "user", content: text }] })
     const [small, large] = [features.chain(4), features.chain(16)]
-    features.release()
+    features.release(true)
     expect([features.chain(4), features.chain(16)]).toEqual([small, large])
     expect(features.chain(32).length).toBe(0)
+    features.release(false)
+    expect(features.chain(4).length).toBe(0)
   })
 
   test("interleaved requests do not see each other's bytes", () => {

@@ -111,8 +111,9 @@ export class PromptFeatures implements RequestFeatures {
     return this.tokenPod
   }
 
-  /** After the last pick: keeps the chains, lets go of the prompt. */
-  release(): void {
+  /** Lets go of the prompt, and of the chains, a long prompt's are 50 kB, unless a pod may be picked once more. */
+  release(mayBePickedAgain: boolean): void {
+    if (!mayBePickedAgain) this.chainSizes.length = this.chains.length = 0
     this.prompt = nothing
     this.headers = undefined
     this.workshop.promptBytes.release(this)
