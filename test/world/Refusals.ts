@@ -109,6 +109,8 @@ export class Refusals {
           : this.takerOf(gateway, exchange.request.features.model, excluded, NOTICED_WITHIN_MS)
         return taker === undefined ? undefined : `was refused with ${error.code}, though ${taker} takes it`
       }
+      case "queue_full":
+        return hasCrashed ? undefined : this.crowdedOut(exchange, excluded)
       case "internal_error":
       case "timed_out":
         return hasCrashed ? undefined : `was refused with ${error.code} by a scheduler that did not crash`
@@ -117,5 +119,25 @@ export class Refusals {
       default:
         return undefined
     }
+  }
+
+  /** It could go to a pod, and those give way who can't, of its band and of lower ones. */
+  private crowdedOut(
+    { gateway, request: { features: { model, wish } } }: WorldExchange,
+    excluded: ReadonlyArray<string>
+  ): string | undefined {
+    const { bounds: { limits }, nowS, scheduler: { room } } = gateway
+    const taker = this.takerOf(gateway, model, excluded, NOTICED_WITHIN_MS)
+    if (taker === undefined || wish === undefined) return undefined
+    let count = 0
+    let bytes = 0
+    for (const { podlessSinceS, terms } of room.podless()) {
+      if (terms.priority > wish.priority || podlessSinceS === undefined || podlessSinceS >= nowS) continue
+      count++
+      bytes += terms.bytes
+    }
+    const bytesLeft = limits.waitingBytesMax - room.bytes + bytes
+    if (count === 0 || room.count - count >= limits.waitingMax || bytesLeft < wish.bytes) return undefined
+    return `found the queue full of ${count} for which there is no pod, though ${taker} takes it`
   }
 }
