@@ -1,4 +1,4 @@
-import { Context, Duration, Effect, Layer, Option, Runtime, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Option, type Scope } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { makeDiscoveryActor } from "../actors/DiscoveryActor.ts"
 import type { PoolView } from "../actors/PoolView.ts"
@@ -27,6 +27,7 @@ import { GatewayConfig } from "./GatewayConfig.ts"
 import { makeReloadMetrics } from "../src/telemetry/reloadMetrics.ts"
 import { GatewayStartError } from "./GatewayStartError.ts"
 import { isOpenToAll } from "./isOpenToAll.ts"
+import { makeDefectLog } from "./layers/defectLog.ts"
 import { makeDecisionLog } from "./layers/decisionLog.ts"
 import { listenForEnvoy } from "./layers/extProc.ts"
 import { frontSettingsWith } from "./layers/front.ts"
@@ -99,8 +100,7 @@ const start = Effect.gen(function*() {
   watchPool(telemetry, view, nowS, poolView, [ref, poolRef])
   watchRoom(config, telemetry, view, room)
   const runtime = yield* Effect.runtime()
-  const log = (message: string, cause?: unknown) =>
-    Runtime.runFork(runtime)(cause === undefined ? Effect.logError(message) : Effect.logError(message, cause))
+  const log = yield* makeDefectLog
   // Scopes close in reverse: the front first, then the last snapshot, and only then pods and scheduler.
   const { replaceInterval } = yield* makeSnapshotActor({
     scheduler: ref,

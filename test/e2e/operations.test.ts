@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import * as Gateway from "../../config/Gateway.ts"
 import * as gatewayConfig from "../../config/layers/gatewayConfig.ts"
 import { PlacementPolicy } from "../../config/layers/placementPolicy.ts"
+import { makeDefectLog } from "../../config/layers/defectLog.ts"
 import * as podSources from "../../config/layers/podSources.ts"
 import { layer as logLayer } from "../../config/layers/log.ts"
 import { layerNone } from "../../src/storage/SnapshotStore.ts"
@@ -98,4 +99,21 @@ test("a crash of an actor is counted, and the gateway goes on", async () => {
     await Effect.runPromise(Scope.close(scope, Exit.void))
     await fleet.stop()
   }
+})
+
+test("a defect that meets every request is logged once with its cause, and then counted", async () => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ message }) => void lines.push(String(message)))
+  await Effect.runPromise(
+    Effect.scoped(Effect.gen(function*() {
+      const log = yield* makeDefectLog
+      for (let request = 0; request < 100; request++) log("a request failed", new Error(`of ${request}`))
+      log("another did")
+    })).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  )
+  expect(lines).toEqual([
+    "a request failed,Error: of 0",
+    "another did",
+    "a request failed (99 more since the last such line)"
+  ])
 })
