@@ -1,43 +1,30 @@
-import { Effect, Runtime } from "effect"
-import type { Scope } from "effect"
-import { type CallbackFailed, callbackFailedText, harmless } from "../src/core/harmless.ts"
+import { Effect, Runtime, type Scope } from "effect"
 import type { PickExplanation } from "../src/core/Explanation.ts"
-import type { PodId } from "../src/core/Pod.ts"
+import { type CallbackFailed, callbackFailedText } from "../src/core/harmless.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
-import { type Placement, type Refusal, Scheduler, type SchedulerOptions } from "../src/core/Scheduler.ts"
+import { type Placement, type Refusal, Scheduler } from "../src/core/Scheduler.ts"
 import { Admission } from "../src/core/waiting/Admission.ts"
 import { admissionDefaults, type WaitRefusal } from "../src/core/waiting/AdmissionOptions.ts"
-import { modelLookDefaults, type ModelLookOptions, ModelLooks } from "../src/core/waiting/ModelLooks.ts"
-import type { Waiting, WaitingTerms } from "../src/core/waiting/Waiting.ts"
+import { modelLookDefaults, ModelLooks } from "../src/core/waiting/ModelLooks.ts"
+import type { Waiting } from "../src/core/waiting/Waiting.ts"
 import type { WaitingRoom } from "../src/core/waiting/WaitingRoom.ts"
 import type { GatewayError } from "../src/errors.ts"
 import { AwaitedExplanations } from "./AwaitedExplanations.ts"
-import { type ActorOptions, type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
-import type { ExplainPick, FleetFact, PickPod, PodJoined, SchedulerMessage, SketchExport } from "./SchedulerMessages.ts"
+import { backAgain, exportSketch, takeFact } from "./fleetFacts.ts"
+import { type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
+import { tellPatiently } from "./runtime/tellPatiently.ts"
+import { type Desk, termsOf } from "./SchedulerDesk.ts"
+import {
+  actorOptions,
+  reservedFor,
+  type SchedulerActorOptions,
+  withHarmlessEars,
+  withHarmlessGuard
+} from "./SchedulerActorOptions.ts"
+import type { ExplainPick, PickPod, SchedulerMessage } from "./SchedulerMessages.ts"
 import type { Decision, SchedulerPort } from "./SchedulerPort.ts"
 import { refusalError, toGatewayError } from "./schedulerRefusals.ts"
-import { coreSettings, longestWaitS, type SchedulerActorSettings, waitMaxS } from "./SchedulerSettings.ts"
-import { tellPatiently } from "./runtime/tellPatiently.ts"
-
-/** The settings of the start, and what never changes. */
-export interface SchedulerActorOptions extends SchedulerActorSettings {
-  readonly scheduler: SchedulerOptions
-  /** Monotonic seconds. */
-  readonly nowS: () => number
-  readonly outputTokensByModel: Readonly<Record<string, number>>
-  /** When requests for unknown models have the pods asked for theirs. Default: `modelLookDefaults`. */
-  readonly modelLooks?: ModelLookOptions | undefined
-  /** Called after each pick that placed a request, for metrics. */
-  readonly onPick: (decision: Decision, tookMs: number) => void
-  readonly onRefusal: (refusal: Refusal | WaitRefusal, policy: string) => void
-  /** Called when a request that had to wait goes on, with the time it waited. */
-  readonly onWaited: (priority: number, waitedS: number, outcome: "placed" | Refusal | WaitRefusal) => void
-}
-
-/** A placed request tells the scheduler at most its first token and its end. */
-const FACTS_PER_REQUEST = 2
-/** Facts of pods that find the ordinary room full: joined, described, observed or restarted, relabelled, recalibrated, left. */
-const FACTS_PER_POD = 6
+import { coreSettings, longestWaitS, type SchedulerActorSettings } from "./SchedulerSettings.ts"
 
 /** What the actor's owner holds: the ref to tell, the port for front ends, and numbers for /metrics. */
 export interface SchedulerHandle {
@@ -56,19 +43,6 @@ export interface SchedulerHandle {
   readonly room: WaitingRoom<unknown>
   /** Open requests, requests that wait and breakers stay as they are, beyond smaller bounds too. */
   readonly replaceSettings: (settings: SchedulerActorSettings) => Effect.Effect<void>
-}
-
-/** What the actor works with. Its state survives crashes as it is. */
-interface Desk {
-  readonly options: SchedulerActorOptions
-  settings: SchedulerActorSettings
-  readonly scheduler: Scheduler
-  readonly admission: Admission<PickPod>
-  /** When clients give up that said so: a retry has what is left of it. */
-  readonly clientDeadlinesS: WeakMap<RequestFeatures, number>
-  readonly modelLooks: ModelLooks
-  readonly explanations: AwaitedExplanations
-  askForModels: () => void
 }
 
 /**
@@ -136,24 +110,6 @@ const tick = (ref: ActorRef<SchedulerMessage>, isWaitedFor: () => boolean): Effe
     })
   ))
 
-/** What only hears of picks and breakers must not cost a request its answer, or a pod a reservation that nobody ends. */
-const withHarmlessEars = (options: SchedulerActorOptions, failed: CallbackFailed): SchedulerActorOptions => {
-  const { onPick, onRefusal, onWaited } = options
-  const { scheduler } = withHarmlessGuard(options, failed)
-  return {
-    ...options,
-    ...harmless({ onPick, onRefusal, onWaited }, failed),
-    scheduler: { ...options.scheduler, guard: scheduler.guard }
-  }
-}
-
-const withHarmlessGuard = (settings: SchedulerActorSettings, failed: CallbackFailed): SchedulerActorSettings => {
-  const { guard } = settings.scheduler
-  if (guard === undefined) return settings
-  const { onChange } = guard
-  return { ...settings, scheduler: { ...settings.scheduler, guard: { ...guard, ...harmless({ onChange }, failed) } } }
-}
-
 const makeDesk = (options: SchedulerActorOptions): Desk => {
   const scheduler = new Scheduler({ ...options.scheduler, ...coreSettings(options) })
   scheduler.outputLengths.restore(options.outputTokensByModel)
@@ -192,23 +148,6 @@ const goOn = (desk: Desk, entry: Waiting<PickPod>, outcome: Placement | Refusal 
   options.onWaited(entry.terms.priority, nowS - entry.arrivedS, word)
   answer(desk, entry.ticket, outcome, nowS)
 }
-
-const actorOptions = (options: SchedulerActorOptions): ActorOptions => ({
-  name: "scheduler",
-  mailboxCapacity: options.mailboxCapacity,
-  reservedCapacity: reservedFor(options, options),
-  restartsMax: 10,
-  restartWindowMs: 10_000,
-  backoffMinMs: 1,
-  backoffMaxMs: 250
-})
-
-const reservedFor = (settings: SchedulerActorSettings, { scheduler: { podsMax } }: SchedulerActorOptions): number =>
-  FACTS_PER_REQUEST * settings.scheduler.openRequestsMax + FACTS_PER_POD * podsMax + cancelsMax(settings)
-
-/** Each pick that is in the mailbox or waits may be cancelled once. */
-const cancelsMax = ({ mailboxCapacity, waiting }: SchedulerActorSettings): number =>
-  mailboxCapacity + (waiting?.requestsMax ?? 0)
 
 const receive = (desk: Desk, message: SchedulerMessage): Desk | Effect.Effect<Desk> => {
   const { admission, options, scheduler } = desk
@@ -284,57 +223,6 @@ const explainNow = (desk: Desk, { reply, request }: ExplainPick, nowS: number): 
   })
 }
 
-/** A fact about pods or policy. Returns what an operator should hear of it. */
-const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number): string | undefined => {
-  switch (message._tag) {
-    case "PodFailed": {
-      const { id, failure: { reservation, sure, why } } = message
-      scheduler.podFailed(id, reservation, sure, why, nowS)
-      return undefined
-    }
-    case "PodJoined":
-      return join(scheduler, message)
-    case "PodDescribed":
-      scheduler.describe(
-        message.id,
-        message.blockSizeTokens,
-        message.kvCapacityTokens,
-        message.models,
-        message.contextTokensMax
-      )
-      return undefined
-    case "PodObserved":
-      scheduler.observe(
-        message.id,
-        message.accepting,
-        message.running,
-        message.waiting,
-        message.kvUsage,
-        nowS,
-        message.lora
-      )
-      return undefined
-    case "PodRestarted":
-      scheduler.restarted(message.id)
-      return undefined
-    case "PodLeft":
-      scheduler.leave(message.id)
-      return undefined
-    case "PodRecalibrated":
-      scheduler.recalibrate(message.id, message.constants)
-      return undefined
-    case "PolicyReplaced":
-      scheduler.replacePolicy(message.policy)
-      return undefined
-    default:
-      return message satisfies never
-  }
-}
-
-/** A pod that may have lost what it had against a request. */
-const backAgain = (message: FleetFact): PodId | undefined =>
-  message._tag === "PodObserved" || message._tag === "PodRestarted" ? message.id : undefined
-
 const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   const { admission, scheduler, settings } = desk
   // A pick that nobody waits for would hold a reservation that nobody gives back.
@@ -355,32 +243,6 @@ const lookForModel = (desk: Desk, message: PickPod, nowS: number): "unknown-mode
   const untilS = settings.waiting === undefined ? undefined : modelLooks.join(nowS)
   if (untilS === undefined) return "unknown-model"
   return admission.waitForModel(request, excluded, termsOf(desk, request, nowS), message, untilS, nowS)
-}
-
-const termsOf = (desk: Desk, request: RequestFeatures, nowS: number): WaitingTerms => {
-  const { wish } = request
-  const priority = wish?.priority ?? 0
-  const clientDeadlineS = clientDeadlineOf(desk, request, nowS)
-  return {
-    priority,
-    flow: wish?.flow ?? "",
-    bytes: wish?.bytes ?? 0,
-    deadlineS: Math.min(nowS + waitMaxS(desk.settings.waiting, priority), clientDeadlineS ?? Number.POSITIVE_INFINITY),
-    clientDeadlineS
-  }
-}
-
-const clientDeadlineOf = (
-  { clientDeadlinesS }: Desk,
-  request: RequestFeatures,
-  nowS: number
-): number | undefined => {
-  const forS = request.wish?.waitMaxS
-  if (forS === undefined) return undefined
-  const knownS = clientDeadlinesS.get(request)
-  if (knownS !== undefined) return knownS
-  clientDeadlinesS.set(request, nowS + forS)
-  return nowS + forS
 }
 
 const answer = (
@@ -404,18 +266,3 @@ const answer = (
 }
 
 const decisionOf = (placement: Placement, policy: string): Decision => ({ ...placement, policy })
-
-const join = (scheduler: Scheduler, { address, constants, restored }: PodJoined): string | undefined => {
-  if (!scheduler.join(address, constants)) {
-    return `pod ${address.id} is left out: the pod table is full (limits.podsMax)`
-  }
-  const refused = restored === undefined ? undefined : scheduler.restoreSketch(address.id, restored)
-  return refused === undefined
-    ? undefined
-    : `pod ${address.id} starts cold: its saved sketch is unusable (${refused})`
-}
-
-const exportSketch = (scheduler: Scheduler, id: PodId): ReadonlyArray<SketchExport> => {
-  const sketch = scheduler.exportSketch(id)
-  return sketch === undefined ? [] : [{ id, ...sketch }]
-}

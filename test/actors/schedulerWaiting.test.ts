@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
-import { makeSchedulerActor, type SchedulerActorOptions, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
+import type { SchedulerActorOptions } from "../../actors/SchedulerActorOptions.ts"
 import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
 import { emptyChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
