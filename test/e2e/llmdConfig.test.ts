@@ -72,8 +72,38 @@ schedulingProfiles:
       )
     } finally {
       gateway.signal("SIGINT")
-      await gateway.ended
+      const { stderr } = await gateway.ended
       await fleet.stop()
+      expect(stderr).toContain("session tokens are plain: whoever writes one into x-session-token chooses the pod")
+    }
+  }, 30_000)
+
+  test("has signed session tokens once a variable says so", async () => {
+    const fleet = await startTestFleet(1)
+    const epp = written(
+      "signed.yaml",
+      `
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins: [{ type: session-affinity-scorer }]
+`
+    )
+    const gateway = startWarmroute(
+      ["serve", "--config", epp, "--port", "0", "--snapshot", "off", "--pods", fleet.urls.join(",")],
+      { ...freePorts, WARMROUTE_LIMITS_SHUTDOWN_DELAY: "1 millis", WARMROUTE_ANSWERS_SESSION_TOKENS: "signed" }
+    )
+    try {
+      const [url = ""] = /http:\/\/localhost:\d+/.exec(await gateway.printed("curl")) ?? []
+      await eventually("a healthy pod", async () => (await fetch(`${url}/readyz`)).ok)
+      const token = (await ask(url)).headers.get("x-session-token") ?? ""
+      expect(token).not.toBe("")
+      expect(atob(token.replaceAll("-", "+").replaceAll("_", "/"))).not.toBe(new URL(fleet.urls[0] ?? "").host)
+    } finally {
+      gateway.signal("SIGINT")
+      const { stderr } = await gateway.ended
+      await fleet.stop()
+      expect(stderr).not.toContain("session tokens are plain")
+      expect(stderr).toContain("session tokens: snapshots are off, so they are good until this process ends")
     }
   }, 30_000)
 
