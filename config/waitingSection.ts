@@ -42,7 +42,7 @@ export const Waiting = Schema.Struct({
   bytesMax: setting(BytesText, 512 * MIB),
   /** Longest wait, then 429; a client may ask for a shorter one. Default 2 minutes, less under overload: `ttftTarget`. */
   timeout: perhaps(DurationText),
-  /** TTFT under overload: requests that would miss it are answered 429 at once, so that the others meet it; pods keep KV to spare and a tenth of `podQueueMax`. Default 2 seconds; none where a `timeout` is set. */
+  /** TTFT under overload: requests that would miss it are answered 429 at once, so that the others meet it; pods keep KV to spare and a fiftieth of `podQueueMax`. Default 2 seconds; none where a `timeout` is set. */
   ttftTarget: perhaps(DurationText),
   /** A band is overloaded once more work came to wait in it than went on for so long; what is shorter is a burst. Default 20 seconds. */
   overloadAfter: setting(DurationText, Duration.seconds(20)),
@@ -69,8 +69,8 @@ const TIMEOUT = Duration.minutes(2)
 const TTFT_TARGET = Duration.seconds(2)
 /** Of a TTFT target: the rest is for the prefill, the queue of the pod, and what estimates miss. */
 const WAIT_SHARE = 0.6
-/** Of the usual queue of a pod: while more wait at the gateway than can go on, it gains nothing. */
-const QUEUE_SHARE = 0.1
+/** Of the usual queue of a pod: while more wait at the gateway than can go on it gains nothing, and streams slow down. */
+const QUEUE_SHARE = 0.02
 
 /** What may be said of all requests or of a band. */
 interface Bounds {

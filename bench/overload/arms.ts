@@ -16,8 +16,7 @@ const tuned = (speed: number) => ({
   timeout: millis(1.2, speed),
   ttftTarget: millis(2, speed),
   overloadAfter: millis(4, speed),
-  podQueueMax: millis(0.5, speed),
-  bands: [{ priority: 0, podQueueMax: millis(0.015, speed) }]
+  bands: [{ priority: 0, podQueueMax: millis(0.02, speed) }]
 })
 
 /** Only what is written in seconds is scaled, but for the timeout, which is not set so that the TTFT target holds. */

@@ -55,7 +55,7 @@ describe("an overload", () => {
 })
 
 /** What the defaults come to, of a TTFT of 2 s and a queue of 1 s. */
-const target: FleetSettings = { overloadWaitS: 1.2, overloadQueueMaxS: 0.1 }
+const target: FleetSettings = { overloadWaitS: 1.2, overloadQueueMaxS: 0.02 }
 
 const goodWorkPerS = (served: ReadonlyArray<Served>, fromS: number, untilS: number): number => {
   const good = served.filter(({ client, outcome, tpotS, ttftS }) =>
