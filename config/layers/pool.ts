@@ -1,6 +1,7 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { podActorDefaults } from "../../actors/PodActorOptions.ts"
-import { makePoolSupervisor, type PoolHandle, type PoolSettings } from "../../actors/PoolSupervisor.ts"
+import type { PoolSettings } from "../../actors/PoolMessages.ts"
+import { makePoolSupervisor, type PoolHandle } from "../../actors/PoolSupervisor.ts"
 import { tellPatiently } from "../../actors/runtime/tellPatiently.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"

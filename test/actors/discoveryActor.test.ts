@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Mailbox, Stream } from "effect"
 import { makeDiscoveryActor } from "../../actors/DiscoveryActor.ts"
-import type { PoolMessage } from "../../actors/PoolSupervisor.ts"
+import type { PoolMessage } from "../../actors/PoolMessages.ts"
 import { spawn } from "../../actors/runtime/Actor.ts"
 import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import { type Discovery, DiscoveryError } from "../../src/discovery/Discovery.ts"
