@@ -48,8 +48,10 @@ export class AnswerFlow {
     this.limits = limits
     this.renamed = renamed
     this.isPodFault = isFaultStatus(head.status) && head.bodyBytes <= limits.errorAnswerBytesMax
-    this.isWhole = this.isPodFault || (head.bodyBytes >= 0 && head.bodyBytes <= limits.wholeAnswerBytesMax)
-    this.isEventStream = !this.isWhole && isEventStream(head)
+    // Whatever stands before a pod may give a short stream a length.
+    this.isEventStream = !this.isPodFault && isEventStream(head)
+    const isShort = head.bodyBytes >= 0 && head.bodyBytes <= limits.wholeAnswerBytesMax
+    this.isWhole = this.isPodFault || (isShort && !this.isEventStream)
   }
 
   /** Bytes of it are on their way to the client. */

@@ -172,8 +172,9 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     const mayGoOn = this.rescue !== undefined
     this.request.answered(mayGoOn)
     this.features.release(mayGoOn)
-    // Another name makes for another length, which Bun then finds out by itself.
-    this.owner.respond(this.renamed === undefined ? head : { ...head, bodyBytes: -1 }, body, pod)
+    // Another name and token ids taken out make for another length, which Bun then finds out by itself.
+    const isAsItCame = this.renamed === undefined && !mayGoOn
+    this.owner.respond(isAsItCame ? head : { ...head, bodyBytes: -1 }, body, pod)
   }
 
   /** The pod in hand failed: `error`, or the error answer that has been collected. Another one, or the end. */

@@ -206,3 +206,14 @@ describe("a stream that can't go on ends with an error event", () => {
 function rescue(more: object): object {
   return { rescue: { enabled: true, attemptsMax: 2, streamBytesMax: 1e6, bytesMax: 1e6, ...more } }
 }
+
+test("a short stream that comes with a length is a stream too, and its client sees no token ids", async () => {
+  const body = begun.slice(head.length).split("\r\n").filter((line) => line.startsWith("data: ")).join("")
+  const lengthHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+  const answer = `${lengthHead}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  const { outcomes, status, text } = await play((socket) => void socket.write(answer), goesOn, { retriesMax: 0 })
+  expect(status).toBe(200)
+  expect(textOf(text)).toStartWith("Once upon")
+  expect(text).not.toContain("token_ids\":[")
+  expect(outcomes).toContain("finished")
+})
