@@ -21,6 +21,7 @@ import { watchLimits } from "../src/telemetry/limitMetrics.ts"
 import { watchLlmdPool } from "../src/telemetry/llmdPoolAliases.ts"
 import { watchKeys } from "../src/telemetry/keyMetrics.ts"
 import { watchMailboxes, watchPodHealth, watchPodTable, watchSketches } from "../src/telemetry/poolMetrics.ts"
+import { firstLooks } from "./firstLooks.ts"
 import { ConfigReader } from "./ConfigReader.ts"
 import { watchWaiting } from "../src/telemetry/waitMetrics.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
@@ -86,6 +87,8 @@ export class Gateway extends Context.Tag("warmroute/Gateway")<Gateway, GatewayHa
 
 /** How long the start waits for the sources of pods to answer for the first time. */
 const FIRST_SETS_WITHIN_MS = 5_000
+/** How long it waits for the first look at each pod. */
+const FIRST_LOOKS_WITHIN_MS = 250
 const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 
 const start = Effect.gen(function*() {
@@ -115,6 +118,7 @@ const start = Effect.gen(function*() {
   const decisionLog = yield* makeDecisionLog(config)
   watchDecisionLog(telemetry.registry, decisionLog)
   const scheduler = alsoLooking(port, lookAt)
+  yield* firstLooks(poolView, FIRST_LOOKS_WITHIN_MS)
   const front = yield* listen(config, tls, {
     scheduler,
     pool: poolView,
