@@ -88,6 +88,12 @@ describe("ResponseParser", () => {
     )
   })
 
+  test("an answer that says its length in two ways is chunked, and its connection is not used again", () => {
+    const head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    const out = parseText(`${head}2\r\nhi\r\n0\r\n\r\n`)
+    expect([out.body, out.end]).toEqual(["hi", "done keepAlive=false garbage=false"])
+  })
+
   test("header names, order, case, duplicates and bytes above 127 come out as they went in", () => {
     const out = parseText("HTTP/1.1 200 OK\r\nb: 1\r\nA: \xe9\xff\r\nB: 2\r\ncontent-length: 0\r\n\r\n")
     expect(out.heads[0]?.headers).toEqual(["b", "1", "A", "\xe9\xff", "B", "2", "content-length", "0"])

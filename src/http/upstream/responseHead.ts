@@ -86,13 +86,15 @@ class FramingHeaders {
       : this.length > 0
       ? "length"
       : "close"
+    // RFC 9112 6.3: who says both may have been tricked by a third, so nothing else is read from that connection.
+    const saysBoth = this.chunked && this.length !== -1
     return {
       status,
       reason,
       headers,
       framing,
       bodyBytes: framing === "none" ? 0 : framing === "length" ? this.length : -1,
-      keepAlive: this.keepAlive && framing !== "close"
+      keepAlive: this.keepAlive && framing !== "close" && !saysBoth
     }
   }
 
