@@ -3,6 +3,12 @@ import type { Waiting } from "./Waiting.ts"
 
 /** Flows of a band that are remembered while nobody of them waits; the one that rested longest is forgotten first. */
 const RESTED_FLOWS_MAX = 1024
+/**
+ * Prefill seconds that a flow gets before the others at most when it comes again soon, for what it left to them. Without
+ * them a flow that wants about its share would never get back what it did not ask for in a moment, and one that always
+ * has somebody waiting would get more than its own.
+ */
+const CREDIT_S = 2
 
 /** Those that wait with one priority: in line by their flows, or out of it for want of a pod. */
 export class Band<Ticket> {
@@ -17,9 +23,9 @@ export class Band<Ticket> {
   private readonly flows = new Map<string, Flow<Waiting<Ticket>>>()
   /** Those that lost their pod, in line before all flows and at the expense of none: retries are few by their budget. */
   private readonly returning = new Flow<Waiting<Ticket>>("", 0)
-  /** `servedS` of flows that have nobody waiting now but got more than their part, so that coming back earns nothing. */
+  /** `servedS` of flows that have nobody waiting now: coming back earns nothing beyond the credit. */
   private readonly rested = new Map<string, number>()
-  /** What the flow that went last had got before: a flow that comes anew starts there, so idle time earns nothing. */
+  /** What the flow that went last had got before: a flow that nobody remembers starts there. */
   private servedS = 0
 
   constructor(priority: number) {
@@ -53,7 +59,7 @@ export class Band<Ticket> {
     }
     if (flow.waiting.length > 0) return true
     this.flows.delete(flow.name)
-    if (flow.servedS > this.servedS) this.rest(flow)
+    this.rest(flow)
     return true
   }
 
@@ -122,16 +128,17 @@ export class Band<Ticket> {
 
   /** What a flow has got already when it comes anew. */
   private startS(name: string): number {
-    return Math.max(this.servedS, this.rested.get(name) ?? 0)
+    return Math.max(this.servedS - CREDIT_S, this.rested.get(name) ?? this.servedS)
   }
 
   private rest({ name, servedS }: Flow<Waiting<Ticket>>): void {
     const { rested } = this
     if (rested.size >= RESTED_FLOWS_MAX) {
-      for (const [other, otherS] of rested) if (otherS <= this.servedS) rested.delete(other)
+      for (const [other, otherS] of rested) if (otherS <= this.servedS - CREDIT_S) rested.delete(other)
       const longest = rested.size >= RESTED_FLOWS_MAX ? rested.keys().next() : undefined
       if (longest?.done === false) rested.delete(longest.value)
     }
+    rested.delete(name)
     rested.set(name, servedS)
   }
 }

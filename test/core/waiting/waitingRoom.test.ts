@@ -122,6 +122,16 @@ describe("flows of a band", () => {
     expect(gone.filter((flow) => flow === "early").length).toBeLessThanOrEqual(11)
   })
 
+  test("get back a little of what they left to others for a moment, and no more than that", () => {
+    const { room } = filled([...Array.from({ length: 50 }, () => ({ flow: "steady" })), { flow: "now and then" }])
+    serve(room, 30)
+    for (let i = 0; i < 20; i++) room.enter(entryOf(room, 100 + i, { flow: "now and then" }))
+    const gone = serve(room, 13).map(({ terms }) => terms.flow)
+    // Two seconds of prefill, which are two requests here, and the turn that it has anyway.
+    expect(gone.slice(0, 3)).toEqual(["now and then", "now and then", "now and then"])
+    expect(gone.filter((flow) => flow === "steady")).toHaveLength(5)
+  })
+
   test("stand in a scan in the order in which they would be served", () => {
     const { room } = filled([{ flow: "a" }, { flow: "a" }, { flow: "b" }, { flow: "a" }, { flow: "b" }])
     expect(scanOf(room)).toEqual(serve(room, 5).map(({ ticket }) => ticket))
