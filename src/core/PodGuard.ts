@@ -35,7 +35,8 @@ export class PodGuard {
   private options: GuardOptions | undefined
   /** By row, made at a pod's first failure: a success on any other costs one look. */
   private readonly breakers: Array<Breaker | undefined> = []
-  private notClosed = 0
+  /** Breakers that are open or half-open. */
+  notClosed = 0
   /** By row: since when it may take requests, on the scheduler's clock. */
   private readonly readySinceS: Float64Array
   private readonly rampFromS: Float64Array

@@ -354,7 +354,9 @@ export class Scheduler {
   firstToken(reservation: number, nowS: number): void {
     const row = this.charges.rowOf(reservation)
     this.charges.firstToken(reservation, nowS)
+    const { notClosed } = this.guard
     this.guard.served(row, reservation, nowS)
+    if (this.guard.notClosed < notClosed) this.arrivals++
   }
 
   /** The whole charge is released. Unknown and repeated numbers are ignored. */

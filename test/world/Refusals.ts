@@ -5,8 +5,8 @@ import type { FaultyFleet } from "./FaultyFleet.ts"
 import { SLOW_START_S, type WorldGateway } from "./WorldGateway.ts"
 import type { WorldExchange } from "./WorldExchange.ts"
 
-/** Those without a pod are looked at every 50 ms, on a tick of as long, and the end of their time comes first. */
-const NOTICED_WITHIN_MS = 120
+/** Those without a pod are looked at when one comes, and the end of their time may come first by a tick of 50 ms. */
+const NOTICED_WITHIN_MS = 60
 /** Who waits out of line is looked at so often, and then tried. */
 const BACK_IN_LINE_MS = 250
 /** A pod that came back gets only some requests at first. */

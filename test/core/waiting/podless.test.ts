@@ -135,8 +135,9 @@ describe("while every pod that serves its model is away", () => {
     desk.admission.settle(1)
     expect(desk.order).toEqual([1])
     expect(desk.admission.room.podlessCount).toBe(2)
+    desk.admission.settle(1.49)
     desk.firstToken(1, 1.5)
-    desk.admission.settle(1.6)
+    desk.admission.settle(1.5)
     expect(desk.order).toEqual([1, 2])
   })
 
