@@ -128,7 +128,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   protected endCame(): void {
     const { flow, rescue } = this
     if (flow === undefined) return
-    if (flow.began && rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
+    if (flow.isEventStream && rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
     const held = rescue?.rest()
     if (held !== undefined) this.take(flow, held)
     flow.passOnRest()

@@ -51,13 +51,15 @@ describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => 
     // About half of them; which go where is the scheduler's to say.
     expect(streams.filter(({ pod }) => pod === streams[0]?.pod).length).toBeGreaterThan(streamCount / 4)
     const ended = await Promise.all(streams.map(({ end }) => end))
+    const page = await (await fetch(`${gateway.url}/metrics`)).text()
+    // Says why, should one be denied.
+    expect(page.match(/^warmroute_rescues_denied_total.* [1-9]\d*$/gm)).toBeNull()
     for (const [i, { error, finishReason, ids, isWhole, text, usage }] of ended.entries()) {
       const whole = undisturbed[i]
       expect([error, isWhole, finishReason, ids.length]).toEqual([undefined, true, "length", 1])
       expect(text).toBe(whole?.text ?? "")
       expect(usage).toMatchObject({ completion_tokens: 600, prompt_tokens: whole?.usage?.["prompt_tokens"] })
     }
-    const page = await (await fetch(`${gateway.url}/metrics`)).text()
     expect(Number(/warmroute_rescues_total\{outcome="whole"\} (\d+)/.exec(page)?.[1])).toBeGreaterThan(streamCount / 4)
     await gateway.becomesIdle()
   }, 180_000)

@@ -217,3 +217,47 @@ test("a short stream that comes with a length is a stream too, and its client se
   expect(text).not.toContain("token_ids\":[")
   expect(outcomes).toContain("finished")
 })
+
+describe("a chat of which only who speaks was told", () => {
+  const spoken = (delta: object, more: string): string =>
+    event(
+      `{"id":"c","object":"o","created":1,"model":"tiny","choices":[{"index":0,"delta":${JSON.stringify(delta)},` +
+        `"logprobs":null,"finish_reason":${more}`
+    )
+  const opening = spoken({ role: "assistant", content: "" }, "null}],\"prompt_token_ids\":[1],\"prompt_text\":null}")
+  const whole = head + opening + spoken({ content: "Yes" }, "\"stop\",\"token_ids\":[9]}]}") + done + end
+  const ask = { model: "tiny", stream: true, messages: [{ role: "user", content: "Hi" }] }
+
+  test.each<readonly [string, Answer]>([
+    ["its pod died", (socket) => {
+      socket.write(head + opening)
+      setTimeout(() => socket.terminate(), 5)
+    }],
+    [
+      "its pod's engine died",
+      (socket) => void socket.write(head + opening + event("{\"error\":{\"code\":500}}") + end)
+    ],
+    ["its pod ended it", (socket) => void socket.write(head + opening + end)]
+  ])("begins anew at another pod when %s", async (_why, first) => {
+    using one = new RawPod((socket) => first(socket))
+    using two = new RawPod((socket) => void socket.write(whole))
+    await using front = new TestFront([one.address, two.address])
+    const response = await front.post("/v1/chat/completions", ask)
+    const text = await response.text()
+    expect([response.status, text.match(/"role":"assistant"/g)?.length]).toEqual([200, 1])
+    expect(text).toContain("\"content\":\"Yes\"")
+    expect(text).not.toContain("error")
+    expect(front.booked.filter((line) => line.startsWith("rescue"))).toEqual([])
+    await front.quiet()
+    expect(front.scheduler.outcomes()).toEqual(["failed", "finished"])
+  })
+
+  test("comes whole, byte for byte but for the ids, when nothing happens", async () => {
+    using one = new RawPod((socket) => void socket.write(whole))
+    await using front = new TestFront([one.address])
+    const text = await (await front.post("/v1/chat/completions", ask)).text()
+    const bare = (chunked: string): string => [...chunked.matchAll(/data: .*/g)].map(([line]) => `${line}\n\n`).join("")
+    const withoutIds = bare(whole).replace("\"prompt_token_ids\":[1]", "\"prompt_token_ids\":null")
+    expect(text).toBe(withoutIds.replace("\"token_ids\":[9]", "\"token_ids\":null"))
+  })
+})
