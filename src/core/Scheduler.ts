@@ -219,7 +219,6 @@ export class Scheduler {
     const row = this.table.rowOf(id)
     if (row < 0) return
     this.shadows[row]?.clear()
-    this.guard.restarted(row)
     this.newLife(row)
     this.arrivals++
   }
@@ -468,6 +467,8 @@ export class Scheduler {
     this.foreignSeen.running[row] = 0
     this.foreignSeen.waiting[row] = 0
     this.charges.newLife(row)
+    // Its breaker would else wait for the end of a try that counts for nobody any more.
+    this.guard.restarted(row)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PodId } from "../../src/core/Pod.ts"
+import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayError } from "../../src/errors.ts"
 import type { Crashes } from "./Crashes.ts"
 import type { FaultyFleet } from "./FaultyFleet.ts"
@@ -63,7 +64,8 @@ export class Refusals {
   }
 
   /** A pod does nothing while somebody in line could go there. */
-  private idlerOf({ scheduler: { room } }: WorldGateway): string | undefined {
+  private idlerOf({ bounds, nowS, scheduler: { room, view } }: WorldGateway): string | undefined {
+    if (view.openRequests >= bounds.limits.openRequestsMax) return undefined
     for (const { address: { id }, models } of this.fleet.pods) {
       const sinceMs = Math.max(
         this.idleSinceMs.get(id) ?? Infinity,
@@ -71,7 +73,9 @@ export class Refusals {
         (this.closedSinceMs.get(id) ?? Infinity) + SLOW_MS
       )
       if (this.nowMs() - sinceMs < IDLE_MS) continue
-      for (const { excluded, podlessSinceS, request: { model } } of room) {
+      for (const { arrivedS, excluded, podlessSinceS, request: { model, promptTokens } } of room) {
+        // A giant spares what others are likely to come back for, as long as it has patience.
+        if (nowS - arrivedS < IDLE_MS / 1000 || promptTokens >= fleetRoomDefaults.giantTokens) continue
         if (podlessSinceS !== undefined || !models.includes(model) || excluded.includes(id)) continue
         return `${id} is idle for ${this.nowMs() - sinceMs} ms while a request waits in line`
       }

@@ -1,7 +1,10 @@
 import type { WorldExchange } from "./WorldExchange.ts"
 
-/** Start-time fair queueing keeps two backlogged flows of equal requests within two requests of each other. */
-const LEAD_MAX = 2
+/**
+ * Start-time fair queueing keeps two backlogged flows of equal requests within two requests of each other, and one that
+ * had nobody waiting for a moment gets back two seconds of prefill at most, of which a request here takes a tenth.
+ */
+const LEAD_MAX = 2 + 10
 
 /**
  * Who goes next, while all that wait are alike and could go to the same pods: then no request may go before one of a

@@ -371,7 +371,8 @@ export class World {
     gateway.replaceLimits(plan)
     watch.breakersChange()
     this.note("calm")
-    // A breaker closes with a request that goes well, and then its pod starts slowly.
+    // A breaker closes with a request that goes well, which others may like better pods for; then its pod starts slowly.
+    gateway.replacePolicy("random")
     const { guard, table } = gateway.scheduler.view
     const isClosed = (_: unknown, row: number): boolean => guard.stateOf(row) === "closed"
     for (let count = 0; !table.addresses.every(isClosed); count++) {
