@@ -3,7 +3,7 @@ import { flags, pinned } from "../Process.ts"
 import type { FrontMode } from "./FaultFront.ts"
 import type { Fault } from "./faults.ts"
 import type { Lateness } from "./lateness.ts"
-import { promoted, startedGently } from "./priority.ts"
+import { behindClient, promoted } from "./priority.ts"
 import type { FaultWindow } from "./tally.ts"
 
 export interface ChaosFleetOptions {
@@ -92,7 +92,7 @@ export class ChaosFleet {
       join(import.meta.dir, "pod.ts"),
       ...flags({ port: this.ports[pod]!, hardware, model })
     ]
-    const child = Bun.spawn([...pinned(core, startedGently(argv))], {
+    const child = Bun.spawn([...pinned(core, behindClient(argv))], {
       stdio: ["ignore", "ignore", "inherit"],
       ipc: (message: PodMessage) => {
         if (message.ready === true) ready.resolve()

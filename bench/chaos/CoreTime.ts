@@ -15,7 +15,7 @@ export interface CoreUse {
   readonly waitedMs: number
 }
 
-const EVERY_MS = 10
+const EVERY_MS = 20
 const NS_PER_MS = 1e6
 
 /** How the main thread of a process, which may be another one after a restart, got its core. Call `stop` in the end. */
@@ -34,7 +34,7 @@ export class CoreTime {
     clearInterval(this.#timer)
   }
 
-  /** To the ten milliseconds. */
+  /** To the twenty milliseconds. */
   between(startMs: number, endMs: number): CoreUse {
     const before = this.#samples.findLast(({ atMs }) => atMs <= startMs)
     const after = this.#samples.find(({ atMs }) => atMs >= endMs)

@@ -10,7 +10,7 @@ export interface Expected {
   readonly outputTokens: number
 }
 
-interface Answered {
+export interface Answered {
   readonly status: number
   /** Why it is no whole HTTP answer. */
   readonly fault: string | undefined

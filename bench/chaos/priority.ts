@@ -13,12 +13,18 @@ const realtimePriority = (): string | undefined => {
   return fields[POLICY_FIELD] === ROUND_ROBIN ? fields[PRIORITY_FIELD] : undefined
 }
 
-/** The command with an ordinary priority: a real-time one that starts takes its core for 100 ms from those that run. */
-export const startedGently = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
-  realtimePriority() === undefined ? argv : ["chrt", "-o", "0", ...argv]
+/**
+ * The command of a pod, behind the client with which it shares a core: eight busy pods would otherwise leave a ninth of
+ * it to the client, which then finds stalls that are its own. Not real-time while it starts, since that takes the core
+ * from all others for 100 ms.
+ */
+export const behindClient = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const behind = ["nice", "-n", "10", ...argv]
+  return realtimePriority() === undefined ? behind : ["chrt", "-o", "0", ...behind]
+}
 
-/** Once it has started it may have the priority of the bench. */
+/** Once it has started it may be real-time too, where that leaves it behind the client. */
 export const promoted = async (pid: number): Promise<void> => {
-  const priority = realtimePriority()
-  if (priority !== undefined) await output(["chrt", "-a", "-r", "-p", priority, String(pid)])
+  const priority = Number(realtimePriority() ?? 0)
+  if (priority > 1) await output(["chrt", "-a", "-r", "-p", String(priority - 1), String(pid)])
 }

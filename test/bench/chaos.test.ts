@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
+import { AnswerEnd } from "../../bench/chaos/AnswerEnd.ts"
 import { checkJson, StreamCheck } from "../../bench/chaos/answerCheck.ts"
 import { brokenByChaos, type ChaosRun } from "../../bench/chaos/chaosTable.ts"
 import { faultsOf, POD_COUNT } from "../../bench/chaos/faults.ts"
@@ -79,6 +80,33 @@ describe("a whole answer under chaos", () => {
       outcome: "clean",
       reason: "status 502, not JSON"
     })
+  })
+})
+
+describe("the end of an answer", () => {
+  const answers = [
+    ["chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true],
+    ["no chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true],
+    ["a length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", true],
+    ["a length of nothing", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", true],
+    ["a last answer", "HTTP/1.1 503 Busy\r\ncontent-length: 3\r\nConnection: close\r\n\r\nabc", false]
+  ] as const
+
+  test.each(answers)("is found in %s, however it is cut, and not before", (_, text, keepsConnection) => {
+    for (const step of [1, 2, 3, 5, 8, text.length]) {
+      const end = new AnswerEnd()
+      for (let at = 0; at < text.length; at += step) {
+        expect(end.reached).toBe(false)
+        end.push(Buffer.from(text.slice(at, at + step), "latin1"))
+      }
+      expect(end).toMatchObject({ reached: true, keepsConnection })
+    }
+  })
+
+  test("is not reached by an answer that ends with its connection", () => {
+    const end = new AnswerEnd()
+    end.push(Buffer.from("HTTP/1.1 200 OK\r\n\r\nabc\r\n0\r\n\r\n"))
+    expect(end).toMatchObject({ reached: false, keepsConnection: false })
   })
 })
 
