@@ -6,12 +6,17 @@ import { dirname, join } from "node:path"
 export const workDirectory = join(import.meta.dir, ".work")
 export const repositoryRoot = dirname(import.meta.dir)
 
+const cores = availableParallelism()
 /** True when processes can be kept to one core each, so that the load does not take CPU from the gateway. */
-export const canPin = availableParallelism() >= 2 && Bun.which("taskset") !== null
+export const canPin = cores >= 2 && Bun.which("taskset") !== null
 
 /** The command kept to one core, or as it is where cores can't be chosen. */
 export const pinned = (core: number, argv: ReadonlyArray<string>): ReadonlyArray<string> =>
   canPin ? ["taskset", "-c", String(core), ...argv] : argv
+
+/** The command on any core, even when this process is kept to one. */
+export const anywhere = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
+  canPin ? ["taskset", "-c", `0-${cores - 1}`, ...argv] : argv
 
 /** `{ port: 1 }` as `--port 1`. */
 export const flags = (values: Readonly<Record<string, string | number>>): ReadonlyArray<string> =>

@@ -45,7 +45,7 @@ type Options = BenchOptions<typeof flags>
 const settingsOf = ({ quick, values }: Options): Settings => ({
   only: namesOf("only", values.only ?? (quick ? "warmroute" : BENCHED.join(",")), BENCHED),
   ratePerS: numberOf("rate", values.rate ?? (quick ? "100" : "200"), 1),
-  warmS: quick ? 3 : 20,
+  warmS: quick ? 3 : 45,
   chaosS: numberOf("seconds", values.seconds ?? (quick ? "16" : "120"), 10),
   killS: quick ? 4 : 15,
   quietS: quick ? 1 : 5
@@ -84,7 +84,7 @@ export const broken = ({ runs }: { readonly runs: ReadonlyArray<ChaosRun> }, { q
 
 /** Every gateway has a fleet of its own, so that none meets the caches or the wounds of another. */
 const oneRun = async (gateway: Gateway, settings: Settings, options: Options): Promise<ChaosRun> => {
-  const fleet = new ChaosFleet({ count: POD_COUNT, hardware: HARDWARE, model: MODEL, core: LOAD_CORE })
+  const fleet = new ChaosFleet({ count: POD_COUNT, hardware: HARDWARE, model: MODEL })
   let running: GatewayProcess | undefined
   try {
     await fleet.start()

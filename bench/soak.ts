@@ -43,7 +43,7 @@ export const flags = { minutes: { takes: "N", help: "how long; default 30" } } s
 export const run = async (options: BenchOptions<typeof flags>): Promise<SoakResult> => {
   const count = wholeNumberOf("minutes", options.values.minutes ?? (options.quick ? "2" : "30"), 1)
   if (canPin) await output(["taskset", "-acp", String(LOAD_CORE), String(process.pid)])
-  const fleet = new ChaosFleet({ count: PODS, hardware: "qwen3-32b-2xh100", model: MODEL, core: LOAD_CORE })
+  const fleet = new ChaosFleet({ count: PODS, hardware: "qwen3-32b-2xh100", model: MODEL })
   const gateway = new GatewayProcess(gateways.find((one) => one.name === "warmroute")!, fleet.ports, GATEWAY_CORE)
   const minutes: Array<SoakMinute> = []
   try {

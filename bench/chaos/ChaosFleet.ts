@@ -1,17 +1,15 @@
 import { join } from "node:path"
-import { flags, pinned } from "../Process.ts"
+import { anywhere, flags } from "../Process.ts"
 import type { FrontMode } from "./FaultFront.ts"
 import type { Fault } from "./faults.ts"
 import type { Lateness } from "./lateness.ts"
-import { behindClient, promoted } from "./priority.ts"
+import { behindAll, promoted } from "./priority.ts"
 import type { FaultWindow } from "./tally.ts"
 
 export interface ChaosFleetOptions {
   readonly count: number
   readonly hardware: string
   readonly model: string
-  /** The core that all pods share. */
-  readonly core: number
 }
 
 interface PodMessage {
@@ -35,7 +33,7 @@ const SPARE_LEAD_S = 15
 /** After a fault a stream may still wait for what was held back. */
 const SETTLE_MS = 1000
 
-/** Emulated pods in processes of their own, their faults, and which pod saw which request. */
+/** Emulated pods in processes of their own, on what client and gateway leave of any core; their faults, and which pod saw which request. */
 export class ChaosFleet {
   readonly ports: ReadonlyArray<number>
   /** Pods in the order in which they saw a user's request. */
@@ -84,7 +82,7 @@ export class ChaosFleet {
 
   async #spawn(pod: number): Promise<PodProcess> {
     if (this.#stopped) throw new Error("the fleet was stopped")
-    const { core, hardware, model } = this.#options
+    const { hardware, model } = this.#options
     const ready = Promise.withResolvers<void>()
     const listening = Promise.withResolvers<void>()
     const argv = [
@@ -92,7 +90,7 @@ export class ChaosFleet {
       join(import.meta.dir, "pod.ts"),
       ...flags({ port: this.ports[pod]!, hardware, model })
     ]
-    const child = Bun.spawn([...pinned(core, behindClient(argv))], {
+    const child = Bun.spawn([...anywhere(behindAll(argv))], {
       stdio: ["ignore", "ignore", "inherit"],
       ipc: (message: PodMessage) => {
         if (message.ready === true) ready.resolve()

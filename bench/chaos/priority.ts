@@ -14,16 +14,16 @@ const realtimePriority = (): string | undefined => {
 }
 
 /**
- * The command of a pod, behind the client with which it shares a core: eight busy pods would otherwise leave a ninth of
- * it to the client, which then finds stalls that are its own. Not real-time while it starts, since that takes the core
- * from all others for 100 ms.
+ * The command of a pod, behind client and gateway: eight busy pods would otherwise leave a ninth of a core to the client,
+ * which then finds stalls that are its own. Not real-time while it starts, since that takes the core from all others for
+ * 100 ms.
  */
-export const behindClient = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const behindAll = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
   const behind = ["nice", "-n", "10", ...argv]
   return realtimePriority() === undefined ? behind : ["chrt", "-o", "0", ...behind]
 }
 
-/** Once it has started it may be real-time too, where that leaves it behind the client. */
+/** Once it has started it may be real-time too, where that leaves it behind them. */
 export const promoted = async (pid: number): Promise<void> => {
   const priority = Number(realtimePriority() ?? 0)
   if (priority > 1) await output(["chrt", "-a", "-r", "-p", String(priority - 1), String(pid)])
