@@ -1,3 +1,4 @@
+import { ActorCrashed } from "./runtime/errors.ts"
 import type { ExplainPick } from "./SchedulerMessages.ts"
 
 interface Awaited {
@@ -7,22 +8,37 @@ interface Awaited {
 
 /** Questions about models that no pod is known to serve, while the pods are asked for theirs: as a request would wait. */
 export class AwaitedExplanations {
-  private awaited: ReadonlyArray<Awaited> = []
+  private awaited: Array<Awaited> = []
 
   get count(): number {
     return this.awaited.length
   }
 
   add(question: ExplainPick, untilS: number): void {
-    this.awaited = [...this.awaited, { question, untilS }]
+    this.awaited.push({ question, untilS })
   }
 
-  /** Those whose time is up or whose model a pod serves now, which are awaited no more. */
-  take(nowS: number, isKnown: (question: ExplainPick) => boolean): ReadonlyArray<ExplainPick> {
-    if (this.awaited.length === 0) return []
-    const isDue = ({ question, untilS }: Awaited): boolean => nowS >= untilS || isKnown(question)
-    const due = this.awaited.filter(isDue)
-    if (due.length > 0) this.awaited = this.awaited.filter((each) => !due.includes(each))
-    return due.map(({ question }) => question).filter(({ reply }) => !reply.abandoned())
+  /**
+   * Answers those whose time is up or whose model a pod serves now, which are awaited no more. One that makes either
+   * function throw is failed with what was thrown, or it would break the scheduler again and again; the others stay.
+   */
+  answerDue(nowS: number, isKnown: (question: ExplainPick) => boolean, answer: (question: ExplainPick) => void): void {
+    for (const each of this.awaited) {
+      const { question, untilS } = each
+      try {
+        const isOver = question.reply.abandoned()
+        if (!isOver && nowS < untilS && !isKnown(question)) continue
+        this.drop(each)
+        if (!isOver) answer(question)
+      } catch (cause) {
+        this.drop(each)
+        question.reply.fail(new ActorCrashed({ actor: "scheduler", cause }))
+        throw cause
+      }
+    }
+  }
+
+  private drop(each: Awaited): void {
+    this.awaited = this.awaited.filter((other) => other !== each)
   }
 }

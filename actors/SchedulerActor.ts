@@ -12,6 +12,7 @@ import type { GatewayError } from "../src/errors.ts"
 import { AwaitedExplanations } from "./AwaitedExplanations.ts"
 import { backAgain, exportSketch, takeFact } from "./fleetFacts.ts"
 import { type ActorRef, type Behavior, spawn } from "./runtime/Actor.ts"
+import type { ActorCrashed } from "./runtime/errors.ts"
 import { tellPatiently } from "./runtime/tellPatiently.ts"
 import { type Desk, termsOf } from "./SchedulerDesk.ts"
 import {
@@ -87,7 +88,7 @@ export const makeSchedulerActor = (
       retryAfterS: () => admission.retryAfterS(),
       cancel: (request) => void ref.unsafeTellReserved({ _tag: "PickCancelled", request }),
       explain: (request) =>
-        ref.unsafeAsk<PickExplanation, never>(
+        ref.unsafeAsk<PickExplanation, ActorCrashed>(
           (reply) => ({ _tag: "ExplainPick", request, reply }),
           askDeadlineMs() + 1000 * (options.modelLooks ?? modelLookDefaults).waitS
         )
@@ -207,9 +208,13 @@ const explain = (desk: Desk, question: ExplainPick, nowS: number): void => {
 }
 
 const explainAwaited = (desk: Desk, nowS: number): void => {
-  for (const question of desk.explanations.take(nowS, (question) => isKnown(desk, question, nowS))) {
-    explainNow(desk, question, nowS)
-  }
+  const { explanations } = desk
+  if (explanations.count === 0) return
+  explanations.answerDue(
+    nowS,
+    (question) => isKnown(desk, question, nowS),
+    (question) => explainNow(desk, question, nowS)
+  )
 }
 
 const isKnown = ({ scheduler }: Desk, { request }: ExplainPick, nowS: number): boolean =>

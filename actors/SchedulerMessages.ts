@@ -5,6 +5,7 @@ import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { Policy } from "../src/core/Policy.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
+import type { ActorCrashed } from "./runtime/errors.ts"
 import type { Reply } from "./runtime/Reply.ts"
 import type { Decision, PodFailure, RequestEnd } from "./SchedulerPort.ts"
 import type { SchedulerActorSettings } from "./SchedulerSettings.ts"
@@ -47,7 +48,7 @@ export interface SettingsReplaced {
 export interface ExplainPick {
   readonly _tag: "ExplainPick"
   readonly request: RequestFeatures
-  readonly reply: Reply<PickExplanation, never>
+  readonly reply: Reply<PickExplanation, ActorCrashed>
 }
 
 /** Facts from the front ends. */

@@ -1,12 +1,13 @@
 import { expect, test } from "bun:test"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { makeSchedulerActor } from "../../actors/SchedulerActor.ts"
 import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
 import { emptyChain } from "../../src/core/BlockChain.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
+import type { GatewayError } from "../../src/errors.ts"
 import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
-import { runScoped } from "./actorTools.ts"
+import { runScoped, until } from "./actorTools.ts"
 import { constants } from "./schedulerInbox.ts"
 
 const pod = podAddress("10.0.0.1", 8000, false)
@@ -69,7 +70,7 @@ const started = (waiting: WaitingOptions | undefined) =>
         const { excluded } = (await scheduler.explain(requestFor(model))).pods[0] ?? {}
         return excluded ?? "a candidate"
       })
-    return { whyOf, looks: () => looks }
+    return { scheduler, whyOf, looks: () => looks }
   })
 
 const waits: WaitingOptions = { ...admissionDefaults, podlessS: 10, waitMaxS: 60, bandWaitMaxS: new Map() }
@@ -95,4 +96,30 @@ test("where nobody waits it has the pods asked, and is told what is known now", 
     const { looks, whyOf } = yield* started(undefined)
     expect([yield* whyOf("sql"), looks()]).toEqual(["other-model", 1])
     expect(yield* whyOf("sql")).toBe("a candidate")
+  })))
+
+/** What any look at it throws at, from the time that it is awaited. */
+const poisoned = (): { readonly request: RequestFeatures; readonly take: () => void } => {
+  let isBad = false
+  const request = requestFor("none")
+  const throwing = {
+    ...request,
+    get model() {
+      if (isBad) throw new Error("a defect of the test's")
+      return request.model
+    }
+  }
+  return { request: throwing, take: () => void (isBad = true) }
+}
+
+test("an awaited question that meets a defect fails at once, costs one crash, and those beside it are answered", () =>
+  runScoped(Effect.gen(function*() {
+    const { scheduler, whyOf } = yield* started(waits)
+    const { request, take } = poisoned()
+    const failed = scheduler.explain(request).then(() => "answered", (error: unknown) => (error as GatewayError).status)
+    const beside = yield* Effect.fork(whyOf("none"))
+    yield* until("both are awaited", () => scheduler.ref.depth() === 0)
+    take()
+    expect(yield* Effect.promise(() => failed)).toBe(500)
+    expect(yield* Fiber.join(beside)).toBe("other-model")
   })))
