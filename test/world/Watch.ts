@@ -308,12 +308,14 @@ export class Watch {
   }
 
   /** Nothing stands in its way but what it asks for itself. */
-  private checkCalm({ request }: WorldExchange, outcome: string): void {
+  private checkCalm(exchange: WorldExchange, outcome: string): void {
+    const { request } = exchange
     const { features: { model, streams, wish } } = request
     if (outcome === "finished" || outcome === "pod-said-400") return
     if (wish?.waitMaxS !== undefined && outcome.startsWith("queue_")) return
     // The first byte of a plain answer comes with its last.
     if (!streams && outcome.startsWith("first_byte_timed_out")) return
+    if (outcome === "finished-after-retry" && exchange.wasOnlyTooLong) return
     const isServed = this.fleet.pods.some((pod) =>
       pod.models.includes(model) && this.told.get(pod.address.id)?.accepting
     )

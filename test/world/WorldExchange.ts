@@ -48,6 +48,7 @@ export class WorldExchange {
   private tries = 0
   private lastTryMs = 0
   private retries = 0
+  private firstBytesTooLate = 0
   /** Pods that refused the connection, which costs it none of its tries. */
   private refusals = 0
   private rescues = 0
@@ -69,6 +70,11 @@ export class WorldExchange {
       this.hasAnswer = true
       this.checkEnd()
     }, (cause: unknown) => this.violation(`broke its client's answer: ${String(cause)}`))
+  }
+
+  /** Tried again for no other reason than that the first byte of a plain answer comes with its last. */
+  get wasOnlyTooLong(): boolean {
+    return !this.request.features.streams && this.retries === this.firstBytesTooLate
   }
 
   /** The client closed its connection. */
@@ -220,6 +226,7 @@ export class WorldExchange {
     refused: () => {},
     timedOut: (phase) => {
       if (phase === "total") this.isOutOfTime = true
+      if (phase === "first-byte") this.firstBytesTooLate++
     },
     tokens: () => {}
   }
