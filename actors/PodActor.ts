@@ -67,6 +67,8 @@ export interface PodHandle {
   readonly status: () => PodStatus
   readonly signs: () => PodSigns
   readonly process: () => PodProcess
+  /** Tells the scheduler that the pod is gone, unless it has been told: by the end of the scope it is. */
+  readonly leave: () => void
 }
 
 /** At most one inspection, one drain and one undrain wait at a time; the rest is slack for a crash between them. */
@@ -91,6 +93,7 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
       scope: yield* Effect.scope,
       scrapeNow: yield* Effect.makeLatch(false),
       turnLines: new TurnLines(TURN_LINES_MAX),
+      hasLeft: false,
       published: start,
       self: undefined
     }
@@ -98,6 +101,8 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
       pod.published = state
       return state
     }
+    // Run once the actor has ended, in whatever way: one that gave up can't say it itself.
+    yield* Effect.addFinalizer(() => Effect.sync(() => leave(pod)))
     const ref = yield* spawn<PodState, PodMessage, never>(
       {
         init: Effect.sync(() => {
@@ -106,8 +111,7 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
         }),
         receive: (state, message) => Effect.map(receive(pod, state, message), publish),
         // The crash may have swallowed the result of an inspection.
-        recover: (lastGood) => Effect.succeed({ ...lastGood, inspecting: false, inspectAgain: false }),
-        stopped: () => Effect.sync(() => tellSurely(pod, { _tag: "PodLeft", id: pod.id }))
+        recover: (lastGood) => Effect.succeed({ ...lastGood, inspecting: false, inspectAgain: false })
       },
       { ...args.options, name: `pod ${pod.id}`, reservedCapacity: RESERVED }
     )
@@ -117,9 +121,16 @@ export const makePodActor = (args: PodActorArgs): Effect.Effect<PodHandle, never
       ref,
       status: () => podStatus(args.address, pod.published),
       signs: () => podSigns(pod.published),
-      process: () => podProcess(pod.published)
+      process: () => podProcess(pod.published),
+      leave: () => leave(pod)
     }
   }).pipe(Effect.annotateLogs("pod", args.address.id))
+
+const leave = (pod: Pod): void => {
+  if (pod.hasLeft) return
+  pod.hasLeft = true
+  tellSurely(pod, { _tag: "PodLeft", id: pod.id })
+}
 
 /** What the functions below share; `published` and `self` are written by `makePodActor` alone. */
 interface Pod extends PodActorArgs {
@@ -129,6 +140,7 @@ interface Pod extends PodActorArgs {
   readonly scope: Scope.Scope
   readonly scrapeNow: Effect.Latch
   readonly turnLines: TurnLines
+  hasLeft: boolean
   published: PodState
   self: ActorRef<PodMessage> | undefined
 }

@@ -13,7 +13,7 @@ export interface Living {
   /** Ends a drain whose pod does not become idle. */
   readonly grace: Fiber.RuntimeFiber<void> | undefined
 }
-interface Gone {
+export interface Gone {
   /** stopping: its actor is being stopped. down: its actor gave up and is due for a new one. */
   readonly phase: "stopping" | "down"
   readonly address: PodAddress

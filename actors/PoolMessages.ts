@@ -2,6 +2,7 @@ import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodHandle } from "./PodActor.ts"
 import type { PodActorOptions } from "./PodActorOptions.ts"
+import type { Gone } from "./PoolEntry.ts"
 
 /** The full set of pods that should be served. From discovery. */
 interface PodsDiscovered {
@@ -22,7 +23,8 @@ export interface PodGaveUp {
 }
 interface PodRetryDue {
   readonly _tag: "PodRetryDue"
-  readonly id: PodId
+  /** Its place in the pool since its actor gave up; it may have been removed, have come back and given up again. */
+  readonly entry: Gone
 }
 /** It has nothing left to do, or its grace is over. */
 interface PodDrained {

@@ -6,7 +6,7 @@ import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodProbe } from "../src/vllm/PodProbe.ts"
 import { AwayPods } from "./AwayPods.ts"
 import { makePodActor, type PodHandle } from "./PodActor.ts"
-import { type Entry, isLiving, type Living, type PodSeen, podsSeen, poolView } from "./PoolEntry.ts"
+import { type Entry, type Gone, isLiving, type Living, type PodSeen, podsSeen, poolView } from "./PoolEntry.ts"
 import type { PodGaveUp, PoolMessage, PoolOptions, PoolSettings } from "./PoolMessages.ts"
 import type { PoolView } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
@@ -96,7 +96,7 @@ const receive = (pool: Pool, message: PoolMessage): Effect.Effect<void> => {
     case "PodGaveUp":
       return afterGivingUp(pool, message)
     case "PodRetryDue":
-      if (pool.entries.get(message.id)?.phase === "down") pool.entries.delete(message.id)
+      if (pool.entries.get(message.entry.address.id) === message.entry) pool.entries.delete(message.entry.address.id)
       return reconcile(pool)
     case "PodDrained": {
       const entry = pool.entries.get(message.id)
@@ -253,8 +253,8 @@ const afterGivingUp = (pool: Pool, { id, pod, reason }: PodGaveUp): Effect.Effec
   Effect.gen(function*() {
     const entry = pool.entries.get(id)
     if (!isLiving(entry) || entry.pod !== pod) return
-    // Its actor did not stop in order, so it could not say so itself.
-    tellScheduler(pool, { _tag: "PodLeft", id })
+    // At once, and before a new life of it joins.
+    pod.leave()
     yield* Effect.forkDaemon(Scope.close(entry.scope, Exit.void))
     if (entry.phase === "draining") {
       pool.entries.delete(id)
@@ -267,10 +267,11 @@ const afterGivingUp = (pool: Pool, { id, pod, reason }: PodGaveUp): Effect.Effec
 const leaveOut = (pool: Pool, address: PodAddress, reason: string): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { id } = address
-    pool.entries.set(id, { phase: "down", address, reason })
+    const entry: Gone = { phase: "down", address, reason }
+    pool.entries.set(id, entry)
     yield* Effect.logError(`pod ${id} is out for ${secondsText(pool.options.podRetryMs)}: ${reason}`)
     yield* Effect.sleep(pool.options.podRetryMs).pipe(
-      Effect.map(() => tellSelf(pool, { _tag: "PodRetryDue", id })),
+      Effect.map(() => tellSelf(pool, { _tag: "PodRetryDue", entry })),
       Effect.forkIn(pool.scope)
     )
   })

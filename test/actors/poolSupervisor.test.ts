@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Logger, Scope } from "effect"
 import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import type { PoolOptions } from "../../actors/PoolMessages.ts"
 import { makePoolSupervisor } from "../../actors/PoolSupervisor.ts"
@@ -25,6 +25,25 @@ interface PoolSetup {
   readonly restored?: ReadonlyArray<PodRecord>
   readonly constantsFor?: (address: PodAddress) => EngineConstants
 }
+
+/** What a defect of ours would do: the pod's actor throws on every scrape. */
+const poisonedProbe = (isPoisoned: (address: PodAddress) => boolean): PodProbe => {
+  const real = makePodProbe()
+  return {
+    ...real,
+    metrics: async (address, timeoutMs) => {
+      const metrics = await real.metrics(address, timeoutMs)
+      const get = () => {
+        throw new Error("poison")
+      }
+      return isPoisoned(address) ? Object.defineProperty(metrics, "processStartS", { get }) : metrics
+    }
+  }
+}
+
+/** Has `heard` told every line of the log as it is written. */
+const hearing = (heard: (line: string) => void) =>
+  Effect.provide(Logger.add(Logger.make(({ message }) => heard(String(message)))))
 
 const poolWorld = (
   { changes = {}, constantsFor = () => constants, probe = makePodProbe(), restored = [] }: PoolSetup = {}
@@ -232,21 +251,7 @@ describe("trouble with one pod", () => {
         const bad = yield* webPod()
         const good = yield* webPod()
         let poisoned = true
-        const real = makePodProbe()
-        // What a defect of ours would do: the actor throws on every scrape of this pod.
-        const probe: PodProbe = {
-          ...real,
-          metrics: async (address, timeoutMs) => {
-            const metrics = await real.metrics(address, timeoutMs)
-            return poisoned && address.id === bad.address.id
-              ? Object.defineProperty(metrics, "processStartS", {
-                get: () => {
-                  throw new Error("poison")
-                }
-              })
-              : metrics
-          }
-        }
+        const probe = poisonedProbe(({ id }) => poisoned && id === bad.address.id)
         const { discover, healthOf, healthy, inbox, pool } = yield* poolWorld({ changes: { podRetryMs: 50 }, probe })
         yield* discover(bad, good)
         yield* until("it is out", () => healthOf(bad) === "unhealthy")
@@ -260,6 +265,57 @@ describe("trouble with one pod", () => {
       lines
     )
     expect(lines.some((line) => line.level === "ERROR" && line.text.includes("its actor gave up"))).toBe(true)
+  })
+
+  test("one that gives up as its address changes is gone for the scheduler before it joins anew", () => {
+    let gaveUp = () => {}
+    return runScoped(
+      Effect.gen(function*() {
+        const bad = yield* webPod()
+        const { discover, inbox, pool } = yield* poolWorld({
+          changes: { podRetryMs: 60_000 },
+          probe: poisonedProbe(({ tls }) => !tls)
+        })
+        const changed = { _tag: "PodsDiscovered", addresses: [{ ...bad.address, tls: true }] } as const
+        gaveUp = () => void pool.ref.unsafeTell(changed)
+        yield* discover(bad)
+        const turns = () => inbox.story(bad.address.id).filter((word) => word === "PodJoined" || word === "PodLeft")
+        yield* until("it joins anew", () => turns().filter((word) => word === "PodJoined").length === 2)
+        expect(turns()).toEqual(["PodJoined", "PodLeft", "PodJoined"])
+      }).pipe(hearing((line) => {
+        // Before the pool hears of it.
+        if (line.includes("stays down")) gaveUp()
+      }))
+    )
+  })
+
+  test("one that was removed, came back and gave up again is out for the whole time", () => {
+    const startsMs: Array<number> = []
+    const outMs: Array<number> = []
+    return runScoped(
+      Effect.gen(function*() {
+        const bad = yield* webPod()
+        const { discover, healthOf } = yield* poolWorld({
+          changes: { podRetryMs: 400 },
+          probe: poisonedProbe(() => true),
+          constantsFor: () => {
+            startsMs.push(performance.now())
+            return constants
+          }
+        })
+        yield* discover(bad)
+        yield* until("it is out", () => outMs.length === 1)
+        yield* Effect.sleep(200)
+        yield* discover()
+        yield* until("it is removed", () => healthOf(bad) === undefined)
+        yield* discover(bad)
+        yield* until("it is out again and is given a third actor", () => startsMs.length === 3)
+        // Timers keep whole milliseconds.
+        expect((startsMs[2] ?? 0) - (outMs[1] ?? Infinity)).toBeGreaterThan(398)
+      }).pipe(hearing((line) => {
+        if (line.includes("is out for")) outMs.push(performance.now())
+      }))
+    )
   })
 
   test("a pod whose actor can't be made is out and tried again later; the supervisor goes on", async () => {
