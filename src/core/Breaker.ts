@@ -93,6 +93,11 @@ export class Breaker {
   restarted(): void {
     if (this.state === "closed") return this.forget()
     this.openUntilS = 0
+    this.tryIsVoid()
+  }
+
+  /** Nobody will hear how the request went that tries the pod: another may. */
+  tryIsVoid(): void {
     this.probe = noProbe
     this.isProbeOut = false
   }
@@ -109,15 +114,13 @@ export class Breaker {
     this.openings++
     this.state = "open"
     this.openUntilS = nowS + Math.min(openMaxS, openMinS * 2 ** (this.openings - 1))
-    this.probe = noProbe
-    this.isProbeOut = false
+    this.tryIsVoid()
   }
 
   private close(nowS: number): void {
     this.state = "closed"
     this.closedAtS = nowS
-    this.probe = noProbe
-    this.isProbeOut = false
+    this.tryIsVoid()
     this.forget()
   }
 

@@ -135,6 +135,11 @@ export class PodGuard {
     this.breakers[row]?.ended(reservation)
   }
 
+  /** Nobody will hear how the request went that tried the pod. */
+  tryIsVoid(row: number): void {
+    this.breakers[row]?.tryIsVoid()
+  }
+
   /** Another process is behind the pod. */
   restarted(row: number): void {
     this.breakers[row]?.restarted()

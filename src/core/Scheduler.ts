@@ -220,6 +220,7 @@ export class Scheduler {
     if (row < 0) return
     this.shadows[row]?.clear()
     this.newLife(row)
+    this.guard.restarted(row)
     this.arrivals++
   }
 
@@ -467,8 +468,9 @@ export class Scheduler {
     this.foreignSeen.running[row] = 0
     this.foreignSeen.waiting[row] = 0
     this.charges.newLife(row)
-    // Its breaker would else wait for the end of a try that counts for nobody any more.
-    this.guard.restarted(row)
+    // Its breaker would else wait for the end of a try that counts for nobody any more. What failed there still counts:
+    // a pod that is described at last is the one that failed.
+    this.guard.tryIsVoid(row)
   }
 }
 

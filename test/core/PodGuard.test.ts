@@ -103,6 +103,17 @@ describe("a broken pod", () => {
     expect(serve(0.1)).toBe(pod(1).id)
   })
 
+  test("is the same pod when it is described at last: its failures count, and its open time goes on", () => {
+    const { breakPod, fail, scheduler, serve } = fleet(2)
+    for (let i = 1; i < breaker.failuresInRow; i++) fail(1, 0)
+    scheduler.describe(pod(1).id, 64, 1e6, ["m"])
+    fail(1, 0)
+    expect(serve(0.5)).toBe(pod(0).id)
+    breakPod(0, 0.5)
+    scheduler.describe(pod(0).id, 64, 1e6, ["m"])
+    expect(scheduler.pick(request, [], 0.6)).toBe("no-pod")
+  })
+
   test("leaves nothing behind for the pod that takes its row", () => {
     const { accept, breakPod, scheduler, serve } = fleet(2)
     breakPod(1, 0)

@@ -141,14 +141,14 @@ describe("while every pod that serves its model is away", () => {
     expect(desk.order).toEqual([1, 2])
   })
 
-  test("a try that a pod's new life has made void is waited for no longer", () => {
+  test("a try that a pod's new description has made void is waited for no longer", () => {
     const scheduler = fleetOf(1, { guard })
     for (let i = 0; i < 2; i++) scheduler.podFailed(pod(0).id, -1, true, "reset", 0)
     const desk = deskOf(scheduler)
     for (const ticket of [1, 2]) desk.submit(ticket, 0.5)
     desk.admission.settle(1)
     expect(desk.order).toEqual([1])
-    // Its blocks have another size now, so it is another process, whose life the first request does not count for.
+    // Its blocks have another size now, so what was charged to it is void, and nobody hears how the first request went.
     scheduler.describe(pod(0).id, 32, 1e7, ["m"])
     desk.admission.podCame(pod(0).id, 1.1)
     expect(desk.order).toEqual([1, 2])
