@@ -2,6 +2,7 @@ import { afterEach, describe, expect, spyOn, test } from "bun:test"
 import { existsSync, readFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
+import { Scheduler } from "../../src/core/Scheduler.ts"
 import { explainPath } from "../../src/http/adminRoutes.ts"
 import { eventually } from "../lib/eventually.ts"
 import type { PodConnection, RawPod, SeenRequest } from "../lib/rawPod.ts"
@@ -113,6 +114,30 @@ describe("a changed bound holds for the next request", () => {
     expect(await statusOf(gateway, "x", headers)).toBe(429)
     answerAll()
     await (await first).text()
+  })
+
+  test("of the time that the scheduler has for a pick", async () => {
+    const base = { waiting: { enabled: false } }
+    const { change, gateway } = await started(answering(), { ...base, limits: { askDeadline: "20 s" } })
+    const broken = spyOn(Scheduler.prototype, "explain").mockImplementation(() => {
+      throw new Error("a defect of the test's")
+    })
+    running.push({ stop: () => broken.mockRestore() })
+    const explain = () =>
+      fetch(`${gateway.handle.adminUrl}${explainPath}`, {
+        method: "POST",
+        body: JSON.stringify({ model: "tiny", prompt: "x" })
+      })
+    const told = async () => {
+      await explain()
+      return await (await complete(gateway)).text()
+    }
+    // Each of these meets the scheduler's actor as it waits to be restarted, the last for a quarter of a second.
+    for (let crashes = 0; crashes < 4; crashes++) expect(await told()).toContain("hello")
+    await change({ ...base, limits: { askDeadline: "1 ms" } })
+    const later = []
+    for (let crashes = 4; crashes < 10; crashes++) later.push(await told())
+    expect(later.join()).toContain("did not answer within 1 ms (limits.askDeadline)")
   })
 
   test("of the time that a client may be idle", async () => {
