@@ -23,6 +23,8 @@ interface Ask {
   readonly firstTokenWithinMs: number
   /** A stream that has begun may take this long. */
   readonly streamWithinMs: number
+  /** Nobody wants the answer any more once it is aborted: the client leaves. */
+  readonly signal?: AbortSignal
 }
 
 const HEAD_CHARS = 2048
@@ -33,7 +35,7 @@ const TAIL_CHARS = 4096
  * to nothing, since it shares the machine with what it measures. Never rejects.
  */
 export const askStream = (
-  { body, firstTokenWithinMs, headerLines = "", port, streamWithinMs }: Ask
+  { body, firstTokenWithinMs, headerLines = "", port, signal, streamWithinMs }: Ask
 ): Promise<StreamedAnswer> => {
   const { promise, resolve } = Promise.withResolvers<StreamedAnswer>()
   const sentMs = performance.now()
@@ -46,6 +48,7 @@ export const askStream = (
   let connection: Bun.Socket | undefined
   const end = (outcome: StreamedAnswer["outcome"], what: string): void => {
     clearTimeout(timer)
+    signal?.removeEventListener("abort", leave)
     resolve({
       outcome,
       sentMs,
@@ -60,9 +63,12 @@ export const askStream = (
     // Its close handler runs at once and finds the answer given.
     connection?.terminate()
   }
+  const leave = (): void => end("gave-up", "no longer wanted")
+  signal?.addEventListener("abort", leave)
   let timer = setTimeout(() => end("gave-up", "no token in time"), Math.max(1, firstTokenWithinMs))
   const write = (socket: Bun.Socket): void => {
     connection = socket
+    if (signal?.aborted === true) return void socket.terminate()
     const written = socket.write(unsent)
     if (written > 0) unsent = unsent.subarray(written)
   }

@@ -3,7 +3,7 @@ import type { BenchOptions } from "./Bench.ts"
 import { type Flags, namesOf, numberOf } from "./flags.ts"
 import { PODS, PRESET, scaledPodsArgv } from "./headline/scale.ts"
 import { type Arm, arms } from "./overload/arms.ts"
-import { type LoadResult, loadResult, SLO } from "./overload/LoadResult.ts"
+import { type LoadResult, loadResult, SLO, type Told } from "./overload/LoadResult.ts"
 import { type Must, mustsOf } from "./overload/musts.ts"
 import { type Arrival, arrivals, MODEL, type Sender } from "./overload/traffic.ts"
 import { freePort, Process, untilAnswers } from "./Process.ts"
@@ -23,8 +23,13 @@ const CLIENT_PATIENCE_S = 10
 const STREAM_WITHIN_MS = 120_000
 /** Of a load's length, before it is measured. */
 const WARM_UP_SHARE = 0.35
-/** Emulated seconds more before loads of the capacity and beyond are: an overload must last to be taken for one. */
-const OVERLOAD_WARM_UP_S = 30
+/** Emulated seconds more before that: an overload must last to be taken for one, and a fleet is full only after a stream's length. */
+const WARM_UP_S = 30
+/**
+ * So many emulated seconds the load goes on at most until the last measured answer has ended: without it those that
+ * wait when the load ends, mostly of the heavy flow, would share an idle fleet.
+ */
+const COOL_DOWN_S = 30
 const UNLOADED_PER_S = 8
 const SEED = 11
 
@@ -129,10 +134,10 @@ const measure = async (
     let seed = SEED
     const runLoad = async (load: number, ratePerS: number, onlyHigh: boolean): Promise<LoadResult> => {
       // Each has prompts of its own, the same for every gateway.
-      const warmUpS = load === 0 ? 0 : WARM_UP_SHARE * seconds * speed + (load < 1 ? 0 : OVERLOAD_WARM_UP_S)
-      const forS = seconds * speed + (load < 1 ? 0 : OVERLOAD_WARM_UP_S)
-      const due = arrivals(ratePerS, forS, seed++, onlyHigh)
-      const result = await sendAll(port, load, due, warmUpS, forS, speed)
+      const warmUpS = load === 0 ? 0 : WARM_UP_SHARE * seconds * speed + WARM_UP_S
+      const untilS = seconds * speed + (load === 0 ? 0 : WARM_UP_S)
+      const due = arrivals(ratePerS, untilS + COOL_DOWN_S, seed++, onlyHigh)
+      const result = await sendAll(port, load, due, warmUpS, untilS, speed)
       progress(`${arm.name} at ${onlyHigh ? "rest" : load}: ${lineOf(result)}`)
       return result
     }
@@ -161,29 +166,39 @@ const armResult = (gateway: string, unloaded: LoadResult, loads: ReadonlyArray<L
   }
 }
 
-/** Sends each request when it is due and waits for all of them to end, so that the next load finds an idle fleet. */
+/** Sends each request when it is due, until all that are measured have ended; the others are given up then. */
 const sendAll = async (
   port: number,
   load: number,
   due: ReadonlyArray<Arrival>,
   fromS: number,
-  forS: number,
+  untilS: number,
   speed: number
 ): Promise<LoadResult> => {
   const startMs = performance.now() + 50
-  const told = await Promise.all(due.map(async (arrival) => {
+  const over = new AbortController()
+  const send = async (arrival: Arrival): Promise<Told | undefined> => {
     const dueMs = startMs + arrival.afterS / speed * 1000
     await Bun.sleep(Math.max(0, dueMs - performance.now()))
+    if (over.signal.aborted) return undefined
     const answer = await askStream({
       port,
       body: arrival.body,
       headerLines: headerLinesOf(arrival.sender),
       firstTokenWithinMs: dueMs + CLIENT_PATIENCE_S / speed * 1000 - performance.now(),
-      streamWithinMs: STREAM_WITHIN_MS
+      streamWithinMs: STREAM_WITHIN_MS,
+      signal: over.signal
     })
     return { arrival, dueMs, answer }
-  }))
-  return loadResult(load, told.filter(({ arrival }) => arrival.afterS >= fromS), forS - fromS, speed)
+  }
+  const measured: Array<Promise<Told | undefined>> = []
+  for (const arrival of due) {
+    const sent = send(arrival)
+    if (arrival.afterS >= fromS && arrival.afterS < untilS) measured.push(sent)
+  }
+  const told = (await Promise.all(measured)).filter((each) => each !== undefined)
+  over.abort()
+  return loadResult(load, told, untilS - fromS, speed)
 }
 
 const headerLinesOf = (sender: Sender): string =>

@@ -4,6 +4,7 @@ import { Overload } from "../../../src/core/waiting/Overload.ts"
 import { CAPACITY_PER_S, type Client, clientsOf, type FleetSettings, serveAll, type Served } from "./overloadedFleet.ts"
 
 const AFTER_S = 20
+const LIGHT_FLOWS = 4
 
 /** Tells an overload what came and went each second. */
 const watched = (seconds: ReadonlyArray<readonly [asked: number, sentOff: number]>): Overload => {
@@ -95,6 +96,21 @@ describe("a fleet at twice its capacity", () => {
     expect(answered(({ flow }) => flow.startsWith("light"))).toBeGreaterThan(0.8)
     expect(answered(({ flow }) => flow === "heavy")).toBeLessThan(0.5)
   })
+})
+
+/** What the heavy flow got of the work that was asked meanwhile, times what each light flow got. */
+const heavyOverLight = (served: ReadonlyArray<Served>, fromS: number, untilS: number): number => {
+  const work = (isOf: (flow: string) => boolean): number =>
+    served.filter(({ client, outcome }) =>
+      isOf(client.flow) && client.atS >= fromS && client.atS < untilS && outcome === "answered"
+    ).reduce((sum, { client }) => sum + client.promptTokens, 0)
+  return work((flow) => flow === "heavy") / (work((flow) => flow.startsWith("light")) / LIGHT_FLOWS)
+}
+
+test("a flow that sends ten times what each of four others does gets no more than they do of an overloaded fleet", () => {
+  // The load goes on behind the part that counts, or what waits at its end would share an idle fleet.
+  const served = serveAll(clientsOf(2 * CAPACITY_PER_S, 0, 85, 23), target)
+  expect(heavyOverLight(served, 35, 80)).toBeLessThan(1.03)
 })
 
 describe("requests that nobody hurries", () => {
