@@ -53,8 +53,6 @@ export class TokenEvents {
   private readonly gap: Uint8Array
   private state: State = "waiting"
   private partial: Uint8Array | undefined
-  /** A chat's first event says only who speaks. It goes with the next, so that until then another pod can begin anew. */
-  private opening: Uint8Array | undefined
 
   /** `shows`: the client wants the ids too. */
   constructor(kind: "chat" | "completions", shows: boolean, trail: TokenTrail) {
@@ -67,26 +65,18 @@ export class TokenEvents {
   /** What may go to the client now; perhaps nothing. The piece's memory is written into. */
   push(piece: Uint8Array): Uint8Array {
     if (this.state === "off") return piece
-    const ours = this.next(piece)
-    const { opening } = this
-    if (opening === undefined || ours.length === 0) return ours
-    this.opening = undefined
-    return Buffer.concat([opening, ours])
-  }
-
-  /** What was held back when the stream ended. */
-  rest(): Uint8Array | undefined {
-    const { opening, partial } = this
-    this.opening = this.partial = undefined
-    return opening === undefined || partial === undefined ? opening ?? partial : Buffer.concat([opening, partial])
-  }
-
-  private next(piece: Uint8Array): Uint8Array {
     const bytes = this.partial === undefined ? piece : Buffer.concat([this.partial, piece])
     this.partial = undefined
     const end = bytes.indexOf(lineFeed)
     if (end >= 0 && end === bytes.length - 2 && bytes[end + 1] === lineFeed) return this.event(bytes)
     return this.several(bytes)
+  }
+
+  /** What was held back when the stream ended. */
+  rest(): Uint8Array | undefined {
+    const { partial } = this
+    this.partial = undefined
+    return partial
   }
 
   private several(bytes: Uint8Array): Uint8Array {
@@ -143,10 +133,6 @@ export class TokenEvents {
       this.trail.start(event.subarray(open + 1, close))
       this.first = `${event.toString("utf8", "data: ".length, open)}null${event.toString("utf8", close + 1)}`
       event = Buffer.from(this.without(event, open, close + 1))
-      if (this.isChat && !event.includes(idsKey)) {
-        this.opening = event
-        return nothing
-      }
     }
     if (startsWith(event, "data: {\"error\"")) return this.gaveUp(event)
     const at = event.lastIndexOf(idsKey) + idsKey.length
