@@ -9,11 +9,6 @@ import { BadConfiguration } from "../src/errors.ts"
 import type { SchedulerPort } from "../actors/SchedulerPort.ts"
 import type { ExtProcServer } from "../src/extproc/serveExtProc.ts"
 import type { PodId } from "../src/core/Pod.ts"
-import type { AdminDeps } from "../src/http/adminRoutes.ts"
-import type { FrontDeps } from "../src/http/FrontOptions.ts"
-import { serveAdmin } from "../src/http/serveAdmin.ts"
-import { serveFront } from "../src/http/serveFront.ts"
-import type { TlsPair } from "../src/http/doors/TlsPair.ts"
 import { SnapshotStore } from "../src/storage/SnapshotStore.ts"
 import { watchGuard } from "../src/telemetry/breakerMetrics.ts"
 import { watchDecisionLog } from "../src/telemetry/decisionMetrics.ts"
@@ -36,6 +31,7 @@ import { ClusterRules } from "./layers/clusterRules.ts"
 import * as clusterRules from "./layers/clusterRules.ts"
 import { Doors } from "./layers/doors.ts"
 import * as doors from "./layers/doors.ts"
+import { listenForClients, listenForOperators } from "./layers/listening.ts"
 import { limitsInUse } from "./layers/limitsInUse.ts"
 import * as placementPolicy from "./layers/placementPolicy.ts"
 import { PodSources } from "./layers/podSources.ts"
@@ -50,7 +46,7 @@ import * as snapshotStore from "./layers/snapshotStore.ts"
 import { applyConfig, type RunningParts } from "./reload/applyConfig.ts"
 import { takersOf } from "./reload/takers.ts"
 import { makeReloadActor, type ReloadHandle, type ReloadReport } from "./reload/ReloadActor.ts"
-import { stopFront, stopListening } from "./layers/stopListening.ts"
+import { stopListening } from "./layers/stopListening.ts"
 import { Telemetry } from "./layers/telemetry.ts"
 import * as telemetry from "./layers/telemetry.ts"
 
@@ -119,7 +115,7 @@ const start = Effect.gen(function*() {
   watchDecisionLog(telemetry.registry, decisionLog)
   const scheduler = alsoLooking(port, lookAt)
   yield* firstLooks(poolView, FIRST_LOOKS_WITHIN_MS)
-  const front = yield* listen(config, tls, {
+  const front = yield* listenForClients(config, tls, {
     scheduler,
     pool: poolView,
     ...frontSettings(config),
@@ -261,45 +257,6 @@ const openToAll = ({ listen: { metrics } }: GatewayConfig): string =>
   `anybody who can reach this machine can use the gateway${metrics === "never" ? "" : " and read its /metrics"}: it ` +
   "asks for no API keys and listens on more than the loopback; set auth.keys (`warmroute key` makes one), which takes " +
   "/metrics off this port too, listen on 127.0.0.1, or say --insecure"
-
-const listen = (config: GatewayConfig, tls: TlsPair | undefined, deps: FrontDeps) =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => serveFront({ hostname: config.listen.hostname, port: config.listen.port, tls }, deps),
-      catch: (cause) => cannotListen(config, cause)
-    }),
-    (server) => stopFront(server, 0)
-  )
-
-/** Operators' questions in hand at once. */
-const OPERATORS_MAX = 16
-
-/** Undefined when the operators' port is off. */
-const listenForOperators = (
-  { admin: listen }: GatewayConfig,
-  deps: Omit<AdminDeps, "openMax">
-) =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => listen.enabled ? serveAdmin(listen, { ...deps, openMax: OPERATORS_MAX }) : undefined,
-      catch: (cause) =>
-        new GatewayStartError({
-          message: `can't listen for operators on ${listen.hostname}:${listen.port} (${whyOf(cause)}); ` +
-            "take another port with admin.port (WARMROUTE_ADMIN_PORT; 0: any free one), or set admin.enabled to false"
-        })
-    }),
-    (server) => Effect.promise(async () => server?.stop())
-  )
-
-const whyOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
-
-const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
-  return new GatewayStartError({
-    message: `can't listen on ${hostname}:${port} (${
-      whyOf(cause)
-    }); stop what has the port, or take another: --port, listen.port`
-  })
-}
 
 /** A gateway whose choices are still open: the policy, where pods come from, and where snapshots go. */
 export const layerOpen = Layer.scoped(Gateway, start).pipe(
