@@ -1,20 +1,12 @@
-import {
-  BodyTimedOut,
-  BodyTooLarge,
-  type GatewayError,
-  GatewayStopping,
-  InternalError,
-  Overloaded,
-  TimedOut
-} from "../errors.ts"
+import { BodyTimedOut, type GatewayError, GatewayStopping, InternalError, Overloaded, TimedOut } from "../errors.ts"
 import { toGatewayError } from "../http/errors.ts"
-import { HeldBytes } from "../http/doors/RequestBytes.ts"
 import { sampleDecision } from "../http/decisionSample.ts"
 import { PromptFeatures, type RequestFacts } from "../http/features/PromptFeatures.ts"
 import { type ReadRequest, readRequest, sessionHash } from "../http/features/readRequest.ts"
 import { requestWish } from "../http/features/requestWish.ts"
 import { isForPods, newRequestId } from "../http/requestHeaders.ts"
 import type { ProxyRoute } from "../http/routes.ts"
+import { CollectedBody } from "./CollectedBody.ts"
 import { destinationHeader, destinationMetadata, destinationNamespace, destinationOf, subsetOf } from "./destination.ts"
 import type { CallHandler, GrpcCall } from "./grpc/GrpcCall.ts"
 import { GrpcError, grpcStatus } from "./grpc/grpcStatus.ts"
@@ -54,13 +46,11 @@ export class EnvoyExchange implements CallHandler {
   private headers = new HeaderList()
   private route: ProxyRoute = otherRoute
   private only: ReadonlyArray<string> | undefined
-  private pieces: Array<Buffer> = []
-  private bodyBytes = 0
+  private readonly body: CollectedBody
   private bodyTimer: ReturnType<typeof setTimeout> | undefined
   /** The request has trailers; only when they came is its streamed body whole. */
   private hasTrailers = false
   private renamed: ReadRequest["renamed"]
-  private readonly held: HeldBytes
   /** What the scheduler is looking for a pod for. */
   private asked: PromptFeatures | undefined
   private answer: PickedAnswer | undefined
@@ -70,7 +60,7 @@ export class EnvoyExchange implements CallHandler {
     this.picker = picker
     this.call = call
     this.isOneTooMany = picker.openRequests >= picker.deps.options.openStreamsMax
-    this.held = new HeldBytes(picker.deps.front.requestBytes)
+    this.body = new CollectedBody(picker.deps.front.requestBytes)
     picker.entered(this)
   }
 
@@ -107,8 +97,7 @@ export class EnvoyExchange implements CallHandler {
     if (this.gone) return
     this.gone = true
     clearTimeout(this.bodyTimer)
-    this.pieces = []
-    this.held.release()
+    this.body.release()
     this.picker.left(this)
     if (this.asked !== undefined) this.picker.deps.scheduler.cancel(this.asked)
     if (this.answer !== undefined) this.answer.streamGone()
@@ -144,18 +133,12 @@ export class EnvoyExchange implements CallHandler {
     if (this.phase !== "body") {
       throw new GrpcError(grpcStatus.invalidArgument, `a body can't come in phase ${this.phase}`)
     }
-    const { bodyBytesMax } = this.picker.deps.front.deps.options
-    this.bodyBytes += body.length
-    if (this.bodyBytes > bodyBytesMax) {
-      const message = `the request's body is larger than ${bodyBytesMax} bytes, the limit of this gateway`
-      return this.refuse(new BodyTooLarge({ message }))
-    }
+    const { front, log } = this.picker.deps
     try {
-      this.held.take(body.length)
+      this.body.add(body, front.deps.options.bodyBytesMax)
     } catch (cause) {
-      return this.refuse(toGatewayError(cause, this.picker.deps.log))
+      return this.refuse(toGatewayError(cause, log))
     }
-    if (body.length > 0) this.pieces.push(body)
     // A buffered body comes as one, with its end unmarked when trailers follow.
     if (ends || this.modes.request === BodySendMode.BUFFERED) this.onBodyEnd()
   }
@@ -168,9 +151,7 @@ export class EnvoyExchange implements CallHandler {
 
   private onBodyEnd(): void {
     clearTimeout(this.bodyTimer)
-    const [first] = this.pieces
-    const body = this.pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.pieces)
-    this.pieces = []
+    const body = this.body.whole()
     const { front, log } = this.picker.deps
     if (this.route === otherRoute) return this.pickUnread(body)
     try {
@@ -223,7 +204,7 @@ export class EnvoyExchange implements CallHandler {
         this.phase = "routed"
         this.sendOn(destinationOf(decision), destinationMetadata(decision), body, rewritten)
         this.headers = noHeaders
-        this.held.release()
+        this.body.release()
       },
       (cause: unknown) => {
         this.asked = undefined
@@ -264,8 +245,7 @@ export class EnvoyExchange implements CallHandler {
   private refuse(error: GatewayError): void {
     if (this.gone || this.phase === "routed" || this.phase === "refused") return
     clearTimeout(this.bodyTimer)
-    this.pieces = []
-    this.held.release()
+    this.body.release()
     this.phase = "refused"
     this.book(error.status, "failed")
     this.picker.deps.metrics.refused(error)
