@@ -8,6 +8,7 @@ import { errorEvent } from "./errorEvent.ts"
 import type { ReadRequest } from "./features/readRequest.ts"
 import type { FrontOptions } from "./FrontOptions.ts"
 import type { PodAnswer } from "./retry/Attempts.ts"
+import { ChatOpening } from "./rescue/ChatOpening.ts"
 import { faultOfStatus, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
 import type { PromptKind } from "./routes.ts"
 import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
@@ -40,8 +41,16 @@ export class AnswerFlow {
   /** It is collected and handed over as one. */
   private isWhole: boolean
   private waiting: Array<Uint8Array> | undefined
+  /** Of a chat's stream that has not begun to say anything. */
+  private opening: ChatOpening | undefined
 
-  constructor(head: ResponseHead, owner: AnswerOwner, limits: Limits, renamed: ReadRequest["renamed"]) {
+  constructor(
+    head: ResponseHead,
+    owner: AnswerOwner,
+    limits: Limits,
+    renamed: ReadRequest["renamed"],
+    prompt: PromptKind
+  ) {
     this.head = head
     this.status = head.status
     this.owner = owner
@@ -52,6 +61,7 @@ export class AnswerFlow {
     this.isEventStream = !this.isPodFault && isEventStream(head)
     const isShort = head.bodyBytes >= 0 && head.bodyBytes <= limits.wholeAnswerBytesMax
     this.isWhole = this.isPodFault || (isShort && !this.isEventStream)
+    if (this.isEventStream && prompt === "chat") this.opening = new ChatOpening()
   }
 
   /** Bytes of it are on their way to the client. */
@@ -64,7 +74,23 @@ export class AnswerFlow {
     return this.stream?.isHeld === true
   }
 
+  /** Bytes that say no more than who speaks; they go with the next that do. */
+  holdsBack(bytes: Uint8Array): boolean {
+    return this.opening?.holds(bytes) === true
+  }
+
+  /** Why the pod gave up before it said anything. */
+  get surrender(): string | undefined {
+    return this.opening?.surrender
+  }
+
+  /** It ended before it said anything. */
+  get isCut(): boolean {
+    return this.opening?.isCut === true
+  }
+
   push(bytes: Uint8Array): void {
+    if (this.opening !== undefined) this.passOnOpening(this.opening)
     this.tail.add(bytes)
     if (this.renamed === undefined) return this.passOn(bytes)
     this.renamer ??= new AnswerRenamer(this.renamed.from, this.renamed.to)
@@ -89,8 +115,14 @@ export class AnswerFlow {
     this.stream = stream
   }
 
-  /** The pod has said all: what was held back for a name that did not come goes too. */
+  private passOnOpening({ held }: ChatOpening): void {
+    this.opening = undefined
+    for (const piece of held) this.push(piece)
+  }
+
+  /** The pod has said all: what was held back for more that did not come goes too. */
   passOnRest(): void {
+    if (this.opening !== undefined) this.passOnOpening(this.opening)
     const rest = this.renamer?.end()
     if (rest !== undefined) this.passOn(rest)
   }

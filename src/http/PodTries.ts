@@ -11,7 +11,6 @@ import type { PromptFeatures } from "./features/PromptFeatures.ts"
 import type { ReadRequest } from "./features/readRequest.ts"
 import { PodRequest } from "./PodRequest.ts"
 import { PodTry, type TriesOwner } from "./PodTry.ts"
-import { ChatOpening } from "./rescue/ChatOpening.ts"
 import { withTokenIds } from "./rescue/continuedBody.ts"
 import { maxModelLenOf, tellsEveryToken } from "./rescue/podFacts.ts"
 import { StreamRescue } from "./rescue/StreamRescue.ts"
@@ -23,7 +22,7 @@ import type { RequestBody, ResponseHead, UpstreamError, UpstreamRequest } from "
 /**
  * One request at the pods: a pick, a try, another one where that failed. A `PodTry` is the pod in hand, an `AnswerFlow`
  * what the client gets of its answer. It is itself the upstream's handler and the feeder of the answer's stream, so that
- * a try makes no closures.
+ * a try makes no closures; and one file, since a retry and a rescue are two ways through one state.
  */
 export class PodTries extends GuardedHandler implements AnswerOwner {
   private readonly owner: TriesOwner
@@ -40,8 +39,6 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   private attempts: Attempts | undefined
   /** For streams that another pod could go on with. */
   private readonly rescue: StreamRescue | undefined
-  /** Of a chat's stream that has not begun to say anything. */
-  private opening: ChatOpening | undefined
   /** What the decision log keeps; decided at the first pick, undefined when it is not in the sample. */
   private sample: DecisionSample | undefined
 
@@ -108,8 +105,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   protected headCame(head: ResponseHead): void {
     if (this.rescue?.continues === true) return this.continues(head, this.rescue)
     const { deps: { options }, route } = this.owner
-    const flow = this.flow = new AnswerFlow(head, this, options, this.renamed)
-    this.opening = flow.isEventStream && route.prompt === "chat" ? new ChatOpening() : undefined
+    this.flow = new AnswerFlow(head, this, options, this.renamed, route.prompt)
   }
 
   protected bytesCame(bytes: Uint8Array): void {
@@ -122,22 +118,16 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
   }
 
   private take(flow: AnswerFlow, bytes: Uint8Array): void {
-    const { opening, podTry } = this
-    if (opening?.holds(bytes) === true) {
-      if (opening.surrender !== undefined) this.brokeOff(opening.surrender, "unsure")
+    if (flow.holdsBack(bytes)) {
+      if (flow.surrender !== undefined) this.brokeOff(flow.surrender, "unsure")
       return
     }
+    const { podTry } = this
     if (podTry?.firstTokenSeen === false && podTry.beginsIn(flow, bytes)) {
       this.attempts?.served(this.owner.deps.scheduler)
       podTry.firstToken(flow.isEventStream, this.rescue?.continues === true)
     }
-    if (opening !== undefined) this.passOnOpening(flow, opening)
     flow.push(bytes)
-  }
-
-  private passOnOpening(flow: AnswerFlow, { held }: ChatOpening): void {
-    this.opening = undefined
-    for (const piece of held) flow.push(piece)
   }
 
   protected endCame(): void {
@@ -146,8 +136,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     if (flow.isEventStream && rescue?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
     const held = rescue?.rest()
     if (held !== undefined) this.take(flow, held)
-    if (this.opening?.isCut === true) return this.brokeOff("it ended a stream early", "pod")
-    if (this.opening !== undefined) this.passOnOpening(flow, this.opening)
+    if (flow.isCut) return this.brokeOff("it ended a stream early", "pod")
     flow.passOnRest()
     const { fault } = flow
     if (fault !== undefined) return this.tryFailed(fault, undefined)
