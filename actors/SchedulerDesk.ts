@@ -31,7 +31,8 @@ export const termsOf = (desk: Desk, request: RequestFeatures, nowS: number): Wai
     flow: wish?.flow ?? "",
     bytes: wish?.bytes ?? 0,
     deadlineS: Math.min(nowS + waitMaxS(desk.settings.waiting, priority), clientDeadlineS ?? Number.POSITIVE_INFINITY),
-    clientDeadlineS
+    clientDeadlineS,
+    podlessMaxS: desk.settings.waiting?.podlessS
   }
 }
 

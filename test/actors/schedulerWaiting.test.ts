@@ -245,6 +245,17 @@ test("a request waits as long as its band may when it comes", () =>
     expect(ends).toEqual(["0 waited-too-long", "0 placed"])
   })))
 
+test("a request waits for a pod as long as it could when it came, and hears the reason, though a reload brings more", () =>
+  runScoped(Effect.gen(function*() {
+    const { ends, options, scheduler } = yield* started({ waitMaxS: 0.1, podlessS: 0.1 })
+    yield* scheduler.ref.tell(observed(false))
+    const outcome = rejectionOf(scheduler.pick(request()))
+    yield* until("it waits", () => waitingCount(scheduler) === 1)
+    yield* scheduler.replaceSettings({ ...options, waiting: waitingOf(options, { podlessS: 60 }) })
+    expect(yield* Effect.promise(() => outcome)).toMatchObject({ code: "no_pod_available" })
+    expect(ends).toEqual(["0 no-pod"])
+  })))
+
 test("picks beyond another capacity of the mailbox are refused", () =>
   runScoped(Effect.gen(function*() {
     const { options, scheduler } = yield* started()

@@ -1,7 +1,7 @@
 import type { Outlook } from "../Candidates.ts"
 import type { PodId } from "../Pod.ts"
 import type { Scheduler } from "../Scheduler.ts"
-import type { Waiting } from "./Waiting.ts"
+import type { Waiting, WaitingTerms } from "./Waiting.ts"
 import type { WaitingRoom } from "./WaitingRoom.ts"
 
 /** How often those without a pod are looked at when no pod was heard of: breakers open by the clock. */
@@ -12,7 +12,7 @@ const LOOK_EVERY_S = 0.05
  * back in it, in the order of the room, as soon as a pod would take them.
  */
 export class Podless<Ticket> {
-  /** So long a request waits without a pod, in all; a reload may bring another time. */
+  /** So long a request waits without a pod, in all; a reload may bring less to those that wait. */
   podlessS: number
   private readonly scheduler: Scheduler
   private readonly room: WaitingRoom<Ticket>
@@ -28,13 +28,13 @@ export class Podless<Ticket> {
 
   /** A pod may come for it while it has time. */
   mayWait({ excluded, podlessS, request, terms }: Waiting<Ticket>, nowS: number): boolean {
-    return this.podlessS > podlessS && (terms.clientDeadlineS ?? Number.POSITIVE_INFINITY) > nowS &&
+    return this.mostS(terms) > podlessS && (terms.clientDeadlineS ?? Number.POSITIVE_INFINITY) > nowS &&
       this.scheduler.outlook(request, excluded, nowS) === "away"
   }
 
   /** When the waiting of one that is out of line ends. */
   endsS({ podlessS, podlessSinceS = 0, terms }: Waiting<Ticket>): number {
-    return Math.min(podlessSinceS + this.podlessS - podlessS, terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
+    return Math.min(podlessSinceS + this.mostS(terms) - podlessS, terms.clientDeadlineS ?? Number.POSITIVE_INFINITY)
   }
 
   /** Why one is refused whose time is over. */
@@ -70,6 +70,11 @@ export class Podless<Ticket> {
     for (const entry of this.room) {
       if (entry.excluded.includes(id)) entry.excluded = entry.excluded.filter((other) => other !== id)
     }
+  }
+
+  /** Whoever asked for it waits no longer for the answer. */
+  private mostS({ podlessMaxS = Number.POSITIVE_INFINITY }: WaitingTerms): number {
+    return Math.min(this.podlessS, podlessMaxS)
   }
 
   private stepIn(entry: Waiting<Ticket>, nowS: number): void {

@@ -6,6 +6,8 @@ export interface WaitingTerms extends Pick<WaitingWish, "bytes" | "flow" | "prio
   readonly deadlineS: number
   /** When its client gives up, so that no waiting goes on. Undefined: never. */
   readonly clientDeadlineS?: number | undefined
+  /** The most time without a pod that was there for it as it came: a reload may shorten it. Undefined: any. */
+  readonly podlessMaxS?: number | undefined
 }
 
 /** A request in the room. `Ticket` is whatever its owner knows it by. */

@@ -198,6 +198,17 @@ describe("while every pod that serves its model is away", () => {
     expect(desk.answers.get(1)).toBe("no-pod")
   })
 
+  test("who was out of line waits for its turn no longer than its client does", () => {
+    const desk = deskOf(awayFleet())
+    for (const ticket of [0, 1]) desk.submit(ticket, 0, { terms: { deadlineS: 3, clientDeadlineS: 4 } })
+    desk.turn(0, true, 2)
+    expect(desk.order).toEqual([0])
+    desk.admission.settle(3.9)
+    expect(desk.answers.get(1)).toBeUndefined()
+    desk.admission.settle(4)
+    expect(desk.answers.get(1)).toBe("waited-too-long")
+  })
+
   test("others whose pods are there go past", () => {
     const scheduler = fleetOf(2)
     scheduler.describe(pod(1).id, 16, 1e7, ["other"])

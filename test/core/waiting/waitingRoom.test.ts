@@ -218,6 +218,16 @@ describe("giving up", () => {
     expect(room.couldMakeRoomFor({ bytes: 0, priority: 2 }, false)).toBe(false)
   })
 
+  test("is no use for a request that would need the bytes of those who are gone, or back in line", () => {
+    for (const leaves of [true, false]) {
+      const { entries, room } = filled([{ bytes: 60, podlessSinceS: 0 }, { bytes: 40 }], { bytesMax: 100 })
+      if (leaves) room.leave(entries[0]!, false)
+      else room.stepIn(entries[0]!)
+      room.enter(entryOf(room, 2, { bytes: leaves ? 60 : 0 }))
+      expect(room.couldMakeRoomFor({ bytes: 50, priority: 0 }, false)).toBe(false)
+    }
+  })
+
   test("is no use for a request that would not fit even then", () => {
     const { room } = filled([{ priority: 0, bytes: 60 }, { priority: -1, bytes: 30 }], { bytesMax: 100 })
     expect(room.couldMakeRoomFor({ bytes: 40, priority: 0 }, false)).toBe(true)
