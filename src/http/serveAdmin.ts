@@ -17,6 +17,8 @@ export const serveAdmin = (
   const server = Bun.serve({
     hostname,
     port,
+    // Without a word Bun shares the port, and each of two gateways would get some of the operators' questions.
+    reusePort: false,
     development: false,
     maxRequestBodySize: anyBodySize,
     fetch: (request) => app.fetch(request)
