@@ -56,8 +56,12 @@ const ask = async (url: URL, body: string): Promise<Explained> => {
   const text = await response.text()
   const answer = parsed(text)
   if (response.ok && isExplained(answer)) return answer
-  const error = (answer as { readonly error?: { readonly message?: unknown } } | undefined)?.error
-  if (typeof error?.message === "string") throw fail(`the gateway refuses: ${error.message}`)
+  const error = (answer as { readonly error?: { readonly message?: unknown; readonly code?: unknown } } | undefined)
+    ?.error
+  // The clients' port of a gateway knows no such route.
+  if (typeof error?.message === "string" && error.code !== "unknown_route") {
+    throw fail(`the gateway refuses: ${error.message}`)
+  }
   throw fail(`${url.origin} answers ${response.status} and is not the operators' port of a warmroute gateway.`)
 }
 

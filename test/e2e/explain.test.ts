@@ -141,8 +141,10 @@ describe("warmroute explain", () => {
     expect([code, stdout]).toEqual([1, ""])
   })
 
-  test("knows a server that is no gateway's operators' port", async () => {
-    const { stderr } = await warmroute(["explain", "--prompt", "x", "--admin", fleet.urls[0] ?? ""])
-    expect(stderr).toContain("is not the operators' port of a warmroute gateway")
+  test("knows a server that is no gateway's operators' port, a gateway's clients' port among them", async () => {
+    for (const url of [fleet.urls[0] ?? "", gateway.url]) {
+      const { stderr } = await warmroute(["explain", "--prompt", "x", "--admin", url])
+      expect(stderr).toContain("is not the operators' port of a warmroute gateway")
+    }
   })
 })
