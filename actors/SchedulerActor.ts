@@ -233,9 +233,11 @@ const answerPick = (desk: Desk, message: PickPod, nowS: number): void => {
   // A pick that nobody waits for would hold a reservation that nobody gives back.
   if (message.reply.abandoned()) return
   const { excluded, request } = message
+  // Read where nobody waits too: after a reload a retry of it may.
+  const terms = termsOf(desk, request, nowS)
   const outcome = settings.waiting === undefined
     ? scheduler.pick(request, excluded, nowS)
-    : admission.submit(request, excluded, termsOf(desk, request, nowS), message, nowS)
+    : admission.submit(request, excluded, terms, message, nowS)
   const told = outcome === "unknown-model" ? lookForModel(desk, message, nowS) : outcome
   if (told !== "waiting") answer(desk, message, told, nowS)
 }

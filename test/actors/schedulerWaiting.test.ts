@@ -39,7 +39,7 @@ interface Started {
   readonly occupied: Effect.Effect<number>
 }
 
-const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
+const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000, skippedS = () => 0) =>
   Effect.gen(function*() {
     const ends: Array<string> = []
     const options: SchedulerActorOptions = {
@@ -55,7 +55,7 @@ const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000) =>
       },
       mailboxCapacity: 64,
       askDeadlineMs,
-      nowS: () => performance.now() / 1000,
+      nowS: () => performance.now() / 1000 + skippedS(),
       outputTokensByModel: {},
       onPick: () => {},
       onRefusal: () => {},
@@ -255,6 +255,19 @@ test("a request waits for a pod as long as it could when it came, and hears the 
     expect(yield* Effect.promise(() => outcome)).toMatchObject({ code: "no_pod_available" })
     expect(ends).toEqual(["0 no-pod"])
   })))
+
+test("a retry has what is left of its client's time, though nobody waited until a reload", () => {
+  let skippedS = 0
+  return runScoped(Effect.gen(function*() {
+    const { options, scheduler } = yield* started({}, 1000, () => skippedS)
+    yield* scheduler.replaceSettings({ ...options, waiting: undefined })
+    const features = request({ waitMaxS: 60 })
+    yield* Effect.promise(() => scheduler.pick(features))
+    skippedS = 61
+    yield* scheduler.replaceSettings(options)
+    expect(yield* Effect.promise(() => rejectionOf(scheduler.pick(features)))).toMatchObject({ status: 429 })
+  }))
+})
 
 test("picks beyond another capacity of the mailbox are refused", () =>
   runScoped(Effect.gen(function*() {
