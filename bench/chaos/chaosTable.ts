@@ -45,15 +45,22 @@ export interface ChaosRun {
 
 const RSS_RATIO_MAX = 1.2
 
-/** What must hold of this gateway under chaos and does not. `memoryCounts`: the run was long enough to judge it. */
-export const brokenByChaos = (runs: ReadonlyArray<ChaosRun>, memoryCounts: boolean): ReadonlyArray<string> => {
+const STALL_MAX_MS = 100
+
+/** What must hold of this gateway under chaos and does not. `isWhole`: the run was long enough for memory and stalls. */
+export const brokenByChaos = (runs: ReadonlyArray<ChaosRun>, isWhole: boolean): ReadonlyArray<string> => {
   const broken: Array<string> = []
   // Of the others the table tells.
-  for (const { gateway, inflightAfter, rssEndMb, rssStartMb, uncleanErrors } of runs) {
-    if (gateway !== "warmroute") continue
+  for (const run of runs) {
+    if (run.gateway !== "warmroute") continue
+    const { directStallMs, inflightAfter, longestStallMs, rssEndMb, rssStartMb, uncleanErrors } = run
     if (uncleanErrors > 0) broken.push(`${uncleanErrors} requests ended unclean`)
     if (inflightAfter > 0) broken.push(`${inflightAfter} requests or reservations were left over`)
-    if (memoryCounts && rssEndMb > rssStartMb * RSS_RATIO_MAX) {
+    // Streams that no gateway had a part in tell what the machine is good for.
+    if (isWhole && longestStallMs > Math.max(STALL_MAX_MS, directStallMs)) {
+      broken.push(`a healthy stream stalled for ${longestStallMs} ms; ${STALL_MAX_MS} is the limit`)
+    }
+    if (isWhole && rssEndMb > rssStartMb * RSS_RATIO_MAX) {
       broken.push(`memory grew from ${rssStartMb} to ${rssEndMb} MB; ${RSS_RATIO_MAX} times is the limit`)
     }
   }

@@ -328,10 +328,15 @@ describe("the verdict of chaos", () => {
     ...of
   })
 
-  test("is broken by unclean ends, by what is left over and by memory, of ours alone", () => {
-    const bad = { uncleanErrors: 1, inflightAfter: 1, rssEndMb: 121 }
-    expect(brokenByChaos([run(bad)], true)).toHaveLength(3)
+  test("is broken by unclean ends, by what is left over, by memory and by stalls, of ours alone", () => {
+    const bad = { uncleanErrors: 1, inflightAfter: 1, rssEndMb: 121, longestStallMs: 101 }
+    expect(brokenByChaos([run(bad)], true)).toHaveLength(4)
     expect(brokenByChaos([run(bad)], false)).toHaveLength(2)
     expect(brokenByChaos([run({}), run({ ...bad, gateway: "smg-cache" })], true)).toEqual([])
+  })
+
+  test("is not broken by a stall that streams without a gateway have too", () => {
+    expect(brokenByChaos([run({ longestStallMs: 110, directStallMs: 110 })], true)).toEqual([])
+    expect(brokenByChaos([run({ longestStallMs: 111, directStallMs: 110 })], true)).toHaveLength(1)
   })
 })
