@@ -37,4 +37,10 @@ export const coreSettings = ({ scheduler, waiting }: SchedulerActorSettings): Sc
   return { ...scheduler, room: { ...boundless, giantTokens } }
 }
 
-const boundless = { queueMaxS: Infinity, kvShareMax: Infinity, kvShareAmple: Infinity, flushShareMax: Infinity }
+const boundless = {
+  queueMaxS: Infinity,
+  kvShareMax: Infinity,
+  kvShareModest: Infinity,
+  kvShareAmple: Infinity,
+  flushShareMax: Infinity
+}

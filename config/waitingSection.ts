@@ -46,6 +46,8 @@ export const Waiting = Schema.Struct({
   ttftTarget: perhaps(DurationText),
   /** A band is overloaded once more work came to wait in it than went on for so long; what is shorter is a burst. Default 20 seconds. */
   overloadAfter: setting(DurationText, Duration.seconds(20)),
+  /** A band leaves room to those above it for so long after one of their requests came: it keeps the queues of pods below a fiftieth of `podQueueMax`, unless it has one of its own, and a little KV free. 0: never. Default 1 minute. */
+  yieldFor: setting(DurationOrZero, Duration.minutes(1)),
   /** Longest wait while every pod that serves the model is away, then 503; it does not count against `timeout`. 0 refuses at once; minutes bridge a scale from zero. Default 10 seconds. */
   podlessTimeout: setting(DurationOrZero, Duration.seconds(10)),
   /** After this a request waits for its turn only, no more for KV room or for the sake of others' caches. Default 30 seconds. */
@@ -69,7 +71,7 @@ const TIMEOUT = Duration.minutes(2)
 const TTFT_TARGET = Duration.seconds(2)
 /** Of a TTFT target: the rest is for the prefill, the queue of the pod, and what estimates miss. */
 const WAIT_SHARE = 0.6
-/** Of the usual queue of a pod: while more wait at the gateway than can go on it gains nothing, and streams slow down. */
+/** Of the usual queue of a pod: while more wait at the gateway than can go on, or others need it, it gains little. */
 const QUEUE_SHARE = 0.02
 
 /** What may be said of all requests or of a band. */
@@ -89,6 +91,5 @@ export const overloadWaitS = (
 export const bandOverloadWaitS = (band: Bounds): number | undefined =>
   band.timeout === undefined && band.ttftTarget === undefined ? undefined : overloadWaitS(band)
 
-/** Seconds of prefill ahead of a request on its pod, at most, under overload. */
-export const overloadQueueMaxS = (podQueueMax: Duration.Duration): number =>
-  QUEUE_SHARE * Duration.toSeconds(podQueueMax)
+/** Seconds of prefill ahead of a request on its pod, at most, under overload or below a band in use. */
+export const shortQueueMaxS = (podQueueMax: Duration.Duration): number => QUEUE_SHARE * Duration.toSeconds(podQueueMax)

@@ -7,7 +7,7 @@ import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"
-import { bandOverloadWaitS, overloadQueueMaxS, overloadWaitS, timeoutOf } from "../waitingSection.ts"
+import { bandOverloadWaitS, shortQueueMaxS, overloadWaitS, timeoutOf } from "../waitingSection.ts"
 import { Restored } from "./restored.ts"
 import { Telemetry } from "./telemetry.ts"
 
@@ -104,9 +104,10 @@ const waitingOptions = (waiting: GatewayConfig["waiting"]): WaitingOptions => ({
   podlessS: Duration.toSeconds(waiting.podlessTimeout),
   waitMaxS: Duration.toSeconds(timeoutOf(waiting)),
   overloadAfterS: Duration.toSeconds(waiting.overloadAfter),
+  yieldForS: Duration.toSeconds(waiting.yieldFor),
   overloadWaitS: overloadWaitS(waiting),
   bandOverloadWaitS: byPriority(waiting.bands, bandOverloadWaitS),
-  overloadQueueMaxS: overloadQueueMaxS(waiting.podQueueMax),
+  shortQueueMaxS: shortQueueMaxS(waiting.podQueueMax),
   bandWaitMaxS: byPriority(waiting.bands, ({ timeout }) => timeout && Duration.toSeconds(timeout)),
   bandRequestsMax: byPriority(waiting.bands, ({ requestsMax }) => requestsMax),
   bandQueueMaxS: byPriority(waiting.bands, ({ podQueueMax }) => podQueueMax && Duration.toSeconds(podQueueMax))

@@ -63,6 +63,7 @@ export const takesEffect: Readonly<Record<string, TakesEffect>> = {
   "waiting.timeout": "live",
   "waiting.ttftTarget": "live",
   "waiting.overloadAfter": "live",
+  "waiting.yieldFor": "live",
   "waiting.podlessTimeout": "live",
   "waiting.patience": "live",
   "waiting.podQueueMax": "live",

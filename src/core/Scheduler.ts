@@ -257,13 +257,11 @@ export class Scheduler {
     const refusal = this.prepare(request, excluded, nowS, true)
     if (refusal !== undefined) return refusal
     const { context } = this
-    if (waitFor !== "never" && queueMaxS !== undefined) this.fleetRoom.keepShort(context, queueMaxS)
-    if (waitFor === "ample") this.fleetRoom.keepAmple(context)
-    if (!this.fleetRoom.has(context, waitFor)) return "busy"
+    if (!this.fleetRoom.narrow(context, waitFor, queueMaxS)) return "busy"
     const row = this.policy.pick(context)
     if (row < 0) return "filtered"
     if (
-      (waitFor === "room" || waitFor === "ample") && this.policy.isRevocable === true &&
+      waitFor !== "never" && waitFor !== "turn" && this.policy.isRevocable === true &&
       this.fleetRoom.flushes(context, row)
     ) return "busy"
     const address = this.table.addresses[row]
@@ -286,11 +284,9 @@ export class Scheduler {
   }
 
   /** Whether no pod that could take the request has room for it now. Reserves nothing. */
-  isBusyFor(request: RequestFeatures, nowS: number, queueMaxS: number | undefined): boolean {
-    const { context, fleetRoom } = this
+  isBusyFor(request: RequestFeatures, nowS: number, waitFor: WaitFor, queueMaxS: number | undefined): boolean {
     if (this.prepare(request, [], nowS, false) !== undefined) return false
-    if (queueMaxS !== undefined) fleetRoom.keepShort(context, queueMaxS)
-    return !fleetRoom.has(context, "room")
+    return !this.fleetRoom.narrow(this.context, waitFor, queueMaxS)
   }
 
   /**

@@ -81,10 +81,11 @@ export class Admission<Ticket> {
   ): Placement | Refusal | WaitRefusal | "waiting" {
     const { room, scheduler } = this
     if (room.podlessCount > 0) this.lookForPods(nowS)
+    this.hurry.heard(terms.priority, nowS)
     const isFirst = room.count === room.podlessCount
     if (isFirst) {
-      const waitFor = this.hurry.waitForAtOnce(terms.priority, excluded.length > 0)
-      const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.hurry.queueMaxS(terms.priority))
+      const waitFor = this.hurry.waitForAtOnce(terms.priority, excluded.length > 0, nowS)
+      const outcome = scheduler.pick(request, excluded, nowS, waitFor, this.hurry.queueMaxS(terms.priority, nowS))
       if (outcome === "no-pod") return this.waitForPod(waitingOf(request, excluded, terms, ticket, nowS))
       if (outcome !== "busy") return outcome
     }
@@ -129,8 +130,7 @@ export class Admission<Ticket> {
 
   /** Whether a request would wait if it came now, in words; undefined: it would not. Changes nothing. */
   whyWait(request: RequestFeatures, terms: WaitingTerms, nowS: number): string | undefined {
-    const { options, room, scheduler } = this
-    return whyWait(scheduler, room, options.podlessS, this.hurry.queueMaxS(terms.priority), request, nowS)
+    return whyWait(this.scheduler, this.room, this.hurry, this.options.podlessS, request, terms.priority, nowS)
   }
 
   /** The client left. False: the request does not wait (any more). */
@@ -251,7 +251,7 @@ export class Admission<Ticket> {
         excluded,
         nowS,
         this.hurry.waitFor(entry, nowS),
-        this.hurry.queueMaxS(terms.priority)
+        this.hurry.queueMaxS(terms.priority, nowS)
       )
     } catch (cause) {
       // Or it would break the scheduler again and again.

@@ -11,8 +11,10 @@ export interface AdmissionOptions extends WaitingRoomOptions {
   readonly overloadWaitS?: number | undefined
   /** Of bands with another bound than that; Infinity: as long as of any. */
   readonly bandOverloadWaitS?: ReadonlyMap<number, number> | undefined
-  /** And it goes to no pod with more prefill ahead, where that is less than at other times. */
-  readonly overloadQueueMaxS?: number | undefined
+  /** A band leaves room to those above it for so long after one of their requests came; 0: it never does. */
+  readonly yieldForS: number
+  /** What is overloaded or leaves room to others goes to no pod with more prefill ahead; undefined: as at other times. */
+  readonly shortQueueMaxS?: number | undefined
   /** Of a band, where it is not the scheduler's own: a pod with more prefill ahead has no room for the band's requests. */
   readonly bandQueueMaxS?: ReadonlyMap<number, number> | undefined
 }
@@ -24,7 +26,8 @@ export const admissionDefaults: AdmissionOptions = {
   ageingPerS: 0.1,
   patienceS: 30,
   podlessS: 0,
-  overloadAfterS: 20
+  overloadAfterS: 20,
+  yieldForS: 60
 }
 
 /**

@@ -6,15 +6,18 @@ import type { ShadowKv } from "../ShadowKv.ts"
 
 /**
  * What a request waits for at the gateway. never: nothing. turn: a short prefill queue. room: that and its KV too.
- * ample: the same with KV to spare on the very pod that it goes to, so that no pod is ever full.
+ * modest: the same with KV left on the very pod that it goes to, for the next request of a band above it. ample: with KV
+ * to spare there, so that no pod is ever full.
  */
-export type WaitFor = "never" | "turn" | "room" | "ample"
+export type WaitFor = "never" | "turn" | "room" | "modest" | "ample"
 
 export interface FleetRoomOptions {
   /** A pod with more prefill than this ahead has no room for another request. */
   readonly queueMaxS: number
   /** A prompt that would take a pod beyond this share of its KV capacity has no room there. */
   readonly kvShareMax: number
+  /** The same for one that leaves some to the bands above it. */
+  readonly kvShareModest: number
   /** The same for one that waits for ample room. */
   readonly kvShareAmple: number
   /** Prompts that bring more uncached tokens than this are giants: they may flush what others come back for. */
@@ -28,6 +31,8 @@ export const fleetRoomDefaults: FleetRoomOptions = {
   queueMaxS: 1,
   // A request or two that the pod itself lets wait keep it busy; more would wait in order of arrival.
   kvShareMax: 1.05,
+  // In an overload of long answers 0.9 costs more throughput, and at 1 the bands above wait for others to end.
+  kvShareModest: 0.95,
   // What runs still grows, and a pod that is full lets prompts wait until others have ended.
   kvShareAmple: 0.8,
   giantTokens: 16_000,
@@ -50,8 +55,18 @@ export class FleetRoom {
     this.reuse = reuse
   }
 
-  /** Whether one of the context's candidates has what the request waits for. */
-  has(context: PickContext, waitFor: WaitFor): boolean {
+  /**
+   * Whether one of the context's candidates has what the request waits for; leaves only those with at most so much
+   * prefill ahead, where that is less than the fleet's, and with what must be left of their KV.
+   */
+  narrow(context: PickContext, waitFor: WaitFor, queueMaxS: number | undefined): boolean {
+    if (waitFor !== "never" && queueMaxS !== undefined) this.keepShort(context, queueMaxS)
+    if (waitFor === "modest") this.keepFitting(context, this.options.kvShareModest)
+    if (waitFor === "ample") this.keepFitting(context, this.options.kvShareAmple)
+    return this.has(context, waitFor)
+  }
+
+  private has(context: PickContext, waitFor: WaitFor): boolean {
     if (waitFor === "never") return true
     const { nowS, table } = context
     for (let i = 0; i < context.candidateCount; i++) {
@@ -73,13 +88,13 @@ export class FleetRoom {
     context.candidateCount = kept
   }
 
-  /** Leaves only the candidates that the request leaves with KV to spare. */
-  keepAmple(context: PickContext): void {
+  /** Leaves only the candidates that the request takes to no more than this share of their KV. */
+  private keepFitting(context: PickContext, shareMax: number): void {
     const { candidates } = context
     let kept = 0
     for (let i = 0; i < context.candidateCount; i++) {
       const row = candidates[i] ?? 0
-      if (this.fitsKv(context, row, this.options.kvShareAmple)) candidates[kept++] = row
+      if (this.fitsKv(context, row, shareMax)) candidates[kept++] = row
     }
     context.candidateCount = kept
   }

@@ -6,7 +6,7 @@ import type { Placement, Scheduler } from "../../../src/core/Scheduler.ts"
 import { Admission } from "../../../src/core/waiting/Admission.ts"
 import { admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/AdmissionOptions.ts"
 import type { WaitingTerms } from "../../../src/core/waiting/Waiting.ts"
-import { fleetOf, pod, requestOfWork, termsOf } from "./waiters.ts"
+import { blocks, fleetOf, pod, requestOfWork, termsOf } from "./waiters.ts"
 
 /** An admission whose answers are kept, and that of `submit` with them, by ticket. */
 class Desk {
@@ -231,18 +231,60 @@ describe("a band with a bound of its own", () => {
   })
 })
 
+describe("a band below one that is in use", () => {
+  const short = { shortQueueMaxS: 0.5, yieldForS: 60 }
+  const longQueues = () => fleetOf(1, { room: { queueMaxS: 1000 } })
+
+  test("leaves short queues to the other's next request, and long ones once that has not come for a while", () => {
+    const desk = new Desk(short, longQueues())
+    expect(desk.submit(1, 0, 100, { priority: 1 })).toBe("placed")
+    expect(desk.submit(2, 59)).toBe("waiting")
+    expect(desk.admission.whyWait(requestOfWork(1), termsOf(), 59)).toBe(
+      "what room the pods have is left to bands above its own, which are in use; 1 wait"
+    )
+    desk.admission.settle(59.9)
+    expect(desk.outcome(2)).toBeUndefined()
+    desk.admission.settle(60)
+    expect(desk.outcome(2)).toBe("placed")
+    expect(desk.submit(3, 60)).toBe("placed")
+  })
+
+  test("does so whoever came in between", () => {
+    const desk = new Desk(short, longQueues())
+    for (const [ticket, priority] of [2, 1, -1].entries()) desk.submit(ticket, 0, 0.1, { priority })
+    for (const ticket of [0, 1, 2]) desk.prefilled(ticket, 1)
+    expect(desk.submit(3, 30, 1, { priority: 1 })).toBe("placed")
+    expect(desk.submit(4, 30, 1, { priority: 1 })).toBe("waiting")
+  })
+
+  test("does not where it has a bound of its own, or where nobody is to yield", () => {
+    const bound = new Desk({ ...short, bandQueueMaxS: new Map([[0, 5]]) }, longQueues())
+    const boundless = new Desk({ ...short, yieldForS: 0 }, longQueues())
+    for (const desk of [bound, boundless]) {
+      desk.submit(1, 0, 1, { priority: 1 })
+      expect(desk.submit(2, 0)).toBe("placed")
+    }
+  })
+
+  test("leaves a little KV on the pod that it goes to", () => {
+    const scheduler = fleetOf(1, { room: { queueMaxS: 1e9, kvShareMax: 1, kvShareModest: 0.9 } })
+    scheduler.describe(pod(0).id, 16, 21_000, ["m"])
+    const desk = new Desk({ yieldForS: 60 }, scheduler)
+    const ofBlocks = (length: number, first: number) => requestOfWork(1, { chain: blocks(length, first) })
+    desk.submit(1, 0, 1, { priority: 1 }, ofBlocks(625, 1))
+    expect(desk.submit(2, 0, 1, {}, ofBlocks(600, 10_000))).toBe("waiting")
+    desk.submit(3, 0, 1, { priority: 1 }, ofBlocks(600, 20_000))
+    expect(desk.outcome(3)).toBe("placed")
+  })
+})
+
 describe("patience", () => {
   test("is what a prompt has that does not fit into the KV: after it, its turn is enough", () => {
     const scheduler = fleetOf(1, { room: { queueMaxS: 1e9 } })
     scheduler.describe(pod(0).id, 16, 20_000, ["m"])
     const desk = new Desk({ patienceS: 60 }, scheduler)
-    const chain = (length: number, first: number) => () => ({
-      low: Uint32Array.from({ length }, (_, i) => first + i),
-      high: new Uint32Array(length).fill(7),
-      length
-    })
-    desk.submit(1, 0, 1, {}, requestOfWork(1, { chain: chain(625, 1) }))
-    desk.submit(2, 0, 1.5, {}, requestOfWork(1.5, { chain: chain(937, 5000) }))
+    desk.submit(1, 0, 1, {}, requestOfWork(1, { chain: blocks(625, 1) }))
+    desk.submit(2, 0, 1.5, {}, requestOfWork(1.5, { chain: blocks(937, 5000) }))
     expect(desk.outcome(2)).toBeUndefined()
     desk.admission.settle(59.9)
     expect(desk.outcome(2)).toBeUndefined()

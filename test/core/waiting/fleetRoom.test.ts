@@ -1,11 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { fleetOf, pod, requestOfWork } from "./waiters.ts"
-
-const blocks = (count: number, first: number) => () => ({
-  low: Uint32Array.from({ length: count }, (_, i) => first + i),
-  high: new Uint32Array(count).fill(7),
-  length: count
-})
+import { blocks, fleetOf, pod, requestOfWork } from "./waiters.ts"
 
 describe("room in a queue", () => {
   test("is there up to the bound, and time makes some before the first token does", () => {
@@ -49,9 +43,22 @@ describe("room for a prompt's KV", () => {
   })
 })
 
+describe("modest room", () => {
+  test("is on the very pod that a request goes to, and larger than ample", () => {
+    const scheduler = fleetOf(1, { room: { queueMaxS: 1e9, kvShareMax: 1, kvShareModest: 0.7, kvShareAmple: 0.5 } })
+    scheduler.describe(pod(0).id, 16, 16_000, ["m"])
+    const ofBlocks = (count: number, first: number) => requestOfWork(count * 16 * 1e-4, { chain: blocks(count, first) })
+    scheduler.pick(ofBlocks(300, 1), [], 0)
+    expect(scheduler.pick(ofBlocks(300, 10_000), [], 0, "ample")).toBe("busy")
+    expect(typeof scheduler.pick(ofBlocks(300, 10_000), [], 0, "modest")).toBe("object")
+    expect(scheduler.pick(ofBlocks(300, 20_000), [], 0, "modest")).toBe("busy")
+    expect(typeof scheduler.pick(ofBlocks(300, 20_000), [], 0, "room")).toBe("object")
+  })
+})
+
 describe("ample room", () => {
   test("is on the very pod that a request goes to, and smaller than room", () => {
-    const scheduler = fleetOf(2, { room: { queueMaxS: 1e9, kvShareMax: 1, kvShareAmple: 0.5 } })
+    const scheduler = fleetOf(2, { room: { queueMaxS: 1e9, kvShareMax: 1, kvShareModest: 0.7, kvShareAmple: 0.5 } })
     for (const row of [0, 1]) scheduler.describe(pod(row).id, 16, 16_000, ["m"])
     const ofBlocks = (count: number, first: number) => requestOfWork(count * 16 * 1e-4, { chain: blocks(count, first) })
     scheduler.pick(ofBlocks(300, 1), [pod(1).id], 0)

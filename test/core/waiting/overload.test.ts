@@ -56,7 +56,7 @@ describe("an overload", () => {
 })
 
 /** What the defaults come to, of a TTFT of 2 s and a queue of 1 s. */
-const target: FleetSettings = { overloadWaitS: 1.2, overloadQueueMaxS: 0.02 }
+const target: FleetSettings = { overloadWaitS: 1.2, shortQueueMaxS: 0.02 }
 
 const goodWorkPerS = (served: ReadonlyArray<Served>, fromS: number, untilS: number): number => {
   const good = served.filter(({ client, outcome, tpotS, ttftS }) =>
@@ -95,6 +95,22 @@ describe("a fleet at twice its capacity", () => {
     expect(answered(({ priority }) => priority > 0)).toBeGreaterThan(0.98)
     expect(answered(({ flow }) => flow.startsWith("light"))).toBeGreaterThan(0.8)
     expect(answered(({ flow }) => flow === "heavy")).toBeLessThan(0.5)
+  })
+})
+
+describe("the high band of a fleet that is nearly full", () => {
+  const p99TtftS = (served: ReadonlyArray<Served>): number => {
+    const high = served.filter(({ client }) => client.priority > 0 && client.atS >= 30 && client.atS < 60)
+    for (const { outcome } of high) expect(outcome).toBe("answered")
+    return high.map(({ ttftS }) => ttftS).toSorted((a, b) => a - b)[Math.floor(0.99 * high.length)]!
+  }
+  const clients = clientsOf(0.9 * CAPACITY_PER_S, 0, 70, 41)
+
+  test("hardly waits, since the band below leaves room", () => {
+    const aloneS = p99TtftS(serveAll(clients.filter(({ priority }) => priority > 0), target))
+    const withAllS = p99TtftS(serveAll(clients, target))
+    expect(withAllS).toBeLessThan(2 * aloneS)
+    expect(p99TtftS(serveAll(clients, { ...target, yieldForS: 0 }))).toBeGreaterThan(4 * withAllS)
   })
 })
 

@@ -24,6 +24,13 @@ export const requestOfWork = (ownS: number, overrides: Partial<RequestFeatures> 
   ...overrides
 })
 
+/** The chain of a prompt that shares its blocks with those that begin with the same number. */
+export const blocks = (count: number, first: number) => () => ({
+  low: Uint32Array.from({ length: count }, (_, i) => first + i),
+  high: new Uint32Array(count).fill(7),
+  length: count
+})
+
 export const termsOf = (terms: Partial<WaitingTerms> = {}): WaitingTerms => ({
   priority: 0,
   flow: "",
@@ -109,6 +116,7 @@ export const fleetOf = (
       room: {
         queueMaxS: 0,
         kvShareMax: 1,
+        kvShareModest: 1,
         kvShareAmple: 1,
         giantTokens: 1e9,
         flushShareMax: 0.6,
