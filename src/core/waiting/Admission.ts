@@ -27,7 +27,8 @@ const SWEEP_EVERY_S = 0.05
 /**
  * Late binding in front of the scheduler: a request goes to a pod at once while some pod has room for it, else it waits
  * here, where it can still go anywhere, and not in the queue of a pod.
- * Call `settle` after each fact that may have made room, and now and then as time goes by.
+ * Call `settle` after each fact that may have made room, and now and then as time goes by. One file, since each way in
+ * and out of the line must leave room, index and paces in step.
  */
 export class Admission<Ticket> {
   readonly room: WaitingRoom<Ticket>
