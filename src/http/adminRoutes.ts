@@ -3,7 +3,9 @@ import type { PoolView } from "../../actors/PoolView.ts"
 import type { Exclusion, PickExplanation, PodExplanation } from "../core/Explanation.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import { BadRequest, MethodNotAllowed, Overloaded, UnknownRoute } from "../errors.ts"
+import { checkHost } from "./doors/checkHost.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
+import { pathOf } from "./makeFront.ts"
 import { readBody } from "./readBody.ts"
 import { addReloadRoute, type Reload, reloadPath } from "./reloadRoute.ts"
 import { type ProxyRoute, proxyRoutes } from "./routes.ts"
@@ -34,7 +36,11 @@ export interface AdminDeps {
 
 /** What only operators may ask; listens apart from the clients' port. */
 export const makeAdmin = (deps: AdminDeps): Hono => {
-  const app = new Hono()
+  const app = new Hono({ getPath: pathOf })
+  app.use(async ({ req }, next) => {
+    checkHost(req.raw.headers)
+    await next()
+  })
   let open = 0
   app.post(explainPath, async (context) => {
     if (open >= deps.openMax) {

@@ -1,8 +1,10 @@
 import { Hono } from "hono"
+import { getPath } from "hono/utils/url"
 import { type GatewayError, MethodNotAllowed, UnknownRoute } from "../errors.ts"
 import { errorResponse, toGatewayError } from "./errors.ts"
 import { urlTooLong } from "./exchangeErrors.ts"
 import type { Front } from "./Front.ts"
+import { checkHost } from "./doors/checkHost.ts"
 import type { ClientServer } from "./doors/ClientListener.ts"
 import { checkHeaders } from "./requestHeaders.ts"
 import { proxyRoutes } from "./routes.ts"
@@ -15,7 +17,7 @@ export interface FrontEnv {
 
 /** The HTTP surface of the gateway. */
 export const makeFront = (front: Front): Hono<FrontEnv> => {
-  const app = new Hono<FrontEnv>()
+  const app = new Hono<FrontEnv>({ getPath: pathOf })
   for (const route of proxyRoutes) {
     app.post(route.path, (context) => front.proxy(route, context.req.raw, context.env))
     app.all(route.path, (context) => methodNotAllowed(front, context.req.method, route.path, "POST"))
@@ -36,6 +38,20 @@ export const makeFront = (front: Front): Hono<FrontEnv> => {
   })
   app.onError((cause) => refusal(front, toGatewayError(cause, front.deps.log)))
   return app
+}
+
+/** Bun's URL of a request without a Host begins with the path, and Hono would look for it behind a host's place. */
+export const pathOf = (request: Request): string =>
+  getPath(request.url.startsWith("/") ? { url: `http://host${request.url}` } as Request : request)
+
+/** Asked before there is a route; undefined: the Host is one. */
+export const hostRefusal = (front: Front, { headers }: Request): Response | undefined => {
+  try {
+    checkHost(headers)
+    return undefined
+  } catch (cause) {
+    return refusal(front, toGatewayError(cause, front.deps.log))
+  }
 }
 
 /** What requests for pods may not exceed either. Throws UrlTooLong or HeadersTooLarge. */

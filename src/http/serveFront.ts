@@ -7,7 +7,7 @@ import { requestWish } from "./features/requestWish.ts"
 import { Front } from "./Front.ts"
 import { FrontStop, type StoppedRequests } from "./FrontStop.ts"
 import type { FrontDeps, FrontSettings, ListenOptions } from "./FrontOptions.ts"
-import { makeFront } from "./makeFront.ts"
+import { hostRefusal, makeFront } from "./makeFront.ts"
 import type { ProxyRoute } from "./routes.ts"
 
 /** A listening front end. */
@@ -53,7 +53,8 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
       const { clientIdleTimeoutS } = front.deps.options
       // Bun takes its own at the start only; an exchange sets the one of now when it ends.
       if (clientIdleTimeoutS !== startedIdleS) server.timeout?.(request, clientIdleTimeoutS)
-      const answer = app.fetch(request.method === "HEAD" ? asGet(request) : request, server)
+      const answer = hostRefusal(front, request) ??
+        app.fetch(request.method === "HEAD" ? asGet(request) : request, server)
       return front.draining ? lastOfConnection(answer) : answer
     }
   }
@@ -86,7 +87,8 @@ export const serveFront = (listen: ListenOptions, deps: FrontDeps): FrontServer 
 }
 
 /** Hono would answer HEAD without the body, and so with its length as 0; Bun leaves the body out and tells its length. */
-const asGet = (request: Request): Request => new Request(request.url, { headers: request.headers })
+const asGet = (request: Request): Request =>
+  new Request(new URL(request.url, "http://host"), { headers: request.headers })
 
 /** Tells the client to come back over another connection, and so to another gateway. */
 const lastOfConnection = async (answer: Response | Promise<Response>): Promise<Response> => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { keyHash, newKey } from "../../src/http/doors/clientKey.ts"
 import { otherPair } from "../http/doors/otherPair.ts"
+import { rawExchange, statuses } from "../http/doors/rawClient.ts"
 import { tlsPair } from "../http/tlsPair.ts"
 import { eventually } from "../lib/eventually.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
@@ -149,6 +150,15 @@ describe("a gateway with keys", () => {
     expect(missing).toContain("auth.keysPath: /nowhere/k does not exist")
   })
 })
+
+test("the operators' port takes one Host, and none from HTTP/1.0", () =>
+  withGateway({}, async (gateway) => {
+    const port = Number(new URL(adminUrl(gateway)).port)
+    const asked = async (head: string) => statuses(await rawExchange(port, `${head}\r\nConnection: close\r\n\r\n`))
+    expect(await asked("GET /readyz HTTP/1.1\r\nHost: a\r\nHost: b")).toEqual([400])
+    expect(await asked("GET /readyz HTTP/1.1\r\nHost: a")).toEqual([200])
+    expect(await asked("GET /readyz HTTP/1.0")).toEqual([200])
+  }))
 
 describe("towards pods", () => {
   test("a token, an authority and a certificate open a guarded pod, for probes and requests, and a new token is followed", async () => {

@@ -117,6 +117,47 @@ describe("headers", () => {
   })
 })
 
+describe("the Host header", () => {
+  const asked = (hosts: string, target = `POST ${path}`, version = "1.1") =>
+    sent(`${target} HTTP/${version}\r\n${hosts}${sized}Connection: close\r\n\r\n${body}`)
+
+  test.each([
+    ["two that differ", "Host: a.test\r\nHost: b.test\r\n"],
+    ["two that agree", "Host: a.test\r\nhost: a.test\r\n"],
+    ["an empty one before another", "Host:\r\nHost: b.test\r\n"],
+    ["two names in one", "Host: a.test b.test\r\n"],
+    ["a user before it", "Host: user@a.test\r\n"],
+    ["a path behind it", "Host: a.test/v1\r\n"],
+    ["a port that is none", "Host: a.test:port\r\n"]
+  ])("%s: refused in our own words on every route, and no pod hears of it", async (_name, hosts) => {
+    for (const target of [`POST ${path}`, "POST /v1/audio/transcriptions", "GET /livez", "GET /nothing"]) {
+      const { pod, received, statuses } = await asked(hosts, target)
+      expect([target, statuses]).toEqual([target, [400]])
+      expect(received).toContain(`"code":"bad_request"`)
+      expect(received).toContain("Host")
+      expect(pod).toBe("")
+    }
+  })
+
+  test.each(["a.test", "a.test:8080", "A_b-c.test:", "10.0.0.1:80", "[::1]:8080", "[fe80::1%25eth0]", ""])(
+    "%j alone is served",
+    async (host) => {
+      expect((await asked(`Host: ${host}\r\n`)).statuses).toEqual([200])
+    }
+  )
+
+  test("may be missing in HTTP/1.0 only; of HTTP/1.1 without it Bun tells us nothing and answers a bare 400", async () => {
+    for (const target of [`POST ${path}`, "GET /livez", "HEAD /livez"]) {
+      expect([target, (await asked("", target, "1.0")).statuses]).toEqual([target, [200]])
+    }
+    expect((await asked("", `POST /a${path}`, "1.0")).statuses).toEqual([404])
+    const { pod, received, statuses } = await asked("")
+    expect(statuses).toEqual([400])
+    expect(received).not.toContain("bad_request")
+    expect(pod).toBe("")
+  })
+})
+
 test("a pod's redirect is not followed", async () => {
   using elsewhere = okPod()
   using pod = new RawPod((socket) =>
