@@ -2,6 +2,7 @@ import type { EngineConstants } from "../src/core/EngineConstants.ts"
 import type { PickExplanation } from "../src/core/Explanation.ts"
 import type { LoraActivity } from "../src/core/LoraActivity.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import type { SavedSketch } from "../src/core/PodSketches.ts"
 import type { Policy } from "../src/core/Policy.ts"
 import type { RequestFeatures } from "../src/core/RequestFeatures.ts"
 import type { GatewayError } from "../src/errors.ts"
@@ -10,13 +11,9 @@ import type { Reply } from "./runtime/Reply.ts"
 import type { Decision, PodFailure, RequestEnd } from "./SchedulerPort.ts"
 import type { SchedulerActorSettings } from "./SchedulerSettings.ts"
 
-/** A sketch as it goes to disk: block size and the blocks from least to most recently used. */
-export interface SketchExport {
+/** A sketch as it goes to disk. */
+export interface SketchExport extends SavedSketch {
   readonly id: PodId
-  readonly blockSizeTokens: number
-  readonly kvCapacityTokens: number
-  /** Opaque to everyone but `ShadowKv`. */
-  readonly blocks: Uint8Array
 }
 
 /** Ask: reserve the cheapest pod. */

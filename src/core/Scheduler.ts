@@ -5,17 +5,18 @@ import { ownPrefillS, predictTtftS } from "./cost.ts"
 import type { EngineConstants } from "./EngineConstants.ts"
 import { explainPick } from "./explainPick.ts"
 import type { PickExplanation } from "./Explanation.ts"
+import { ForeignLoad } from "./ForeignLoad.ts"
 import type { LoraActivity } from "./LoraActivity.ts"
 import { OutputLengths } from "./OutputLengths.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 import { PodTable } from "./PodTable.ts"
 import { type GuardOptions, PodGuard } from "./PodGuard.ts"
+import { PodSketches, type SavedSketch } from "./PodSketches.ts"
 import type { PickContext, Policy } from "./Policy.ts"
 import { PrefixHits } from "./PrefixHits.ts"
 import { PrefixIndex } from "./PrefixIndex.ts"
 import type { RequestFeatures } from "./RequestFeatures.ts"
 import { ReuseAges } from "./ReuseAges.ts"
-import { ShadowKv } from "./ShadowKv.ts"
 import { FleetRoom, fleetRoomDefaults, type FleetRoomOptions, type WaitFor } from "./waiting/FleetRoom.ts"
 
 /** What may change while the scheduler works. */
@@ -66,7 +67,8 @@ const KV_SHORTAGE_WEIGHT = 0.25
 
 /**
  * The scheduler without its actor: the fleet, the reservations and the prefix sketches, advanced by facts.
- * Synchronous and clock-free, so that the gateway, an Envoy picker and a simulator can all drive it.
+ * Synchronous and clock-free, so that the gateway, an Envoy picker and a simulator can all drive it. One file, since
+ * each fact and each decision must leave table, charges, sketches and breakers in step.
  */
 export class Scheduler {
   readonly table: PodTable
@@ -79,8 +81,8 @@ export class Scheduler {
   private readonly fleetRoom: FleetRoom
   private readonly charges: Charges
   private readonly pods: Candidates
-  private readonly shadows: Array<ShadowKv | undefined> = []
-  private readonly foreignSeen: { readonly running: Float64Array; readonly waiting: Float64Array }
+  private readonly sketches: PodSketches
+  private readonly foreign: ForeignLoad
   private readonly hits: PrefixHits
   private readonly context: PickContext
   private policy: Policy
@@ -91,10 +93,11 @@ export class Scheduler {
     this.guard = new PodGuard(this.table, options.guard)
     this.index = new PrefixIndex({ rowsMax: options.podsMax, entriesMax: options.prefixEntriesMax })
     this.outputLengths = new OutputLengths(options.modelsMax, options.initialOutputTokens)
-    this.charges = new Charges(this.table, this.shadows, options.openRequestsMax)
-    this.fleetRoom = new FleetRoom(options.room ?? fleetRoomDefaults, this.shadows, this.reuse)
+    this.sketches = new PodSketches(this.table, this.index)
+    this.charges = new Charges(this.table, this.sketches.shadows, options.openRequestsMax)
+    this.fleetRoom = new FleetRoom(options.room ?? fleetRoomDefaults, this.sketches.shadows, this.reuse)
     this.pods = new Candidates(this.table, this.guard, options.modelsMax)
-    this.foreignSeen = { running: new Float64Array(options.podsMax), waiting: new Float64Array(options.podsMax) }
+    this.foreign = new ForeignLoad(this.table, options.podsMax)
     this.hits = new PrefixHits(this.table, this.index)
     this.context = {
       table: this.table,
@@ -139,7 +142,7 @@ export class Scheduler {
     if (row < 0) return
     const kvCapacityTokens = this.table.kvCapacityTokens[row] ?? 0
     this.table.setConstants(row, constants)
-    if (this.shadows[row] !== undefined) this.table.kvCapacityTokens[row] = kvCapacityTokens
+    if (this.sketches.isDescribed(row)) this.table.kvCapacityTokens[row] = kvCapacityTokens
   }
 
   /** A pod joins, not accepting yet. False: the table is full. Joining again changes nothing but what is said of it. */
@@ -166,17 +169,7 @@ export class Scheduler {
   ): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
-    const capacityBlocks = Math.max(1, Math.floor(kvCapacityTokens / blockSizeTokens))
-    const shadow = this.shadows[row]
-    if (shadow === undefined || this.table.blockSizeTokens[row] !== blockSizeTokens) {
-      shadow?.clear()
-      this.newLife(row)
-      this.shadows[row] = new ShadowKv(row, this.index, capacityBlocks)
-    } else if (this.table.kvCapacityTokens[row] !== kvCapacityTokens) {
-      shadow.resize(capacityBlocks)
-    }
-    this.table.blockSizeTokens[row] = blockSizeTokens
-    this.table.kvCapacityTokens[row] = kvCapacityTokens
+    if (this.sketches.describe(row, blockSizeTokens, kvCapacityTokens)) this.newLife(row)
     this.pods.describe(row, models, true, contextTokensMax)
     this.arrivals++
   }
@@ -192,7 +185,7 @@ export class Scheduler {
   ): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
-    const { table, foreignSeen } = this
+    const { table } = this
     if ((table.accepting[row] === 1) !== accepting) {
       this.guard.turned(row, accepting, nowS)
       if (accepting) this.arrivals++
@@ -203,22 +196,14 @@ export class Scheduler {
     table.observedKvUsage[row] = kvUsage
     table.observedAtS[row] = nowS
     table.lora[row] = lora
-    // A scrape races with requests that come and go; only what two in a row saw is somebody else's.
-    const ownOpen = (table.decoding[row] ?? 0) + (table.prefilling[row] ?? 0)
-    const foreign = Math.max(0, running + waiting - ownOpen)
-    const foreignWaiting = Math.min(foreign, Math.max(0, waiting - (table.prefilling[row] ?? 0)))
-    const foreignRunning = foreign - foreignWaiting
-    table.foreignWaiting[row] = Math.min(foreignWaiting, foreignSeen.waiting[row] ?? 0)
-    table.foreignRunning[row] = Math.min(foreignRunning, foreignSeen.running[row] ?? 0)
-    foreignSeen.waiting[row] = foreignWaiting
-    foreignSeen.running[row] = foreignRunning
+    this.foreign.observe(row, running, waiting)
   }
 
   /** The pod's process started anew: its cache is empty and nothing of ours runs there. */
   restarted(id: PodId): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
-    this.shadows[row]?.clear()
+    this.sketches.clear(row)
     this.newLife(row)
     this.guard.restarted(row)
     this.arrivals++
@@ -227,8 +212,7 @@ export class Scheduler {
   leave(id: PodId): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
-    this.shadows[row]?.clear()
-    this.shadows[row] = undefined
+    this.sketches.remove(row)
     this.pods.clear(row)
     this.guard.clear(row)
     this.newLife(row)
@@ -304,25 +288,14 @@ export class Scheduler {
       : this.prepare(request, excluded, nowS, false)
     if (refusal !== undefined) return refusal
     if (wasBusy) this.hits.measure(this.context)
-    const { candidateCount, candidates, hitTokens } = this.context
-    let leastS = Number.POSITIVE_INFINITY
-    for (let i = 0; i < candidateCount; i++) {
-      const row = candidates[i] ?? 0
-      leastS = Math.min(leastS, ownPrefillS(this.table, row, request.promptTokens, hitTokens[row] ?? 0))
-    }
-    return leastS
+    return this.leastOwnPrefillS(request.promptTokens, this.context.hitTokens)
   }
 
   /** The same with no hits, which are not looked up; 0 where no pod would take it. */
   leastColdPrefillS(request: RequestFeatures, excluded: ReadonlyArray<string>, nowS: number): number {
-    const { context, table } = this
-    context.nowS = nowS
-    if (this.pods.collect(context, request, excluded, false) !== undefined) return 0
-    let leastS = Number.POSITIVE_INFINITY
-    for (let i = 0; i < context.candidateCount; i++) {
-      leastS = Math.min(leastS, ownPrefillS(table, context.candidates[i] ?? 0, request.promptTokens, 0))
-    }
-    return leastS
+    this.context.nowS = nowS
+    if (this.pods.collect(this.context, request, excluded, false) !== undefined) return 0
+    return this.leastOwnPrefillS(request.promptTokens, undefined)
   }
 
   /** What may become of the request, whatever the load. Reserves nothing. */
@@ -370,38 +343,29 @@ export class Scheduler {
   }
 
   /** The sketch of a pod for a snapshot; undefined when there is none. */
-  exportSketch(id: PodId): { blockSizeTokens: number; kvCapacityTokens: number; blocks: Uint8Array } | undefined {
+  exportSketch(id: PodId): SavedSketch | undefined {
     const row = this.table.rowOf(id)
-    const shadow = row < 0 ? undefined : this.shadows[row]
-    if (shadow === undefined) return undefined
-    return {
-      blockSizeTokens: this.table.blockSizeTokens[row] ?? 0,
-      kvCapacityTokens: this.table.kvCapacityTokens[row] ?? 0,
-      blocks: shadow.exportBlocks()
-    }
+    return row < 0 ? undefined : this.sketches.save(row)
   }
 
   /** Gives a pod that just joined the sketch it had. Returns why it was refused, if it was. */
-  restoreSketch(
-    id: PodId,
-    sketch: { readonly blockSizeTokens: number; readonly kvCapacityTokens: number; readonly blocks: Uint8Array }
-  ): string | undefined {
+  restoreSketch(id: PodId, sketch: SavedSketch): string | undefined {
     const row = this.table.rowOf(id)
     if (row < 0) return "the pod has not joined"
     if (!(sketch.blockSizeTokens > 0) || !(sketch.kvCapacityTokens > 0)) return "block size or capacity is not positive"
     this.describe(id, sketch.blockSizeTokens, sketch.kvCapacityTokens, [])
     this.pods.describe(row, [], false)
-    return this.shadows[row]?.importBlocks(sketch.blocks)
+    return this.sketches.restore(row, sketch)
   }
 
   /** Cached blocks over all pods, as their sketches believe. */
   get sketchBlocks(): number {
-    return this.shadows.reduce((blocks, shadow) => blocks + (shadow?.cachedBlocks ?? 0), 0)
+    return this.sketches.blocks
   }
 
   /** Memory of all sketches and the index over them. */
   get sketchBytes(): number {
-    return this.shadows.reduce((bytes, shadow) => bytes + (shadow?.byteLength ?? 0), this.index.byteLength)
+    return this.sketches.byteLength + this.index.byteLength
   }
 
   private placed(row: number, reservation: number, address: PodAddress, predictedTtftS: number): Placement {
@@ -446,6 +410,17 @@ export class Scheduler {
     return refusal
   }
 
+  /** Over the candidates. Without `hitTokens` none is counted on. */
+  private leastOwnPrefillS(promptTokens: number, hitTokens: Float64Array | undefined): number {
+    const { candidateCount, candidates } = this.context
+    let leastS = Number.POSITIVE_INFINITY
+    for (let i = 0; i < candidateCount; i++) {
+      const row = candidates[i] ?? 0
+      leastS = Math.min(leastS, ownPrefillS(this.table, row, promptTokens, hitTokens?.[row] ?? 0))
+    }
+    return leastS
+  }
+
   /** Hit tokens by row, of pods that can't take the request too. */
   private hitsEverywhere(request: RequestFeatures): Float64Array {
     const { context, table } = this
@@ -461,8 +436,7 @@ export class Scheduler {
 
   /** The pod restarted, left, or changed its geometry: nothing that was known of its load counts. */
   private newLife(row: number): void {
-    this.foreignSeen.running[row] = 0
-    this.foreignSeen.waiting[row] = 0
+    this.foreign.newLife(row)
     this.charges.newLife(row)
     // Its breaker would else wait for the end of a try that counts for nobody any more. What failed there still counts:
     // a pod that is described at last is the one that failed.
