@@ -4,7 +4,7 @@ import { DueHeap } from "./DueHeap.ts"
 import type { PodTable } from "./PodTable.ts"
 import type { PickContext } from "./Policy.ts"
 import { DECODING, DUE, PREFILLING, Reservations } from "./Reservations.ts"
-import type { ShadowKv } from "./ShadowKv.ts"
+import type { ShadowKv } from "./prefix/ShadowKv.ts"
 
 /** Blocks beyond the hashed ones that a running request holds: the partial one at its end. */
 const EXTRA_BLOCKS = 1

@@ -1,8 +1,8 @@
 import { generatedTokens, openRequests, prefillAheadS, prefillSlowdown } from "../cost.ts"
 import type { PodTable } from "../PodTable.ts"
 import type { PickContext } from "../Policy.ts"
-import type { ReuseAges } from "../ReuseAges.ts"
-import type { ShadowKv } from "../ShadowKv.ts"
+import type { ReuseAges } from "../prefix/ReuseAges.ts"
+import type { ShadowKv } from "../prefix/ShadowKv.ts"
 
 /**
  * What a request waits for at the gateway. never: nothing. turn: a short prefill queue. room: that and its KV too.

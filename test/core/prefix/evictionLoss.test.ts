@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
-import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
-import { ReuseAges } from "../../src/core/ReuseAges.ts"
-import { ShadowKv } from "../../src/core/ShadowKv.ts"
+import type { BlockChain } from "../../../src/core/BlockChain.ts"
+import { PrefixIndex } from "../../../src/core/prefix/PrefixIndex.ts"
+import { ReuseAges } from "../../../src/core/prefix/ReuseAges.ts"
+import { ShadowKv } from "../../../src/core/prefix/ShadowKv.ts"
 
 /** Blocks of one prompt each, which are followed by `ReuseAges`. */
 const chainOf = (name: number, length = 1): BlockChain => ({

@@ -1,5 +1,5 @@
-import { AskTimes } from "./AskTimes.ts"
-import type { BlockChain } from "./BlockChain.ts"
+import { AskTimes } from "../AskTimes.ts"
+import type { BlockChain } from "../BlockChain.ts"
 
 export interface ReuseAgesOptions {
   /** Blocks that are followed; one that was asked for long ago goes first. */

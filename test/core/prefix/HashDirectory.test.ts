@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { HashDirectory } from "../../src/core/HashDirectory.ts"
+import { HashDirectory } from "../../../src/core/prefix/HashDirectory.ts"
 
 describe("the hash directory", () => {
   test("equals a Map, however unevenly the hashes fall", () => {

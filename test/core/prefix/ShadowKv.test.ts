@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
-import { ShadowKv } from "../../src/core/ShadowKv.ts"
-import { anonymousBlock, decodeSketch } from "../../src/core/sketchFormat.ts"
+import { PrefixIndex } from "../../../src/core/prefix/PrefixIndex.ts"
+import { ShadowKv } from "../../../src/core/prefix/ShadowKv.ts"
+import { anonymousBlock, decodeSketch } from "../../../src/core/prefix/sketchFormat.ts"
 import { chainOf, pathArb } from "./chains.ts"
 import { nameOf, ReferenceKv } from "./ReferenceKv.ts"
 

@@ -1,4 +1,4 @@
-import type { PodTable } from "./PodTable.ts"
+import type { PodTable } from "../PodTable.ts"
 import type { PrefixIndex } from "./PrefixIndex.ts"
 import { ShadowKv } from "./ShadowKv.ts"
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { anchorBlocks, PrefixIndex } from "../../src/core/PrefixIndex.ts"
-import { ShadowKv } from "../../src/core/ShadowKv.ts"
+import type { BlockChain } from "../../../src/core/BlockChain.ts"
+import { anchorBlocks, PrefixIndex } from "../../../src/core/prefix/PrefixIndex.ts"
+import { ShadowKv } from "../../../src/core/prefix/ShadowKv.ts"
 import { chainOf, pathArb } from "./chains.ts"
 
 const maskOf = (index: PrefixIndex, rows: Iterable<number>): Uint32Array => {

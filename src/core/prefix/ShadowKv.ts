@@ -1,4 +1,4 @@
-import type { BlockChain } from "./BlockChain.ts"
+import type { BlockChain } from "../BlockChain.ts"
 import { BlockPool } from "./BlockPool.ts"
 import { LeaseTable } from "./LeaseTable.ts"
 import { restoreSketch, sketchOf } from "./poolSketch.ts"

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { PrefixIndex } from "../../src/core/PrefixIndex.ts"
-import { ShadowKv } from "../../src/core/ShadowKv.ts"
+import type { BlockChain } from "../../../src/core/BlockChain.ts"
+import { PrefixIndex } from "../../../src/core/prefix/PrefixIndex.ts"
+import { ShadowKv } from "../../../src/core/prefix/ShadowKv.ts"
 
 /** Hashes out of a handful, so that they repeat within a chain and stand at many places of many chains. */
 const chainArbitrary = fc.array(fc.integer({ min: 1, max: 7 }), { maxLength: 90 }).map((hashes): BlockChain => ({

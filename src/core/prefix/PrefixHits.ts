@@ -1,8 +1,8 @@
-import { emptyChain } from "./BlockChain.ts"
-import type { PodTable } from "./PodTable.ts"
-import type { PickContext } from "./Policy.ts"
+import { emptyChain } from "../BlockChain.ts"
+import type { PodTable } from "../PodTable.ts"
+import type { PickContext } from "../Policy.ts"
 import type { PrefixIndex } from "./PrefixIndex.ts"
-import { addRow, hasRow, type RowMask, rowMask } from "./rowMask.ts"
+import { addRow, hasRow, type RowMask, rowMask } from "../rowMask.ts"
 
 /** Looks up how much of a request's prompt the candidates hold, each once a decision. */
 export class PrefixHits {

@@ -1,6 +1,6 @@
 import { FastCheck as fc } from "effect"
-import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { BlockHasher, seedOf } from "../../src/core/BlockHash.ts"
+import type { BlockChain } from "../../../src/core/BlockChain.ts"
+import { BlockHasher, seedOf } from "../../../src/core/BlockHash.ts"
 
 const hasher = new BlockHasher()
 const seed = seedOf(["model"])

@@ -1,4 +1,4 @@
-import type { BlockChain } from "./BlockChain.ts"
+import type { BlockChain } from "../BlockChain.ts"
 import { HashDirectory } from "./HashDirectory.ts"
 import { RowMasks } from "./RowMasks.ts"
 

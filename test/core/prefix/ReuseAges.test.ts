@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { ReuseAges } from "../../src/core/ReuseAges.ts"
+import type { BlockChain } from "../../../src/core/BlockChain.ts"
+import { ReuseAges } from "../../../src/core/prefix/ReuseAges.ts"
 
 /** One block that is followed: only some are, by their low word, and zeros at its end are always among them. */
 const followed = (name: number): BlockChain => ({
