@@ -39,7 +39,9 @@ export const observe = (pod: Reporting, state: PodState, fresh = false): PodStat
   const accepting = mayAccept(state)
   const turned = accepting !== state.accepting
   if (!fresh && !turned) return state
-  const { kvUsage, lora, running, waiting } = state.metrics ?? { kvUsage: 0, running: 0, waiting: 0, lora: undefined }
+  // Of a pod that fell ill nothing is known until it tells again; what it told last would stand there for hours.
+  const told = fresh || state.health !== "unhealthy" ? state.metrics : undefined
+  const { kvUsage, lora, running, waiting } = told ?? { kvUsage: 0, running: 0, waiting: 0, lora: undefined }
   const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage, lora }
   // Numbers may be lost, the next scrape brings newer ones; a turn must arrive.
   if (turned) tellSurely(pod, observed)

@@ -13,9 +13,21 @@ const podColumns = (
   ],
   ["prefilling", "Requests sent to the pod whose first token is not seen yet.", (row) => at(table.prefilling, row)],
   ["accepting", "1 when new requests may go to the pod.", (row) => at(table.accepting, row)],
-  ["running", "Requests in the pod's batch, as it told last.", (row) => at(table.observedRunning, row)],
-  ["waiting", "Requests in the pod's queue, as it told last.", (row) => at(table.observedWaiting, row)],
-  ["kv_usage_ratio", "Share of the pod's KV blocks in use, as it told last.", (row) => at(table.observedKvUsage, row)],
+  [
+    "running",
+    "Requests in the pod's batch, as it told last; 0 once it fell ill.",
+    (row) => at(table.observedRunning, row)
+  ],
+  [
+    "waiting",
+    "Requests in the pod's queue, as it told last; 0 once it fell ill.",
+    (row) => at(table.observedWaiting, row)
+  ],
+  [
+    "kv_usage_ratio",
+    "Share of the pod's KV blocks in use, as it told last; 0 once it fell ill.",
+    (row) => at(table.observedKvUsage, row)
+  ],
   ["kv_capacity_tokens", "Tokens that the pod's KV blocks hold.", (row) => at(table.kvCapacityTokens, row)]
 ]
 

@@ -193,6 +193,20 @@ describe("health", () => {
     expect(warnings(lines).filter((text) => text.includes("is unhealthy and gets no requests"))).toHaveLength(1)
   })
 
+  test("what a pod told last of its load is no news any more once it is gone", () =>
+    runScoped(Effect.gen(function*() {
+      const here = yield* world({ answers: { running: 3 } })
+      const lastRunning = () => here.inbox.messages.findLast((message) => message._tag === "PodObserved")?.running
+      yield* accepting(here)
+      yield* until("it told its load", () => lastRunning() === 3)
+      yield* Effect.promise(() => here.web.stop())
+      yield* refusing(here)
+      expect(lastRunning()).toBe(0)
+      here.web.start()
+      yield* accepting(here)
+      yield* until("it tells its load again", () => lastRunning() === 3)
+    })))
+
   test("a pod that goes to and fro writes a few lines, then how many more there were", async () => {
     const lines: Array<LogLine> = []
     await runScoped(

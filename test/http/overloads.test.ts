@@ -85,3 +85,11 @@ test("a pod's failures are counted with what was seen there", async () => {
   expect(front.failedPods.map(([pod]) => pod)).toEqual([resets.address.id, refuses.address.id])
   expect(front.failedPods[1]?.[1]).toBe("answer-503")
 })
+
+test("a 500 that no other pod was there to be compared with is told as one in doubt", async () => {
+  using pod = new RawPod((socket) => socket.write("HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\n{}"))
+  await using front = new TestFront([pod.address])
+  expect((await front.post(path, prompt)).status).toBe(500)
+  await front.quiet()
+  expect(front.scheduler.failures).toMatchObject([{ id: pod.address.id, reservation: 0, sure: false }])
+})
