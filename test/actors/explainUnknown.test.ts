@@ -2,67 +2,27 @@ import { expect, test } from "bun:test"
 import { Effect, Fiber } from "effect"
 import { makeSchedulerActor } from "../../actors/SchedulerActor.ts"
 import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
-import { emptyChain } from "../../src/core/BlockChain.ts"
-import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import type { GatewayError } from "../../src/errors.ts"
 import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
+import type { GatewayError } from "../../src/errors.ts"
+import { requestOf } from "../policies/fleet.ts"
 import { runScoped, until } from "./actorTools.ts"
-import { constants } from "./schedulerInbox.ts"
+import { joinPod, onePodOptions, tellModels } from "./onePodScheduler.ts"
 
-const pod = podAddress("10.0.0.1", 8000, false)
-
-const requestFor = (model: string): RequestFeatures => ({
-  model,
-  promptTokens: 100,
-  outputTokensMax: 10,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0
-})
+const requestFor = (model: string): RequestFeatures => ({ ...requestOf(100), model })
 
 /** A pod that serves m, and sql from the time that it is asked; counts how often that was. */
 const started = (waiting: WaitingOptions | undefined) =>
   Effect.gen(function*() {
-    const scheduler = yield* makeSchedulerActor({
-      scheduler: {
-        policy: { type: "first", isRevocable: true, pick: ({ candidates }) => candidates[0] ?? -1 },
-        podsMax: 4,
-        openRequestsMax: 64,
-        modelsMax: 4,
-        prefixEntriesMax: 1024,
-        initialOutputTokens: 10,
-        random: () => 0.5
-      },
-      mailboxCapacity: 64,
-      askDeadlineMs: 5000,
-      nowS: () => performance.now() / 1000,
-      outputTokensByModel: {},
+    const scheduler = yield* makeSchedulerActor(onePodOptions({
       modelLooks: { everyS: 60, waitS: 0.2, waitersMax: 4 },
-      onPick: () => {},
-      onRefusal: () => {},
-      onWaited: () => {},
-      waiting,
-      noticeWithinS: 1
-    })
-    const described = (models: ReadonlyArray<string>) =>
-      scheduler.ref.unsafeTell({
-        _tag: "PodDescribed",
-        id: pod.id,
-        blockSizeTokens: 16,
-        kvCapacityTokens: 1e6,
-        models
-      })
-    scheduler.ref.unsafeTell({ _tag: "PodJoined", address: pod, constants, restored: undefined })
-    described(["m"])
-    const seen = { id: pod.id, accepting: true, running: 0, waiting: 0, kvUsage: 0 }
-    scheduler.ref.unsafeTell({ _tag: "PodObserved", ...seen })
+      waiting
+    }))
+    joinPod(scheduler)
     let looks = 0
     const askForModels = () => {
       looks++
-      described(["m", "sql"])
+      tellModels(scheduler, "m", "sql")
     }
     scheduler.ref.unsafeTell({ _tag: "PoolStarted", askForModels })
     const whyOf = (model: string) =>

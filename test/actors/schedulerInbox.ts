@@ -2,18 +2,10 @@ import { Effect, type Scope } from "effect"
 import { type ActorRef, spawn } from "../../actors/runtime/Actor.ts"
 import type { SchedulerMessage, SketchExport } from "../../actors/SchedulerMessages.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { PodId } from "../../src/core/Pod.ts"
 
-export const constants: EngineConstants = {
-  prefillTokenS: 60e-6,
-  attentionPairS: 0.886e-9,
-  weightReadS: 0.0105,
-  stepFixedS: 0.0022,
-  decodeRequestS: 35e-6,
-  contextTokenS: 33e-9,
-  batchedTokensMax: 8192,
-  kvCapacityTokens: 335_000
-}
+export const constants: EngineConstants = hardwarePresets["qwen3-32b-2xh100"]!
 
 export const sketchOf = (id: string, ...bytes: ReadonlyArray<number>): SketchExport => ({
   id: id as PodId,

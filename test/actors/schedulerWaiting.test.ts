@@ -3,31 +3,18 @@ import { Effect } from "effect"
 import { makeSchedulerActor, type SchedulerHandle } from "../../actors/SchedulerActor.ts"
 import type { SchedulerActorOptions } from "../../actors/SchedulerActorOptions.ts"
 import type { WaitingOptions } from "../../actors/SchedulerSettings.ts"
-import { emptyChain } from "../../src/core/BlockChain.ts"
-import { podAddress } from "../../src/core/Pod.ts"
-import type { Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures, WaitingWish } from "../../src/core/RequestFeatures.ts"
-import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
+import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { QueueRefused } from "../../src/errors.ts"
 import { rejectionOf } from "../lib/rejectionOf.ts"
+import { requestOf } from "../policies/fleet.ts"
 import { runScoped, until } from "./actorTools.ts"
-import { constants } from "./schedulerInbox.ts"
-
-const pod = podAddress("10.0.0.1", 8000, false)
-
-const first: Policy = { type: "first", isRevocable: true, pick: ({ candidates }) => candidates[0] ?? -1 }
+import { joinPod, onePodOptions, pod } from "./onePodScheduler.ts"
 
 /** Half a second of prefill each, so a pod with one has no room for another where no queue is allowed. */
 const request = (wish: Partial<WaitingWish> = {}): RequestFeatures => ({
-  model: "m",
-  promptTokens: 8000,
-  outputTokensMax: 10,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0,
+  ...requestOf(8000),
   wish: { priority: 0, flow: "", bytes: 0, waitMaxS: undefined, ...wish }
 })
 
@@ -42,44 +29,14 @@ interface Started {
 const started = (waiting: Partial<WaitingOptions> = {}, askDeadlineMs = 1000, skippedS = () => 0) =>
   Effect.gen(function*() {
     const ends: Array<string> = []
-    const options: SchedulerActorOptions = {
-      scheduler: {
-        policy: first,
-        podsMax: 4,
-        openRequestsMax: 64,
-        modelsMax: 4,
-        prefixEntriesMax: 1024,
-        initialOutputTokens: 10,
-        random: () => 0.5,
-        room: { ...fleetRoomDefaults, queueMaxS: 0 }
-      },
-      mailboxCapacity: 64,
+    const options = onePodOptions({
       askDeadlineMs,
       nowS: () => performance.now() / 1000 + skippedS(),
-      outputTokensByModel: {},
-      onPick: () => {},
-      onRefusal: () => {},
       onWaited: (priority, _, outcome) => void ends.push(`${priority} ${outcome}`),
-      waiting: {
-        ...admissionDefaults,
-        waitMaxS: 60,
-        bandWaitMaxS: new Map(),
-        ...waiting
-      },
-      noticeWithinS: 1
-    }
+      waiting: { ...admissionDefaults, waitMaxS: 60, bandWaitMaxS: new Map(), ...waiting }
+    }, { room: { ...fleetRoomDefaults, queueMaxS: 0 } })
     const scheduler = yield* makeSchedulerActor(options)
-    yield* Effect.orDie(scheduler.ref.tell({ _tag: "PodJoined", address: pod, constants, restored: undefined }))
-    yield* Effect.orDie(scheduler.ref.tell({
-      _tag: "PodDescribed",
-      id: pod.id,
-      blockSizeTokens: 16,
-      kvCapacityTokens: 1e6,
-      models: ["m"]
-    }))
-    yield* Effect.orDie(
-      scheduler.ref.tell({ _tag: "PodObserved", id: pod.id, accepting: true, running: 0, waiting: 0, kvUsage: 0 })
-    )
+    joinPod(scheduler)
     const occupied = Effect.map(Effect.promise(() => scheduler.pick(request())), ({ reservation }) => reservation)
     return { scheduler, options, ends, occupied } satisfies Started
   })

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import { podAddress } from "../../src/core/Pod.ts"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import type { Placement } from "../../src/core/Scheduler.ts"
-import { requestOf, roundConstants, schedulerOf, seededRandom } from "../policies/fleet.ts"
+import { pod, requestOf, roundConstants, schedulerOf, seededRandom } from "../policies/fleet.ts"
 
 const breaker = {
   failuresInRow: 3,
@@ -15,8 +14,6 @@ const breaker = {
 }
 
 const request: RequestFeatures = { ...requestOf(100), outputTokensMax: 10 }
-
-const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 
 /** Pods that accept since the time 0, under a policy that takes the last candidate. */
 const fleet = (podCount: number) => {

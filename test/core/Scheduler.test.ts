@@ -2,15 +2,12 @@ import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import type { BlockChain } from "../../src/core/BlockChain.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
-import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import type { Placement, Scheduler, SchedulerOptions } from "../../src/core/Scheduler.ts"
-import { requestOf, roundConstants, schedulerOf } from "../policies/fleet.ts"
+import { pod, requestOf, roundConstants, schedulerOf } from "../policies/fleet.ts"
 
 const constants: EngineConstants = { ...roundConstants, kvCapacityTokens: 16_000 }
-
-const pod = (index: number): PodAddress => podAddress("10.0.0.1", 8000 + index, false)
 
 const chainOf = (group: number, blocks: number): BlockChain => ({
   low: Uint32Array.from({ length: blocks }, (_, i) => Math.imul(group * 1000 + i + 1, 2_654_435_761)),

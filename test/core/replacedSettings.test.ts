@@ -1,13 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
-import { emptyChain } from "../../src/core/BlockChain.ts"
 import { DueHeap } from "../../src/core/DueHeap.ts"
-import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { Reservations } from "../../src/core/Reservations.ts"
 import { RollingCount } from "../../src/core/RollingCount.ts"
 import { type Placement, Scheduler, type SchedulerSettings } from "../../src/core/Scheduler.ts"
-import { roundConstants } from "../policies/fleet.ts"
+import { pod, requestOf, roundConstants } from "../policies/fleet.ts"
 
 const breaker = { failuresInRow: 3, failureRatio: 0.5, requestsMin: 10, windowS: 20, openMinS: 4, openMaxS: 8 }
 
@@ -19,18 +17,7 @@ const settings = {
   guard: { breaker, slowStartS: 10, stallAfterS: 30, onChange: () => {} }
 } satisfies SchedulerSettings
 
-const requestOf = (model: string): RequestFeatures => ({
-  model,
-  promptTokens: 100,
-  outputTokensMax: undefined,
-  generates: true,
-  streams: true,
-  chain: () => emptyChain,
-  tokensPerBlock: () => 16,
-  sessionHash: 0
-})
-
-const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
+const requestFor = (model: string): RequestFeatures => ({ ...requestOf(100), model })
 
 const started = (models: ReadonlyArray<ReadonlyArray<string>> = [["m"]]) => {
   const scheduler = new Scheduler({
@@ -48,7 +35,7 @@ const started = (models: ReadonlyArray<ReadonlyArray<string>> = [["m"]]) => {
 }
 
 const placed = (scheduler: Scheduler, nowS = 0): Placement => {
-  const placement = scheduler.pick(requestOf("m"), [], nowS)
+  const placement = scheduler.pick(requestFor("m"), [], nowS)
   if (typeof placement === "string") throw new Error(`refused: ${placement}`)
   return placement
 }
@@ -57,20 +44,20 @@ describe("the bound of open requests", () => {
   test("grows and shrinks under requests that are open, each of which is given back once", () => {
     const scheduler = started()
     const before = Array.from({ length: 4 }, () => placed(scheduler))
-    expect(scheduler.pick(requestOf("m"), [], 0)).toBe("too-many-open")
+    expect(scheduler.pick(requestFor("m"), [], 0)).toBe("too-many-open")
     scheduler.replaceSettings({ ...settings, openRequestsMax: 9 })
     const after = Array.from({ length: 5 }, () => placed(scheduler))
-    expect(scheduler.pick(requestOf("m"), [], 0)).toBe("too-many-open")
+    expect(scheduler.pick(requestFor("m"), [], 0)).toBe("too-many-open")
     scheduler.replaceSettings({ ...settings, openRequestsMax: 2 })
     for (const { reservation } of [...before, ...after].slice(0, 8)) {
-      expect(scheduler.pick(requestOf("m"), [], 0)).toBe("too-many-open")
+      expect(scheduler.pick(requestFor("m"), [], 0)).toBe("too-many-open")
       scheduler.firstToken(reservation, 1)
       scheduler.end(reservation, {}, 2)
       scheduler.end(reservation, {}, 2)
     }
     expect(scheduler.openRequests).toBe(1)
     placed(scheduler, 3)
-    expect(scheduler.pick(requestOf("m"), [], 3)).toBe("too-many-open")
+    expect(scheduler.pick(requestFor("m"), [], 3)).toBe("too-many-open")
     expect(scheduler.table.decoding[0]).toBe(0)
     expect(scheduler.table.prefilling[0]).toBe(2)
   })
@@ -125,7 +112,7 @@ describe("the bound of open requests", () => {
 
 describe("the bound of models", () => {
   const pick = (scheduler: Scheduler, model: string) => {
-    const outcome = scheduler.pick(requestOf(model), [], 0)
+    const outcome = scheduler.pick(requestFor(model), [], 0)
     if (typeof outcome === "string") return outcome
     scheduler.end(outcome.reservation, {}, 0)
     return "placed"
@@ -184,11 +171,11 @@ describe("other settings of breakers", () => {
       ...settings,
       guard: { ...settings.guard, breaker: { ...breaker, openMinS: 1, openMaxS: 1 } }
     })
-    expect(scheduler.pick(requestOf("m"), [], 3.9)).toBe("no-pod")
+    expect(scheduler.pick(requestFor("m"), [], 3.9)).toBe("no-pod")
     const probe = placed(scheduler, 4)
     expect(probe.probes).toBe(true)
     scheduler.podFailed(pod(0).id, probe.reservation, true, "reset", 5)
-    expect(scheduler.pick(requestOf("m"), [], 5.9)).toBe("no-pod")
+    expect(scheduler.pick(requestFor("m"), [], 5.9)).toBe("no-pod")
     expect(placed(scheduler, 6).probes).toBe(true)
   })
 
@@ -229,7 +216,7 @@ test("a smaller room for KV blocks refuses new ones, a larger one takes them aga
     length: 4
   }
   const fill = (nowS: number) => {
-    const placement = scheduler.pick({ ...requestOf("m"), chain: () => chain }, [], nowS)
+    const placement = scheduler.pick({ ...requestFor("m"), chain: () => chain }, [], nowS)
     if (typeof placement === "string") throw new Error(placement)
     scheduler.firstToken(placement.reservation, nowS)
     scheduler.end(placement.reservation, { outputTokens: 1 }, nowS)

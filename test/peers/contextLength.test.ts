@@ -5,8 +5,8 @@ import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import type { Scheduler } from "../../src/core/Scheduler.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-import { requestOf } from "../policies/fleet.ts"
-import { countsOf, fleetOfPods, placed, pod, podOf, sentTo } from "./fleetOfPods.ts"
+import { pod, requestOf } from "../policies/fleet.ts"
+import { countsOf, fleetOfPods, placed, podOf, sentTo } from "./fleetOfPods.ts"
 
 /** Pods of one model that take requests of so many tokens; undefined: they do not say. */
 const fleetOfLengths = (...lengths: ReadonlyArray<number | undefined>): Scheduler => {

@@ -9,8 +9,8 @@ import { readiness } from "../../src/http/statusRoutes.ts"
 import { eventually } from "../lib/eventually.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-import { policyOf } from "../policies/fleet.ts"
-import { blocks, countsOf, fleetOfPods, placed, pod, podOf, prompt, served, servedBy } from "./fleetOfPods.ts"
+import { pod, policyOf } from "../policies/fleet.ts"
+import { blocks, countsOf, fleetOfPods, placed, podOf, prompt, served, servedBy } from "./fleetOfPods.ts"
 
 // vllm-project/production-stack#915, #916
 describe("round robin", () => {

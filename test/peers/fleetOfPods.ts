@@ -1,9 +1,8 @@
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
-import { type PodAddress, podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import type { Placement, Scheduler } from "../../src/core/Scheduler.ts"
-import { policyOf, promptOf, schedulerOf, seededRandom } from "../policies/fleet.ts"
+import { pod, policyOf, promptOf, schedulerOf, seededRandom } from "../policies/fleet.ts"
 
 const fast = hardwarePresets["qwen3-32b-2xh100"]!
 
@@ -12,8 +11,6 @@ interface FleetOptions {
   readonly seed?: number
   readonly constants?: EngineConstants
 }
-
-export const pod = (index: number): PodAddress => podAddress("10.0.0.1", 8000 + index, false)
 
 /** The live scheduler with its default policy over equal idle pods. */
 export const fleetOfPods = (

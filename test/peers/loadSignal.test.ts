@@ -6,7 +6,8 @@ import { metricsTextLimits, readPodMetrics } from "../../src/vllm/MetricsText.ts
 import { rawRequest } from "../lib/rawHttp.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
-import { blocks, countsOf, fleetOfPods, placed, pod, podOf, prompt, sentTo, served, servedBy } from "./fleetOfPods.ts"
+import { pod } from "../policies/fleet.ts"
+import { blocks, countsOf, fleetOfPods, placed, podOf, prompt, sentTo, served, servedBy } from "./fleetOfPods.ts"
 
 const spread = (counts: ReadonlyArray<number>): number => Math.max(...counts) - Math.min(...counts)
 

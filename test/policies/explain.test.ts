@@ -1,12 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import { FastCheck as fc } from "effect"
 import type { BlockChain } from "../../src/core/BlockChain.ts"
-import { podAddress } from "../../src/core/Pod.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { policyNames } from "../../src/policies/registry.ts"
-import { contextOf, policyOf, requestOf, roundConstants, schedulerOf, seededRandom } from "./fleet.ts"
-
-const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
+import { contextOf, pod, policyOf, requestOf, roundConstants, schedulerOf, seededRandom } from "./fleet.ts"
 
 const chainOf = (group: number): BlockChain => ({
   low: Uint32Array.from({ length: 10 }, (_, i) => Math.imul(group * 1000 + i + 1, 2_654_435_761)),

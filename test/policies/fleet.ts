@@ -24,6 +24,9 @@ export const roundConstants: EngineConstants = {
   kvCapacityTokens: 100_000
 }
 
+/** A pod by a number of its own. */
+export const pod = (index: number): PodAddress => podAddress("10.0.0.1", 8000 + index, false)
+
 /** Takes the first candidate, so that a test says where a request goes by what it offers. */
 export const firstCandidate: Policy = { type: "first", pick: ({ candidates }) => candidates[0] ?? -1 }
 
@@ -103,20 +106,20 @@ export const contextOf = (
   const table = new PodTable(Math.max(1, pods.length))
   const hitTokens = new Float64Array(pods.length)
   const candidates = new Uint32Array(pods.length)
-  pods.forEach((pod, index) => {
-    const row = table.add(podAddress("10.0.0.1", 8000 + index, false))
+  pods.forEach((facts, index) => {
+    const row = table.add(pod(index))
     table.setConstants(row, options.constants ?? roundConstants)
     table.accepting[row] = 1
-    table.decoding[row] = pod.decoding ?? 0
-    table.decodingTokens[row] = pod.decodingTokens ?? 0
-    table.prefilling[row] = pod.prefilling ?? 0
-    table.prefillAheadS[row] = pod.prefillAheadS ?? 0
-    table.prefillAheadTokens[row] = pod.prefillAheadTokens ?? 0
-    table.observedWaiting[row] = pod.waiting ?? 0
-    table.observedRunning[row] = pod.running ?? 0
-    table.observedKvUsage[row] = pod.kvUsage ?? 0
-    table.foreignRunning[row] = pod.foreignRunning ?? 0
-    hitTokens[row] = pod.hitTokens ?? 0
+    table.decoding[row] = facts.decoding ?? 0
+    table.decodingTokens[row] = facts.decodingTokens ?? 0
+    table.prefilling[row] = facts.prefilling ?? 0
+    table.prefillAheadS[row] = facts.prefillAheadS ?? 0
+    table.prefillAheadTokens[row] = facts.prefillAheadTokens ?? 0
+    table.observedWaiting[row] = facts.waiting ?? 0
+    table.observedRunning[row] = facts.running ?? 0
+    table.observedKvUsage[row] = facts.kvUsage ?? 0
+    table.foreignRunning[row] = facts.foreignRunning ?? 0
+    hitTokens[row] = facts.hitTokens ?? 0
     candidates[index] = row
   })
   return {

@@ -1,12 +1,11 @@
 import { describe, expect, test } from "bun:test"
-import { podAddress } from "../../src/core/Pod.ts"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import { PodTable } from "../../src/core/PodTable.ts"
 import { makeBreakerLog } from "../../src/telemetry/breakerLog.ts"
 import { makeBreakerMetrics, watchGuard } from "../../src/telemetry/breakerMetrics.ts"
 import { MetricRegistry } from "../../src/telemetry/MetricRegistry.ts"
+import { pod } from "../policies/fleet.ts"
 
-const pod = (index: number) => podAddress("10.0.0.1", 8000 + index, false)
 const opened = (index = 0): BreakerChange => ({ address: pod(index), state: "open", why: "reset", openS: 1 })
 const closed = (index = 0): BreakerChange => ({ address: pod(index), state: "closed", why: "", openS: 0 })
 

@@ -2,6 +2,7 @@ import type { PodActorOptions } from "../../actors/PodActorOptions.ts"
 import { podActorDefaults } from "../../actors/PodActorOptions.ts"
 import type { BreakerOptions } from "../../src/core/Breaker.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
+import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { SeededRandom } from "../../src/simulator/SeededRandom.ts"
 
 /** What a seed makes of the fleet, the gateway's settings and the traffic. */
@@ -69,16 +70,7 @@ const breakerOptions: BreakerOptions = {
 export const SNAPSHOT_BYTES_AMPLE = 64 * 1024 * 1024
 export const RESCUE_BYTES_AMPLE = 16 * 1024 * 1024
 
-export const constants: EngineConstants = {
-  prefillTokenS: 60e-6,
-  attentionPairS: 0.886e-9,
-  weightReadS: 0.0105,
-  stepFixedS: 0.0022,
-  decodeRequestS: 35e-6,
-  contextTokenS: 33e-9,
-  batchedTokensMax: 8192,
-  kvCapacityTokens: 335_000
-}
+export const constants: EngineConstants = hardwarePresets["qwen3-32b-2xh100"]!
 
 export const planOf = (random: SeededRandom, requests: number): WorldPlan => {
   const podCount = 2 + random.below(6)
