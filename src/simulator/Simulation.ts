@@ -10,7 +10,8 @@ import { chainOf, tokensOf } from "./promptChain.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import type { SimulatedPod } from "./SimulatedPod.ts"
 import { featuresOf, type SimulatedRequest } from "./SimulatedRequest.ts"
-import type { PlannedRequest, Stage, Workload } from "./Workload.ts"
+import { Stages } from "./Stages.ts"
+import type { Workload } from "./Workload.ts"
 
 /** How long things take on their way, and how old a scrape is. */
 export interface PathTimes {
@@ -79,11 +80,7 @@ export class Simulation {
   private readonly events = new EventHeap()
   /** By number; gone when they ended. */
   private readonly requests = new Map<number, SimulatedRequest>()
-  private readonly planned = new Map<number, PlannedRequest>()
-  private numbers = 0
-  private stage: Stage | undefined
-  private stageIndex = -1
-  private stageStartS = 0
+  private readonly stages: Stages
   private readonly gateways: Gateways
   private readonly watches: ReadonlyArray<PodWatch>
 
@@ -91,6 +88,9 @@ export class Simulation {
     const { fleet, pods, schedulers, slo } = options
     this.options = options
     this.measurements = new Measurements(slo)
+    this.stages = new Stages(options.workload, (atS, number, fromStage) => {
+      this.events.push(atS, ARRIVAL, number, fromStage ? 1 : 0)
+    })
     this.watches = pods.map((pod) => new PodWatch(schedulers, pod))
     const { sharedAfterS } = fleet
     const announce = sharedAfterS === undefined ? undefined : () => this.events.push(this.nowS + sharedAfterS, NEWS, 0)
@@ -113,8 +113,8 @@ export class Simulation {
       if (diesAtS !== undefined) this.events.push(diesAtS, POD_DIES, pod)
       if (returnsAtS !== undefined) this.events.push(returnsAtS, POD_RETURNS, pod)
     }
-    this.startStage(0)
-    while (this.stage !== undefined && this.events.pop()) {
+    this.startStage()
+    while (this.stages.isRunning && this.events.pop()) {
       if (this.events.timeS < this.nowS) throw new Error(`${this.options.workload.name} asks for the past`)
       this.nowS = this.events.timeS
       this.handle(this.events.kind, this.events.subject, this.events.version)
@@ -151,42 +151,29 @@ export class Simulation {
     }
   }
 
-  private startStage(index: number): void {
-    this.stageIndex = index
-    this.stage = this.options.workload.stages[index]?.()
-    this.stageStartS = index === 0 ? 0 : this.nowS + this.options.workload.pauseS
-    if (this.stage !== undefined) this.planNextArrival()
+  private startStage(): void {
+    if (this.stages.startNext(this.nowS)) this.planNextArrival()
   }
 
-  /** Draws the next request of the stage; it is drawn only when the one before it arrives. */
   private planNextArrival(): void {
-    const next = this.stage?.arrivals.next()
-    if (next !== undefined && next.done !== true) this.plan(next.value, this.stageStartS, true)
-    else this.endStageWhenIdle()
-  }
-
-  private plan(request: PlannedRequest, fromS: number, fromStage: boolean): void {
-    const number = this.numbers++
-    this.planned.set(number, request)
-    this.events.push(fromS + request.afterS, ARRIVAL, number, fromStage ? 1 : 0)
+    if (!this.stages.drawNext()) this.endStageWhenIdle()
   }
 
   private endStageWhenIdle(): void {
-    if (this.requests.size === 0 && this.planned.size === 0) this.startStage(this.stageIndex + 1)
+    if (this.requests.size === 0 && !this.stages.hasPlans) this.startStage()
   }
 
   private arrive(number: number, fromStage: boolean): void {
     const { model, pods } = this.options
-    const plan = this.planned.get(number)!
-    this.planned.delete(number)
+    const plan = this.stages.arrived(number)
     const promptTokens = tokensOf(plan.prompt)
     const blockSizeTokens = pods[0]!.engine.pool.blockSizeTokens
     const chain = chainOf([...plan.prompt, plan.output], blockSizeTokens)
     const request: SimulatedRequest = {
       number,
       plan,
-      stage: this.stageIndex,
-      measured: this.nowS - this.stageStartS >= this.stage!.warmUpS,
+      stage: this.stages.index,
+      measured: this.stages.isMeasured(this.nowS),
       arrivedS: this.nowS,
       promptTokens,
       chain,
@@ -310,10 +297,7 @@ export class Simulation {
       this.options.onMeasured?.(measured)
     }
     this.countEnded()
-    const next = plan.next?.()
-    const lastAskS = this.stageStartS + (this.stage?.lastAskS ?? Number.POSITIVE_INFINITY)
-    if (next !== undefined && this.nowS + next.afterS < lastAskS) this.plan(next, this.nowS, false)
-    else this.endStageWhenIdle()
+    if (!this.stages.askAgain(plan, this.nowS)) this.endStageWhenIdle()
   }
 
   private refuse(): void {
