@@ -1,13 +1,12 @@
-import { Either, ParseResult, Schema } from "effect"
-import { X509Certificate } from "node:crypto"
 import type { PodId } from "../src/core/Pod.ts"
 import type { PodTls } from "../src/core/PodAccess.ts"
-import { readPlainFile, whyUnread } from "../src/discovery/plainFile.ts"
 import type { ClientKey } from "../src/http/doors/clientKey.ts"
 import type { PodSecrets } from "../src/http/doors/PodCredentials.ts"
-import { checkPair, type TlsPair } from "../src/http/doors/TlsPair.ts"
-import { clientKey, KeyList } from "./doorsSection.ts"
+import { BadPair, checkPair, readCertificates, type TlsPair } from "../src/http/doors/TlsPair.ts"
+import { clientKey } from "./doorsSection.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
+import { readKeyFile } from "./keyFile.ts"
+import { readTextOf } from "./settingFile.ts"
 import type { Environment } from "./textSources.ts"
 
 /** Everything secret that the configuration points to, read. */
@@ -35,7 +34,12 @@ export const readSecrets = async (config: Doors, environment: Environment): Prom
   },
   tls: config.listen.tls === undefined
     ? undefined
-    : await readPair("listen.tls", config.listen.tls.certPath, config.listen.tls.keyPath),
+    : await readPair(
+      "listen.tls.certPath",
+      config.listen.tls.certPath,
+      "listen.tls.keyPath",
+      config.listen.tls.keyPath
+    ),
   sessions: await readSessionSecrets(config.answers, environment)
 })
 
@@ -45,46 +49,24 @@ export const namesFiles = ({ answers, auth, listen, podAccess }: Doors): boolean
   podAccess.tokenPath !== undefined ||
   podAccess.caPath !== undefined || podAccess.certPath !== undefined || Object.keys(podAccess.tokenPaths).length > 0
 
-const decodeKeys = Schema.decodeUnknownEither(KeyList, { onExcessProperty: "error" })
-
 const readKeys = async ({ auth, limits }: Doors): Promise<ReadonlyArray<ClientKey>> => {
-  const written = auth.keysPath === undefined ? [] : await readKeyFile(auth.keysPath)
-  const keys = [...auth.keys.map(clientKey), ...written]
-  if (keys.length > limits.keysMax) {
-    throw new Error(`auth: there are ${keys.length} keys, more than limits.keysMax (${limits.keysMax})`)
-  }
-  const names = new Set(auth.keys.map(({ name }) => name))
-  const digests = new Set(auth.keys.map(({ hash }) => hash))
-  const twice = written.find(({ name, sha256 }) => names.has(name) || digests.has(sha256))
-  if (twice !== undefined) throw new Error(`auth.keysPath: the key "${twice.name}" is one of auth.keys already`)
-  return keys
+  const own = auth.keys.map(clientKey)
+  if (auth.keysPath === undefined) return bounded(own, limits.keysMax)
+  return bounded([...own, ...await readKeyFile(auth.keysPath, own, FILE_BYTES_MAX)], limits.keysMax)
 }
 
-const readKeyFile = async (path: string): Promise<ReadonlyArray<ClientKey>> => {
-  const text = await readSecret("auth.keysPath", path)
-  let value: unknown
-  try {
-    value = Bun.YAML.parse(text)
-  } catch (cause) {
-    throw new Error(`auth.keysPath: ${path} is not YAML`, { cause })
-  }
-  const decoded = decodeKeys(value)
-  if (Either.isRight(decoded)) return decoded.right.map(clientKey)
-  const issue = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)[0]
-  if (issue?._tag === "Unexpected") {
-    throw new Error(`auth.keysPath: ${path}: [${String(issue.path[0])}] has a setting that keys don't have`)
-  }
-  const place = issue?.path.length === 0 ? "the list" : `[${issue?.path.join("].")}`
-  // What is expected may be said, what is there not: it may be a key.
-  const why = /^Expected (.*), actual /s.exec(issue?.message ?? "")?.[1]
-  throw new Error(`auth.keysPath: ${path}: ${place} ${why === undefined ? issue?.message : `must be ${why}`}`)
+const bounded = (keys: ReadonlyArray<ClientKey>, keysMax: number): ReadonlyArray<ClientKey> => {
+  if (keys.length <= keysMax) return keys
+  throw new Error(`auth: there are ${keys.length} keys, more than limits.keysMax (${keysMax})`)
 }
 
 const readToken = async (
   { tokenPath, tokenVariable }: GatewayConfig["podAccess"],
   environment: Environment
 ): Promise<string | undefined> => {
-  if (tokenPath !== undefined) return tokenIn("podAccess.tokenPath", await readSecret("podAccess.tokenPath", tokenPath))
+  if (tokenPath !== undefined) {
+    return tokenIn(`podAccess.tokenPath: ${tokenPath}`, await readSecret("podAccess.tokenPath", tokenPath))
+  }
   if (tokenVariable === undefined) return undefined
   const text = environment[tokenVariable]
   if (text === undefined) throw new Error(`podAccess.tokenVariable: there is no variable ${tokenVariable}`)
@@ -95,7 +77,7 @@ const readPodTokens = async ({ tokenPaths }: GatewayConfig["podAccess"]): Promis
   const tokens = new Map<PodId, string>()
   for (const [id, path] of Object.entries(tokenPaths)) {
     const setting = `podAccess.tokenPaths.${id}`
-    tokens.set(id as PodId, tokenIn(setting, await readSecret(setting, path)))
+    tokens.set(id as PodId, tokenIn(`${setting}: ${path}`, await readSecret(setting, path)))
   }
   return tokens
 }
@@ -136,45 +118,43 @@ export const sessionSecretsIn = (setting: string, text: string): ReadonlyArray<s
 const tokenIn = (setting: string, text: string): string => {
   const token = text.trim()
   if (/^[\x21-\x7e]+$/.test(token)) return token
-  throw new Error(`${setting} holds no token: it must be one word of ASCII`)
+  throw new Error(`${setting} holds no token; it must be one word of ASCII, with nothing before or behind it`)
 }
 
 const readPodTls = async ({ caPath, certPath, keyPath }: GatewayConfig["podAccess"]): Promise<PodTls> => {
   const ca = caPath === undefined ? {} : { ca: await readAuthorities(caPath) }
   return certPath === undefined || keyPath === undefined
     ? ca
-    : { ...ca, ...await readPair("podAccess.certPath", certPath, keyPath) }
+    : { ...ca, ...await readPair("podAccess.certPath", certPath, "podAccess.keyPath", keyPath) }
 }
 
 const readAuthorities = async (path: string): Promise<string> => {
   const ca = await readSecret("podAccess.caPath", path)
   try {
-    if (new X509Certificate(ca).validTo === "") throw new Error("no date")
+    readCertificates(ca)
     return ca
   } catch (cause) {
-    throw new Error(`podAccess.caPath: ${path} is no PEM file of certificates`, { cause })
+    throw new Error(`podAccess.caPath: ${path} ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   }
 }
 
-const readPair = async (setting: string, certPath: string, keyPath: string): Promise<TlsPair> => {
-  const pair = { cert: await readSecret(setting, certPath), key: await readSecret(setting, keyPath) }
+/** Rejects with an Error that names the setting and the file of the part that is wrong. */
+export const readPair = async (
+  certSetting: string,
+  certPath: string,
+  keySetting: string,
+  keyPath: string
+): Promise<TlsPair> => {
+  const pair = { cert: await readSecret(certSetting, certPath), key: await readSecret(keySetting, keyPath) }
   try {
     checkPair(pair)
   } catch (cause) {
-    throw new Error(
-      `${setting}: ${certPath} and ${keyPath}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause
-      }
-    )
+    if (!(cause instanceof BadPair)) throw cause
+    const where = cause.part === "cert" ? `${certSetting}: ${certPath}` : `${keySetting}: ${keyPath}`
+    const beside = cause.message.endsWith("the certificate") ? ` ${certPath}; replace both files together` : ""
+    throw new Error(`${where} ${cause.message}${beside}`, { cause })
   }
   return pair
 }
 
-const readSecret = async (setting: string, path: string): Promise<string> => {
-  try {
-    return await readPlainFile(path, FILE_BYTES_MAX)
-  } catch (cause) {
-    throw new Error(`${setting}: ${path} ${whyUnread(cause)}`, { cause })
-  }
-}
+const readSecret = (setting: string, path: string): Promise<string> => readTextOf(setting, path, FILE_BYTES_MAX)

@@ -6,17 +6,32 @@ import { type ConfigSource, isTree, type SettingPath } from "./ConfigSource.ts"
 /** No setting lies this deep, but an alias inside its own value has no end. */
 const LEVELS_MAX = 32
 
-/** Reads YAML (JSON is YAML too). `name` is what messages call the file. Left names line and column. */
-export const yamlSource = (name: string, text: string): Either.Either<ConfigSource, ConfigError> => {
+/** Reads YAML (JSON is YAML too) that holds settings by name. `name` is what messages call the file. */
+export const yamlSource = (name: string, text: string): Either.Either<ConfigSource, ConfigError> =>
+  Either.flatMap(yamlValue(name, text), ({ placeOf, value }) => {
+    const values = value ?? {}
+    return isTree(values)
+      ? Either.right({ name, values, placeOf })
+      : wrong(`${name}:1:1`, "does not hold settings by name", `Write for instance "listen: { port: 8080 }".`)
+  })
+
+interface YamlValue {
+  readonly value: unknown
+  /** Line and column of the deepest part of the path that is there. */
+  readonly placeOf: (path: SettingPath) => string | undefined
+}
+
+const wrong = (source: string, problem: string, fix?: string) =>
+  Either.left(new ConfigError({ issues: [{ source, key: undefined, problem, fix }] }))
+
+/** Reads any YAML. Left names line and column, and may repeat what is there. */
+export const yamlValue = (name: string, text: string): Either.Either<YamlValue, ConfigError> => {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const textAt = (offset: number): string => {
     const { line, col } = lines.linePos(offset)
     return `${line}:${col}`
   }
-  const wrong = (source: string, problem: string, fix?: string) =>
-    Either.left(new ConfigError({ issues: [{ source, key: undefined, problem, fix }] }))
-
   const [fault] = document.errors
   if (fault !== undefined) {
     return wrong(
@@ -30,19 +45,15 @@ export const yamlSource = (name: string, text: string): Either.Either<ConfigSour
   if (misfit !== undefined) {
     return wrong(`${name}:${textAt(misfit.offset)}`, "has a list or a map as the name of a setting", "Names are text.")
   }
-  let values: unknown
+  let value: unknown
   try {
-    values = document.toJS() ?? {}
+    value = document.toJS()
   } catch (cause) {
     return wrong(name, `is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
-  if (isDeeperThan(LEVELS_MAX, values)) return wrong(name, ...tooDeep)
-  if (!isTree(values)) {
-    return wrong(`${name}:1:1`, "does not hold settings by name", `Write for instance "listen: { port: 8080 }".`)
-  }
+  if (isDeeperThan(LEVELS_MAX, value)) return wrong(name, ...tooDeep)
   return Either.right({
-    name,
-    values,
+    value,
     placeOf: (path) => {
       const offset = offsetOf(document.contents, path)
       return offset === undefined ? undefined : textAt(offset)

@@ -2,7 +2,7 @@ import { Context, Effect, Layer, Ref, Schedule } from "effect"
 import { KeyRing, type KeyRingOptions } from "../../src/http/doors/KeyRing.ts"
 import { PodCredentials } from "../../src/http/doors/PodCredentials.ts"
 import { SessionTokens, type TokenForm } from "../../src/http/doors/SessionTokens.ts"
-import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
+import { dateFault, type TlsPair } from "../../src/http/doors/TlsPair.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
 import { ownSessionSecret } from "../ownSessionSecret.ts"
@@ -69,6 +69,14 @@ const warnOfPlainTokens = ({ answers: { sessionHeader, sessionTokens } }: Gatewa
         "tokens of llm-d's picker, set answers.sessionTokens to signed"
     )
 
+/** It is served nonetheless: another clock may be the wrong one. */
+const warnOfDates = ({ listen }: GatewayConfig, pair: TlsPair | undefined): Effect.Effect<void> => {
+  const fault = pair === undefined ? undefined : dateFault(pair, Date.now())
+  return fault === undefined ? Effect.void : Effect.logWarning(
+    `doors: listen.tls.certPath: ${listen.tls?.certPath} ${fault}, so clients refuse it; put a new pair into its files`
+  )
+}
+
 const make = Effect.gen(function*() {
   const started = yield* GatewayConfig
   const first = yield* read(started)
@@ -78,6 +86,7 @@ const make = Effect.gen(function*() {
   const access = new PodCredentials(first.pods)
   const own = yield* Effect.cached(ownSecret(started))
   yield* warnOfPlainTokens(started)
+  yield* warnOfDates(started, first.tls)
   let form = yield* tokenForm(started, first, own)
   const sessionTokens = new SessionTokens(form)
   let replaceTls: (pair: TlsPair) => void = () => {}
@@ -88,9 +97,11 @@ const make = Effect.gen(function*() {
         const pair = secrets.tls
         yield* Effect.try({
           try: () => replaceTls(pair),
-          catch: (cause) => new GatewayStartError({ message: `listen.tls: ${String(cause)}` })
+          catch: (cause) =>
+            new GatewayStartError({ message: `listen.tls: ${cause instanceof Error ? cause.message : String(cause)}` })
         })
         yield* Effect.logInfo("doors: new connections of clients get the new certificate")
+        yield* warnOfDates(config, pair)
       }
       // Cheap, and the aliases may be others, too.
       keys.replaceOptions(keyOptions(config))

@@ -1,11 +1,12 @@
 import { Duration, Effect, type Scope } from "effect"
-import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
+import { listenFault } from "../../src/core/networkWords.ts"
 import type { ExtProcDeps, ExtProcOptions, PickerTls } from "../../src/extproc/ExtProcOptions.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
 import { type ExtProcServer, serveExtProc } from "../../src/extproc/serveExtProc.ts"
 import type { GatewayConfig } from "../GatewayConfig.ts"
 import { GatewayStartError } from "../GatewayStartError.ts"
+import { readPair } from "../secretFiles.ts"
 import { stopPicker } from "./stopListening.ts"
 
 /** Answers Envoy for as long as the scope is open; undefined when no picker is wanted. */
@@ -19,7 +20,7 @@ export const listenForEnvoy = (
     if (listen === undefined) return undefined
     const named = pods.filter(({ hostname }) => isIP(hostname) === 0).map(({ id }) => id)
     if (named.length > 0) yield* Effect.logWarning(`Envoy reaches pods by IP address only, so not ${named.join(", ")}`)
-    const tls = yield* Effect.try({ try: () => tlsOf(extproc), catch: (cause) => badTls(cause) })
+    const tls = yield* Effect.tryPromise({ try: () => tlsOf(extproc), catch: badTls })
     return yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: () =>
@@ -43,16 +44,14 @@ export const extProcOptions = ({ extproc }: GatewayConfig): ExtProcOptions => ({
 
 const SELF_SIGNED_NAMES = ["warmroute", "localhost"]
 
-const tlsOf = ({ certPath, keyPath, tls }: GatewayConfig["extproc"]): PickerTls | undefined => {
+const tlsOf = async ({ certPath, keyPath, tls }: GatewayConfig["extproc"]): Promise<PickerTls | undefined> => {
   if (tls === "self-signed") return selfSignedTls(SELF_SIGNED_NAMES, Date.now())
   if (certPath === undefined || keyPath === undefined) return undefined
-  return { cert: readFileSync(certPath, "utf8"), key: readFileSync(keyPath, "utf8") }
+  return readPair("extproc.certPath", certPath, "extproc.keyPath", keyPath)
 }
 
-const whyOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
-
 const badTls = (cause: unknown) =>
-  new GatewayStartError({ message: `extproc.certPath and extproc.keyPath can't be used: ${whyOf(cause)}` })
+  new GatewayStartError({ message: cause instanceof Error ? cause.message : String(cause) })
 
 const cannotListen = (
   { hostname, port }: { readonly hostname: string; readonly port: number },
@@ -60,8 +59,11 @@ const cannotListen = (
   cause: unknown
 ) => {
   const health = healthPort === undefined ? "" : ` with health checks on port ${healthPort}`
+  const { change, why } = listenFault(cause)
+  const advice = change === "port"
+    ? "stop what has it, or take another: extproc.listen.port, extproc.healthPort"
+    : "take one that it has, or 0.0.0.0 for all: extproc.listen.hostname"
   return new GatewayStartError({
-    message: `can't listen for Envoy on ${hostname}:${port}${health} (${whyOf(cause)}); ` +
-      "stop what has the port, or take another: extproc.listen.port, extproc.healthPort"
+    message: `can't listen for Envoy on ${hostname}:${port}${health} (${why}); ${advice}`
   })
 }

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { listenFault } from "../../src/core/networkWords.ts"
 import type { AdminDeps } from "../../src/http/adminRoutes.ts"
 import type { TlsPair } from "../../src/http/doors/TlsPair.ts"
 import type { FrontDeps } from "../../src/http/FrontOptions.ts"
@@ -23,27 +24,31 @@ const OPERATORS_MAX = 16
 
 /** Undefined when the operators' port is off. */
 export const listenForOperators = (
-  { admin: listen }: GatewayConfig,
+  config: GatewayConfig,
   deps: Omit<AdminDeps, "openMax">
 ) =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => listen.enabled ? serveAdmin(listen, { ...deps, openMax: OPERATORS_MAX }) : undefined,
-      catch: (cause) =>
-        new GatewayStartError({
-          message: `can't listen for operators on ${listen.hostname}:${listen.port} (${whyOf(cause)}); ` +
-            "take another port with admin.port (WARMROUTE_ADMIN_PORT; 0: any free one), or set admin.enabled to false"
-        })
+      try: () => config.admin.enabled ? serveAdmin(config.admin, { ...deps, openMax: OPERATORS_MAX }) : undefined,
+      catch: (cause) => noOperators(config, cause)
     }),
     (server) => Effect.promise(async () => server?.stop())
   )
 
-const whyOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
-
 const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
+  const { change, why } = listenFault(cause)
+  const advice = change === "port"
+    ? "stop what has it, or take another: --port, listen.port"
+    : "take one that it has, or 0.0.0.0 for all: --listen, listen.hostname"
+  return new GatewayStartError({ message: `can't listen on ${hostname}:${port} (${why}); ${advice}` })
+}
+
+const noOperators = ({ admin: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
+  const { change, why } = listenFault(cause)
+  const advice = change === "port"
+    ? "take another port with admin.port (WARMROUTE_ADMIN_PORT; 0: any free one)"
+    : "take another address with admin.hostname (WARMROUTE_ADMIN_HOSTNAME)"
   return new GatewayStartError({
-    message: `can't listen on ${hostname}:${port} (${
-      whyOf(cause)
-    }); stop what has the port, or take another: --port, listen.port`
+    message: `can't listen for operators on ${hostname}:${port} (${why}); ${advice}, or set admin.enabled to false`
   })
 }

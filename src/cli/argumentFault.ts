@@ -17,6 +17,8 @@ const everywhere: ReadonlyMap<string, string | undefined> = new Map([
   ...["--help", "-h", "--version", "--wizard"].map((flag) => [flag, undefined] as const)
 ])
 
+const shells = ["bash", "fish", "zsh", "sh"]
+
 const argumentsOf = (usage: Usage.Usage): Arguments => {
   const into: Arguments = { flags: new Map(), places: [], neededFlags: [] }
   collect(usage, true, into)
@@ -68,9 +70,14 @@ export const argumentFault = (args: ReadonlyArray<string>): string | undefined =
     }
     seen.add(flag)
     const value = known.get(flag)
-    if (value === undefined || arg.includes("=")) continue
-    const next = args[++i]
-    if (next === undefined || next.startsWith("--")) return `${flag} needs a value, as in ${flag} ${value} (${helpFor})`
+    if (value === undefined) continue
+    const given = arg.includes("=") ? arg.slice(flag.length + 1) : args[++i]
+    if (given === undefined || (given.startsWith("--") && !arg.includes("="))) {
+      return `${flag} needs a value, as in ${flag} ${value} (${helpFor})`
+    }
+    if (flag === "--completions" && !shells.includes(given)) {
+      return `--completions is "${given}" but must be one of ${shells.join(", ")}`
+    }
   }
   if (name === undefined || command === undefined || [...everywhere.keys()].some((flag) => seen.has(flag))) {
     return undefined

@@ -7,6 +7,7 @@ import { CalibrationProblem } from "../vllm/calibrate/CalibrationProblem.ts"
 import { measurePod, type PodMeasurements } from "../vllm/calibrate/measurePod.ts"
 import { type Calibrated, calibrationJson, calibrationTable, hardwareYaml } from "./calibrationText.ts"
 import { CommandFailure } from "./failure.ts"
+import { checkWritable, writeNamed } from "./namedFile.ts"
 import { progressBar } from "./progressBar.ts"
 import { stopSignals } from "./stopSignals.ts"
 
@@ -32,6 +33,7 @@ export const calibrate = (choice: CalibrateChoice): Effect.Effect<void, CommandF
     const address = podAddressFromUrl(choice.pod)
     if (typeof address === "string") return yield* fail(`--pod: ${address}`)
     const withinS = yield* withinSeconds(choice.within)
+    if (choice.out !== undefined) yield* checkWritable("calibrate", choice.out)
     const { first: stopSignal } = yield* stopSignals(2)
     const measurements = yield* Effect.raceFirst(
       measure(choice, address, withinS),
@@ -39,7 +41,7 @@ export const calibrate = (choice: CalibrateChoice): Effect.Effect<void, CommandF
     )
     const calibrated = yield* constantsOf(podUrl(address), measurements)
     yield* Console.error(calibrationTable(calibrated))
-    if (choice.out !== undefined) yield* write(choice.out, hardwareYaml(calibrated))
+    if (choice.out !== undefined) yield* writeNamed("calibrate", choice.out, hardwareYaml(calibrated))
     if (choice.json) yield* Console.log(calibrationJson(calibrated))
     else if (choice.out === undefined) yield* Console.log(hardwareYaml(calibrated).trimEnd())
     else yield* Console.log(`Wrote ${choice.out}: put it into the gateway's YAML, or start with --config ${choice.out}`)
@@ -95,12 +97,3 @@ const constantsOf = (url: string, measured: PodMeasurements): Effect.Effect<Cali
     ? fail(`the measurements of ${url} make no sense: ${fitted}`)
     : Effect.succeed({ url, measured, samples, fitted, nearest: nearestPreset(samples, fitted.pathS) })
 }
-
-const write = (path: string, text: string): Effect.Effect<void, CommandFailure> =>
-  Effect.tryPromise({
-    try: () => Bun.write(path, text),
-    catch: (cause) =>
-      new CommandFailure({
-        message: `warmroute calibrate: can't write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
-      })
-  }).pipe(Effect.asVoid)

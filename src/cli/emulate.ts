@@ -1,4 +1,5 @@
 import { Console, Effect } from "effect"
+import { counted } from "../core/counted.ts"
 import { emulatedFleet, type FleetChoice } from "./emulatedFleet.ts"
 import type { CommandFailure } from "./failure.ts"
 import { stopSignals } from "./stopSignals.ts"
@@ -10,7 +11,9 @@ export const emulate = (choice: FleetChoice): Effect.Effect<void, CommandFailure
     const urls = yield* emulatedFleet(choice)
     yield* Console.log(
       [
-        `${urls.length} emulated vLLM pods serve ${choice.model} at ${choice.speed} times the speed of ${choice.hardware}:`,
+        `${
+          counted(urls.length, "emulated vLLM pod")
+        } of model ${choice.model}, at ${choice.speed} times the speed of ${choice.hardware}:`,
         ...urls.map((url) => `  ${url}`),
         "",
         "A gateway before them:",

@@ -1,6 +1,8 @@
 import { Effect, type Scope } from "effect"
 import type { EngineConstants } from "../core/EngineConstants.ts"
+import { counted } from "../core/counted.ts"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
+import { listenFault } from "../core/networkWords.ts"
 import { CommandFailure } from "./failure.ts"
 
 export interface FleetChoice {
@@ -40,13 +42,17 @@ const constantsOf = (preset: string): Effect.Effect<EngineConstants, CommandFail
     : Effect.succeed(constants)
 }
 
+const PORT_MOST = 65_535
+
 const notStarted = ({ basePort, hostname, pods }: FleetChoice, cause: unknown): CommandFailure => {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  const [from, advice] = basePort === 0
-    ? ["", ""]
-    : [
-      ` from port ${basePort} on`,
-      " Choose other ports with --port (0: any free ones), or another interface with --host."
-    ]
-  return new CommandFailure({ message: `can't start ${pods} emulated pods on ${hostname}${from}: ${why}.${advice}` })
+  const { change, why } = listenFault(cause)
+  const last = basePort + pods - 1
+  const ports = basePort === 0 ? "" : pods === 1 ? `:${basePort}` : `:${basePort} to ${last}`
+  const [reason, advice] = change === "host"
+    ? [why, "take one that it has with --host"]
+    : last > PORT_MOST
+    ? [`ports end at ${PORT_MOST}`, "begin lower with --port (0: any free ones), or take fewer --pods"]
+    : [pods === 1 ? why : `${why}, at least one of them`, "take others with --port (0: any free ones)"]
+  const what = counted(pods, "emulated pod")
+  return new CommandFailure({ message: `can't start ${what} on ${hostname}${ports}: ${reason}; ${advice}.` })
 }

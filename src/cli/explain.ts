@@ -1,8 +1,8 @@
 import { Console, Effect } from "effect"
-import { readFile } from "node:fs/promises"
 import { networkWords } from "../core/networkWords.ts"
 import { type Explained, explanationText, isExplained } from "./explanationText.ts"
 import { CommandFailure } from "./failure.ts"
+import { readNamed } from "./namedFile.ts"
 
 /** Flags of `warmroute explain`. */
 export interface ExplainChoice {
@@ -35,10 +35,11 @@ const bodyOf = ({ file, model, prompt }: ExplainChoice): Effect.Effect<string, C
     return Effect.succeed(JSON.stringify({ model, messages: [{ role: "user", content: prompt }] }))
   }
   if (model !== undefined) return fail("--model goes with --prompt; a file names its model itself.")
-  return Effect.tryPromise({
-    try: () => readFile(file, "utf8"),
-    catch: (cause) => fail(`can't read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`)
-  })
+  return Effect.filterOrFail(
+    readNamed("explain", file),
+    (text) => parsed(text) !== undefined,
+    () => fail(`${file} is not JSON; it must hold a request's body, or { "path": …, "body": … }.`)
+  )
 }
 
 const explainUrl = (admin: string): Effect.Effect<URL, CommandFailure> =>

@@ -1,8 +1,9 @@
 import { Effect, Either, ParseResult, Schema } from "effect"
-import { parse } from "yaml"
 import { type Hardware, HardwareSection } from "../../config/hardware.ts"
+import { yamlSource } from "../../config/yamlSource.ts"
 import { hardwarePresets } from "../core/hardwarePresets.ts"
 import { CommandFailure } from "./failure.ts"
+import { readNamed } from "./namedFile.ts"
 
 /** What `warmroute calibrate` writes, or a gateway's whole configuration. */
 const isFile = (text: string): boolean => /\.ya?ml$/i.test(text)
@@ -18,20 +19,18 @@ export const hardwareChoice = (command: string, text: string): Effect.Effect<Har
         `no hardware "${text}"; there are: ${Object.keys(hardwarePresets).join(", ")}, or a YAML file from calibrate`
       )
     }
-    const tree: unknown = yield* Effect.tryPromise({
-      try: async () => parse(await Bun.file(text).text()),
-      catch: (cause) =>
-        new CommandFailure({
-          message: `warmroute ${command}: can't read ${text}: ${cause instanceof Error ? cause.message : String(cause)}`
-        })
-    })
-    const section = typeof tree === "object" && tree !== null && "hardware" in tree ? tree.hardware : undefined
-    if (section === undefined) return yield* fail(`${text} has no setting hardware`)
+    const source = yamlSource(text, yield* readNamed(command, text))
+    if (Either.isLeft(source)) return yield* fail(source.left.render())
+    const section = source.right.values["hardware"]
+    if (section === undefined) return yield* fail(`${text} has no setting hardware, as calibrate writes it`)
     const written = typeof section === "string" ? { preset: section } : section
     const decoded = Schema.decodeUnknownEither(HardwareSection, { onExcessProperty: "error" })(written)
     if (Either.isRight(decoded)) return { preset: text, constants: decoded.right.constants }
     const [issue] = ParseResult.ArrayFormatter.formatErrorSync(decoded.left)
+    const line = source.right.placeOf?.(["hardware", ...(issue?.path ?? []).map(String)])
     return yield* fail(
-      `${text}: hardware${issue?.path.map((key) => `.${String(key)}`).join("") ?? ""}: ${issue?.message}`
+      `${text}${line === undefined ? "" : `:${line}`}: hardware${
+        issue?.path.map((key) => `.${String(key)}`).join("") ?? ""
+      }: ${issue?.message}`
     )
   })

@@ -41,7 +41,9 @@ const readKey: Effect.Effect<string, CommandFailure> = Effect.flatMap(
   (text) => {
     const key = text.trim()
     if (key.length > BYTES_MAX || !/^[\x21-\x7e]+$/.test(key)) {
-      return fail("the standard input holds no key of one word.")
+      return fail(
+        "the standard input holds no key of one word; pipe one in, as in: printf %s KEY | warmroute key --stdin"
+      )
     }
     return key.length < CHARS_LEAST
       ? fail(`a key of ${key.length} characters can be guessed; take ${CHARS_LEAST} random ones or more.`)

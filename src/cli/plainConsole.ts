@@ -6,8 +6,9 @@ const escapeSequence = /\u001b\[[0-9;]*m/g
 /** Paragraphs of the generated help that say nothing. */
 const noise = /\n\n +(A user-defined piece of text\.|A true or false value\.|This setting is optional\.)(?=\n)/g
 
-const write = (stream: NodeJS.WriteStream, parts: ReadonlyArray<unknown>): void => {
-  const text = parts.map((part) => typeof part === "string" ? part : Bun.inspect(part)).join(" ").replace(noise, "")
+const write = (stream: NodeJS.WriteStream, parts: ReadonlyArray<unknown>, without: RegExp | "" = ""): void => {
+  const said = parts.map((part) => typeof part === "string" ? part : Bun.inspect(part)).join(" ")
+  const text = said.replace(noise, "").replace(without, "")
   const coloured = stream.isTTY && process.env["NO_COLOR"] === undefined
   stream.write(`${coloured ? text : text.replace(escapeSequence, "")}\n`)
 }
@@ -18,6 +19,7 @@ export const withPlainConsole = <A, E, R>(effect: Effect.Effect<A, E, R>): Effec
     Effect.withConsole(effect, {
       ...console,
       log: (...parts) => Effect.sync(() => write(process.stdout, parts)),
-      error: (...parts) => Effect.sync(() => write(process.stderr, parts))
+      // A paragraph of the generated help has an empty line behind it.
+      error: (...parts) => Effect.sync(() => write(process.stderr, parts, /\n+$/))
     })
   )

@@ -8,6 +8,7 @@ import { traceFormats } from "../simulator/traces/formats.ts"
 import { workloads } from "../simulator/workloads/catalog.ts"
 import { CommandFailure } from "./failure.ts"
 import { hardwareChoice } from "./hardwareChoice.ts"
+import { checkWritable, writeNamed } from "./namedFile.ts"
 import { planJson } from "./plan/planJson.ts"
 import { planPage } from "./plan/planPage.ts"
 import { planProgress } from "./plan/planProgress.ts"
@@ -44,6 +45,7 @@ export const plan = (choice: PlanChoice): Effect.Effect<void, CommandFailure> =>
     const policies = yield* policyNames(choice.policy)
     const source = yield* workloadSource("plan", yield* workloadFlags(choice))
     yield* orFail(workloadMaker(source))
+    if (choice.html !== undefined) yield* checkWritable("plan", choice.html)
     const plans = yield* search(choice, source, constants, slo, policies)
     if (plans[0]?.points.every(({ summary }) => summary.requests + summary.refused === 0) === true) {
       return yield* fail("no request was measured: the trace is empty, or --duration too short")
@@ -63,7 +65,7 @@ export const plan = (choice: PlanChoice): Effect.Effect<void, CommandFailure> =>
       podsMax: choice.podsMax,
       policies: plans
     }
-    if (choice.html !== undefined) yield* write(choice.html, planPage(report))
+    if (choice.html !== undefined) yield* writeNamed("plan", choice.html, planPage(report))
     yield* Console.log(choice.json ? planJson(report) : planText(report))
     if (choice.html !== undefined && !choice.json) yield* Console.log(`\nThe curves are in ${choice.html}`)
     if (plans.every(({ pods }) => pods === undefined)) {
@@ -159,12 +161,3 @@ const gpusOf = (flag: string | undefined, name: string): Effect.Effect<number, C
     ? Effect.succeed(count)
     : fail(`--gpus is "${flag}" but must be a whole number from 1 on`)
 }
-
-const write = (path: string, text: string): Effect.Effect<void, CommandFailure> =>
-  Effect.tryPromise({
-    try: () => Bun.write(path, text),
-    catch: (cause) =>
-      new CommandFailure({
-        message: `warmroute plan: can't write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
-      })
-  }).pipe(Effect.asVoid)

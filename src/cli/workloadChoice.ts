@@ -3,6 +3,7 @@ import { readTrace, traceFormats } from "../simulator/traces/formats.ts"
 import type { Workload, WorkloadOptions } from "../simulator/Workload.ts"
 import { workloads } from "../simulator/workloads/catalog.ts"
 import { CommandFailure } from "./failure.ts"
+import { readNamed } from "./namedFile.ts"
 
 /** The flags that say what clients ask in a simulated world. */
 export interface WorkloadChoice {
@@ -43,9 +44,9 @@ export const workloadSource = (
     const load = yield* positive("load", choice.load ?? `${known.defaultLoad}`)
     const durationS = choice.duration === undefined ? undefined : yield* positive("duration", choice.duration)
     const options = { load, seed, durationS }
-    return path === undefined
-      ? { name: workload, trace: undefined, options }
-      : { name: format, trace: { path, text: yield* readText(command, path) }, options }
+    if (path === undefined) return { name: workload, trace: undefined, options }
+    const text = yield* readNamed(command, path)
+    return text.trim() === "" ? yield* fail(`${path} is empty`) : { name: format, trace: { path, text }, options }
   })
 
 /** Makes the workload anew at each call; the requests are the same each time. Left: what is wrong with its trace. */
@@ -59,23 +60,3 @@ export const workloadMaker = ({ name, options, trace }: WorkloadSource): Either.
   const known = workloads.get(name)
   return known === undefined ? Either.left(`no workload "${name}"`) : Either.right(() => known.make(options))
 }
-
-/** The file as text; one that ends in `.xz` goes through the command of that name. */
-const readText = (command: string, path: string): Effect.Effect<string, CommandFailure> =>
-  Effect.tryPromise({
-    try: async () => {
-      if (!path.endsWith(".xz")) return await Bun.file(path).text()
-      const unpacking = Bun.spawn(["xz", "-dc", path], { stderr: "pipe" })
-      const [text, complaint, status] = await Promise.all([
-        new Response(unpacking.stdout).text(),
-        new Response(unpacking.stderr).text(),
-        unpacking.exited
-      ])
-      if (status !== 0) throw new Error(complaint.trim())
-      return text
-    },
-    catch: (cause) =>
-      new CommandFailure({
-        message: `warmroute ${command}: can't read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
-      })
-  })

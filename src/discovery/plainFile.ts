@@ -1,4 +1,5 @@
 import { open, stat } from "node:fs/promises"
+import { fileWords } from "../core/fileWords.ts"
 
 const PIECE_BYTES = 64 * 1024
 
@@ -30,8 +31,5 @@ export const readPlainFile = async (path: string, bytesMax: number): Promise<str
 /** Why a file can't be read, as words that follow its name. */
 export const whyUnread = (cause: unknown): string => {
   if (cause instanceof TypeError) return "is not UTF-8 text"
-  const { code, message } = cause as NodeJS.ErrnoException
-  if (code === "ENOENT") return "does not exist"
-  if (code === "EACCES") return "may not be read by this user"
-  return message
+  return fileWords(cause, "read")
 }

@@ -104,8 +104,23 @@ describe("serve", () => {
     const args = ["serve", "--pods", "http://127.0.0.1:1", "--listen", taken, "--snapshot", "off"]
     const { code, stderr } = await warmroute(args).finally(() => other.stop(true))
     expect(code).toBe(1)
-    expect(stderr).toContain(`warmroute can't start: can't listen on ${taken}`)
-    expect(stderr).toContain("--port")
+    expect(stderr).toContain(
+      `warmroute can't start: can't listen on ${taken} (the port is taken); stop what has it, or take another: --port,`
+    )
+  })
+
+  test.each(["no-such-host.invalid:0", "192.0.2.1:0"])("says that %s is no address of this machine", async (listen) => {
+    const { code, stderr } = await warmroute([
+      "serve",
+      "--pods",
+      "http://127.0.0.1:1",
+      "--listen",
+      listen,
+      "--snapshot",
+      "off"
+    ])
+    expect(code).toBe(1)
+    expect(stderr).toContain(`can't listen on ${listen} (no interface of this machine has this address); take one that`)
   })
 
   test("without pods starts emulated ones, says so, and prints a curl command that works when pasted", async () => {
@@ -214,6 +229,19 @@ test("with log.format json a start that fails is a line of the log too", async (
     message: expect.stringContaining("warmroute can't start: can't listen on"),
     logLevel: "ERROR"
   })
+})
+
+test("emulate says which ports are taken, and when they end", async () => {
+  const other = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
+  const { port } = other
+  const said = async (...args: ReadonlyArray<string>) => (await warmroute(["emulate", ...args])).stderr
+  const taken = await said("--pods", "1", "--port", `${port}`).finally(() => other.stop(true))
+  expect(taken).toBe(
+    `can't start 1 emulated pod on 127.0.0.1:${port}: the port is taken; take others with --port (0: any free ones).\n`
+  )
+  expect(await said("--pods", "3", "--port", "65534")).toStartWith(
+    "can't start 3 emulated pods on 127.0.0.1:65534 to 65536: ports end at 65535; begin lower with --port"
+  )
 })
 
 test("emulate prints pods that answer and stops on a signal", async () => {

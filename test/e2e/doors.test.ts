@@ -134,7 +134,7 @@ describe("a gateway with keys", () => {
       await writeFile(keysPath, `- name: filed\n  hash: ${key}\n`)
       await eventually(
         "a warning",
-        () => told.mock.calls.flat().some((line) => String(line).includes(`${keysPath}: [0].hash`))
+        () => told.mock.calls.flat().some((line) => String(line).includes(`${keysPath}:2:3: [0].hash`))
       )
       expect([await works(key), await works(narrow)]).toEqual([false, true])
     }).finally(() => told.mockRestore())
@@ -144,7 +144,7 @@ describe("a gateway with keys", () => {
     const keysPath = join(directory, "wrong.yaml")
     await writeFile(keysPath, `- name: a\n  hash: ${key}\n`)
     const failed = await startTestGateway({ pods: fleet.urls, config: { auth: { keysPath } } }).catch(String)
-    expect(failed).toContain(`${keysPath}: [0].hash is not "sha256:"`)
+    expect(failed).toContain(`${keysPath}:2:3: [0].hash is not "sha256:"`)
     expect(failed).not.toContain(key)
     const missing = await startTestGateway({ config: { auth: { keysPath: "/nowhere/k" } } }).catch(String)
     expect(missing).toContain("auth.keysPath: /nowhere/k does not exist")
@@ -218,6 +218,30 @@ describe("towards pods", () => {
     expect(seen).toEqual(["Bearer vllm-key"])
     await pod.stop(true)
   })
+})
+
+test("a certificate and a key that don't belong together are told and change nothing", async () => {
+  const certPath = join(directory, "kept.pem")
+  const keyPath = join(directory, "kept-key.pem")
+  await writeFile(certPath, tlsPair.cert)
+  await writeFile(keyPath, tlsPair.key)
+  const listen = { hostname: "127.0.0.1", port: 0, tls: { certPath, keyPath } }
+  const told = spyOn(console, "error").mockImplementation(() => {})
+  await withGateway({ listen, log: { level: "warning" } }, async (gateway) => {
+    await writeFile(keyPath, otherPair.key)
+    const why = `listen.tls.keyPath: ${keyPath} does not belong to the certificate ${certPath}`
+    await eventually(
+      "a warning",
+      () =>
+        told.mock.calls.flat().some((line) =>
+          String(line).includes(`${why}; replace both files together; what was read`)
+        )
+    )
+    const answer = await fetch(`${adminUrl(gateway)}/warmroute/reload`, { method: "POST" })
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining(why)])
+    const init = { tls: { ca: tlsPair.cert }, keepalive: false } as RequestInit
+    expect((await fetch(`${gateway.url}/livez`, init)).status).toBe(200)
+  }).finally(() => told.mockRestore())
 })
 
 test("clients come by TLS, and a changed certificate is taken up while a stream goes on", async () => {

@@ -134,7 +134,9 @@ describe("warmroute explain", () => {
     [[], "give one of --file FILE and --prompt TEXT"],
     [["--prompt", "x", "--admin", "localhost"], `--admin is "localhost" but must be a URL`],
     [["--prompt", "x", "--admin", "http://127.0.0.1:1"], "no gateway answers on http://127.0.0.1:1"],
-    [["--file", "/nowhere/body.json"], "can't read /nowhere/body.json"]
+    [["--file", "/nowhere/body.json"], "can't read /nowhere/body.json: it does not exist\n"],
+    [["--file", "test"], "can't read test: it is a directory"],
+    [["--file", "README.md"], "README.md is not JSON; it must hold a request's body"]
   ])("%j fails in words", async (args, message) => {
     const { code, stderr, stdout } = await warmroute(["explain", ...args])
     expect(stderr).toContain(message)

@@ -50,7 +50,9 @@ describe("warmroute simulate", () => {
     [["--load", "much"], `--load is "much" but must be a number above 0`],
     [["--workload", "chat", "--trace", "nowhere.jsonl"], "takes one of --workload, --trace and --replay"],
     [["--policy", "best"], `there is no policy "best"`],
-    [["--trace", "nowhere.jsonl"], "can't read nowhere.jsonl"],
+    [["--trace", "nowhere.jsonl"], "can't read nowhere.jsonl: it does not exist"],
+    [["--replay", "test"], "can't read test: it is a directory"],
+    [["--replay", "/dev/null"], "/dev/null is empty"],
     [["--trace", "package.json"], "package.json is no mooncake trace: line 1: not JSON"],
     [["--hardware", "abacus"], `no hardware "abacus"`],
     [["--fleet", "navy"], `no fleet "navy"; there are: even, half-slow`]

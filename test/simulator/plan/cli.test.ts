@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { warmroute } from "../../config/commandLine.ts"
+import { repoDir } from "../../lib/sourceFiles.ts"
 
 const trace = ["--trace", "test/fixtures/traces/mooncake.jsonl", "--time-scale", "4"]
 
@@ -70,7 +71,17 @@ describe("warmroute plan", () => {
     [[...trace, "--workload", "chat"], "takes --trace or --workload, not both"],
     [[...trace, "--load", "2"], "takes --time-scale or --load, not both"],
     [["--workload", "chat", "--time-scale", "2"], "--time-scale is for traces with times of arrival; use --load"],
-    [["--trace", "nowhere.jsonl"], "can't read nowhere.jsonl"],
+    [
+      ["--trace", "nowhere.jsonl"],
+      `can't read nowhere.jsonl: it does not exist; relative paths start at ${resolve(repoDir)}\n`
+    ],
+    [["--trace", "test"], "can't read test: it is a directory\n"],
+    [["--trace", "/dev/null"], "/dev/null is empty\n"],
+    [[...trace, "--html", "test"], "can't write test: it is a directory\n"],
+    [
+      [...trace, "--html", "README.md/a/b.html"],
+      "can't write README.md/a/b.html: it has a file where a directory must"
+    ],
     [["--trace", "package.json"], "package.json is no mooncake trace: line 1: not JSON"],
     [["--trace", "test/fixtures/traces/azure.csv", "--format", "azur"], `no trace format "azur"; there are: mooncake`],
     [[...trace, "--slo", "ttft=2"], "--slo has ttft=2, but that is no duration such as 2s"],
@@ -82,7 +93,8 @@ describe("warmroute plan", () => {
     [[...trace, "--policy", "best"], `there is no policy "best"`],
     [[...trace, "--gpus", "half"], `--gpus is "half" but must be a whole number from 1 on`],
     [[...trace, "--hardware", "abacus"], `no hardware "abacus"; there are: qwen3-32b-2xh100`],
-    [[...trace, "--hardware", "bunfig.yaml"], "can't read bunfig.yaml"]
+    [[...trace, "--hardware", "bunfig.yaml"], "can't read bunfig.yaml: it does not exist"],
+    [[...trace, "--hardware", "config/examples/pods.yaml"], "pods.yaml:1:1 does not hold settings by name"]
   ])("with %j says what is wrong and exits with 1", async (args, reason) => {
     const { code, stderr } = await warmroute(["plan", ...args])
     expect(stderr).toContain(reason)
