@@ -1,11 +1,11 @@
 import type { CalibrationSamples, DecodeSample, PrefillSample } from "../../core/calibration.ts"
 import { networkWords } from "../../core/networkWords.ts"
 import { type PodAddress, podUrl } from "../../core/Pod.ts"
-import { makePodProbe } from "../PodProbe.ts"
 import { CalibrationProblem, RequestRefused } from "./CalibrationProblem.ts"
 import { completionBody, streamCompletion } from "./completionStream.ts"
 import { type DecodePoint, type NoSample, timeDecodeSteps } from "./decodeWindow.ts"
 import { type OpenPod, openPod } from "./openPod.ts"
+import { OtherWork } from "./OtherWork.ts"
 import { batchedTokensFrom, decodePoints, outputTokensFor, prefillLengths } from "./points.ts"
 import { countPrefillSteps } from "./splitSteps.ts"
 
@@ -44,9 +44,6 @@ const ROUNDS = 3
 /** Share of the time that prefill may take, and that one point may. */
 const PREFILL_SHARE = 0.4
 const POINT_SHARE = 0.12
-const PROBE_TIMEOUT_MS = 2000
-const SETTLE_MS = 1500
-const SETTLE_LOOK_MS = 20
 /** A decode window should take so long, and less when there is little time; slow steps may take twice of it. */
 const WINDOW_S = 1
 const WINDOW_SHARE = 0.03
@@ -88,6 +85,7 @@ class Measuring {
   private readonly startedMs = performance.now()
   private readonly lengths: ReadonlyArray<number>
   private readonly points: ReadonlyArray<DecodePoint>
+  private readonly otherWork: OtherWork
   private readonly ttftS = new Map<number, Array<number>>()
   private readonly steps = new Map<DecodePoint, Array<DecodeSample>>()
   private readonly notes: Array<string> = []
@@ -104,6 +102,7 @@ class Measuring {
     this.signal = AbortSignal.any([options.signal, this.deadline])
     this.lengths = prefillLengths(pod.limits)
     this.points = decodePoints(pod.limits)
+    this.otherWork = new OtherWork(options.address, pod.metrics)
   }
 
   get outOfTime(): boolean {
@@ -126,7 +125,8 @@ class Measuring {
   }
 
   async result(): Promise<PodMeasurements> {
-    await this.checkCounts()
+    const others = await this.otherWork.notes(this.sentTokens, this.batchMost === Infinity)
+    if (!this.outOfTime) this.notes.push(...others)
     const prefill = [...this.ttftS].map(([promptTokens, times]): PrefillSample => ({
       promptTokens,
       ttftS: median(times)
@@ -215,7 +215,7 @@ class Measuring {
       found.push(batchedTokensFrom(promptTokens, steps))
     }
     if (found[0] === found[1]) this.batchedTokensMax = found[0]
-    await this.idle()
+    await this.otherWork.untilIdle(this.options.force, this.signal)
   }
 
   /** From the next longer prompt that was measured, or from the longest. */
@@ -281,34 +281,7 @@ class Measuring {
       if (error instanceof RequestRefused && (error.status === 429 || error.status === 503)) return "not at once"
       throw error
     } finally {
-      await this.idle()
-    }
-  }
-
-  /** Until the pod has nothing to do, or for a while. */
-  private async idle(): Promise<void> {
-    const untilMs = performance.now() + SETTLE_MS
-    for (;;) {
-      if (this.signal.aborted) return
-      const metrics = await makePodProbe().metrics(this.options.address, PROBE_TIMEOUT_MS).catch(() => undefined)
-      if (metrics === undefined || this.options.force || performance.now() > untilMs) return
-      if (metrics.running + metrics.waiting === 0) return
-      await Bun.sleep(SETTLE_LOOK_MS)
-    }
-  }
-
-  /** The pod's counters tell whether anyone else was served and whether our prompts were new to it. */
-  private async checkCounts(): Promise<void> {
-    const { promptTokensTotal, prefixHitsTotal } = this.pod.metrics
-    const after = await makePodProbe().metrics(this.options.address, PROBE_TIMEOUT_MS).catch(() => undefined)
-    if (promptTokensTotal === undefined || after?.promptTokensTotal === undefined || this.outOfTime) return
-    const others = after.promptTokensTotal - promptTokensTotal - this.sentTokens
-    if (this.batchMost === Infinity && others > this.sentTokens / 50) {
-      this.notes.push(`The pod served others meanwhile (${others} prompt tokens): the times are theirs as well.`)
-    }
-    const hits = (after.prefixHitsTotal ?? 0) - (prefixHitsTotal ?? 0)
-    if (hits > this.sentTokens / 50) {
-      this.notes.push(`${hits} prompt tokens were found in the cache: prefill is too fast.`)
+      await this.otherWork.untilIdle(this.options.force, this.signal)
     }
   }
 }
