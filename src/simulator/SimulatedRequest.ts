@@ -1,6 +1,7 @@
 import type { BlockChain } from "../core/BlockChain.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
 import type { Dispatch } from "./Gateways.ts"
+import type { Measured } from "./Measurements.ts"
 import { prefixOf } from "./promptChain.ts"
 import type { PlannedRequest } from "./Workload.ts"
 
@@ -38,3 +39,19 @@ export const featuresOf = (
   tokensPerBlock: (blockSizeTokens) => blockSizeTokens,
   sessionHash: plan.sessionHash
 })
+
+/** How a request that ends now was served. */
+export const measuredOf = (request: SimulatedRequest, endS: number): Measured => {
+  const { arrivedS, cachedTokens, firstTokenS, plan, promptTokens, stage } = request
+  const outputTokens = plan.output.tokens
+  return {
+    stage,
+    arrivedS,
+    ttftS: firstTokenS - arrivedS,
+    tpotS: outputTokens > 1 ? (endS - firstTokenS) / (outputTokens - 1) : Number.NaN,
+    endS,
+    promptTokens,
+    cachedTokens,
+    outputTokens
+  }
+}

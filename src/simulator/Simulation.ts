@@ -9,7 +9,7 @@ import { PodWatch } from "./PodWatch.ts"
 import { chainOf, tokensOf } from "./promptChain.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import type { SimulatedPod } from "./SimulatedPod.ts"
-import { featuresOf, type SimulatedRequest } from "./SimulatedRequest.ts"
+import { featuresOf, measuredOf, type SimulatedRequest } from "./SimulatedRequest.ts"
 import { Stages } from "./Stages.ts"
 import type { Workload } from "./Workload.ts"
 
@@ -68,7 +68,8 @@ const RETRIES_MAX = 2
 /**
  * The world in virtual time: clients of a workload, gateways with the scheduler that serves real traffic, and pods
  * that are engine models. The scheduler hears of first tokens and ends when the gateway would see them, and of
- * metrics when a scrape would bring them. Deterministic: no clock, no chance but what the options bring.
+ * metrics when a scrape would bring them. Deterministic: no clock, no chance but what the options bring. One file, since
+ * what each event does is best read beside the others.
  */
 export class Simulation {
   readonly measurements: Measurements
@@ -205,8 +206,7 @@ export class Simulation {
   private goOn(request: SimulatedRequest, dispatch: Dispatch | Refusal | WaitRefusal): boolean {
     const { path, pods } = this.options
     if (typeof dispatch === "string") {
-      this.requests.delete(request.number)
-      this.refuse()
+      this.refuse(request.number)
       return false
     }
     request.dispatch = dispatch
@@ -223,8 +223,7 @@ export class Simulation {
     const { chain, plan, promptTokens } = request
     if (!pod.submit({ owner: request, promptTokens, outputTokens: plan.output.tokens, chain }, this.nowS)) {
       this.gateways.end(request.dispatch!, 0, this.nowS)
-      this.requests.delete(number)
-      this.refuse()
+      this.refuse(number)
       this.endStageWhenIdle()
     } else if (pod.version !== version) {
       this.events.push(pod.wakeS, POD_WAKE, request.pod, pod.version)
@@ -248,8 +247,7 @@ export class Simulation {
     const hasBegun = request.firstTokenS >= 0
     request.excluded = hasBegun ? [] : [...request.excluded, this.options.pods[request.pod]!.address.id]
     if (request.excluded.length > RETRIES_MAX) {
-      this.requests.delete(number)
-      this.refuse()
+      this.refuse(number)
       this.endStageWhenIdle()
     } else if (!this.dispatch(request, hasBegun ? this.anyGateway() : gateway)) {
       this.endStageWhenIdle()
@@ -278,21 +276,11 @@ export class Simulation {
 
   private seeEnd(number: number): void {
     const request = this.requests.get(number)!
-    const { firstTokenS, plan } = request
-    const outputTokens = plan.output.tokens
+    const { plan } = request
     this.requests.delete(number)
-    this.gateways.end(request.dispatch!, outputTokens, this.nowS)
+    this.gateways.end(request.dispatch!, plan.output.tokens, this.nowS)
     if (request.measured) {
-      const measured = {
-        stage: request.stage,
-        arrivedS: request.arrivedS,
-        ttftS: firstTokenS - request.arrivedS,
-        tpotS: outputTokens > 1 ? (this.nowS - firstTokenS) / (outputTokens - 1) : Number.NaN,
-        endS: this.nowS,
-        promptTokens: request.promptTokens,
-        cachedTokens: request.cachedTokens,
-        outputTokens
-      }
+      const measured = measuredOf(request, this.nowS)
       this.measurements.add(measured)
       this.options.onMeasured?.(measured)
     }
@@ -300,7 +288,8 @@ export class Simulation {
     if (!this.stages.askAgain(plan, this.nowS)) this.endStageWhenIdle()
   }
 
-  private refuse(): void {
+  private refuse(number: number): void {
+    this.requests.delete(number)
     this.measurements.refused++
     this.countEnded()
   }

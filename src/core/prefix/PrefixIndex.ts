@@ -42,6 +42,7 @@ const boundOf = (entriesMax: number): number => Math.min(entriesMax, 2 ** 30)
  * Relies on the shadows being prefix-closed: a pod that holds a block holds its ancestors. Hashes may collide, by
  * chance or because a client made them: a node counts only below the parent and at the position that it was made for,
  * and a second block of the same hash is refused, so the trie stays a trie and the worst is a wrong guess.
+ * One file, since walks and changes alike read the words of the nodes in place.
  */
 export class PrefixIndex {
   readonly rowsMax: number

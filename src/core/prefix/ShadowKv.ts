@@ -19,7 +19,8 @@ import type { ReuseAges } from "./ReuseAges.ts"
  *
  * Kept true at all times: if a block is cached so are its ancestors, and the queue has children before their parents.
  * `capacityBlocks` is what requests can use: vLLM keeps one of its `num_gpu_blocks` for itself.
- * Times are seconds of a clock that starts near 0, kept as 32-bit floats.
+ * Times are seconds of a clock that starts near 0, kept as 32-bit floats. One file, since all that takes or gives a block
+ * must keep both true.
  */
 export class ShadowKv {
   readonly row: number

@@ -23,7 +23,8 @@ export interface EngineOptions {
  * One vLLM v1 engine as a state machine in virtual time: continuous batching, chunked prefill, block KV cache with
  * prefix reuse and LRU, preemption by recompute. It owns no clock: the driver says when a step starts and learns when
  * it ends. As in vLLM, a block can be hit by others from the step on that computes it, a request is admitted only when
- * its whole prompt fits (`scheduler_reserve_full_isl`), and the last running request is the one preempted.
+ * its whole prompt fits (`scheduler_reserve_full_isl`), and the last running request is the one preempted. One file,
+ * since steps, admission and preemption all change the same batch.
  */
 export class EngineModel<Owner> {
   readonly constants: EngineConstants
