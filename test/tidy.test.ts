@@ -1,8 +1,10 @@
+import { Glob } from "bun"
 import { describe, expect, test } from "bun:test"
-import { basename } from "node:path"
+import { existsSync, readFileSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import ts from "typescript"
 import packageJson from "../package.json"
-import { importsOf, memberRead, nodesOf, placeOf, type SourceFile, sourceFiles } from "./lib/sourceFiles.ts"
+import { importsOf, memberRead, nodesOf, placeOf, repoDir, type SourceFile, sourceFiles } from "./lib/sourceFiles.ts"
 
 const product = sourceFiles("src", "actors", "config")
 const everything = [...product, ...sourceFiles("bench", "test")]
@@ -207,6 +209,34 @@ describe("code", () => {
       file.tree.statements.filter((statement) =>
         ts.isVariableStatement(statement) && (statement.declarationList.flags & ts.NodeFlags.Const) === 0
       ).map((statement) => placeOf(file, statement))
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+describe("documentation", () => {
+  // What fixtures say is about where they came from; the table of peers' bugs has a test of its own.
+  const pages = ["*.md", "{src,actors,config,bench,test}/**/*.md"]
+    .flatMap((places) => Array.from(new Glob(places).scanSync({ cwd: repoDir })))
+    .filter((path) => !/\/(node_modules|\.work)\//.test(path) && !inside(path, "test/fixtures", "test/peers"))
+    .map((path) => ({ path, text: readFileSync(join(repoDir, path), "utf8") }))
+
+  test("links lead to files that exist", () => {
+    const wrong = pages.flatMap(({ path, text }) =>
+      Array.from(text.matchAll(/\]\((?!https?:)([^)#\s]+)/g), ([, target = ""]) => target)
+        .filter((target) => !existsSync(join(repoDir, dirname(path), target)))
+        .map((target) => `${path} links to ${target}`)
+    )
+    expect(pages.length).toBeGreaterThan(0)
+    expect(wrong).toEqual([])
+  })
+
+  test("a path of the repository that it names exists", () => {
+    const named = /`((?:src|actors|config|bench|test)\/[\w./-]+)`/g
+    const wrong = pages.flatMap(({ path, text }) =>
+      Array.from(text.matchAll(named), ([, target = ""]) => target)
+        .filter((target) => !existsSync(join(repoDir, target)))
+        .map((target) => `${path} names ${target}`)
     )
     expect(wrong).toEqual([])
   })
