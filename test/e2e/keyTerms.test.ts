@@ -82,6 +82,12 @@ describe("a key's terms hold at the door:", () => {
     expect(valueOf(page, "warmroute_key_tokens_total", { key: "tokened" })).toBeGreaterThan(50)
   })
 
+  test("a request that fails gives its place among the open ones back", async () => {
+    expect(await told(await ask(keys.single, { model: 5 }))).toEqual([400, "bad_request"])
+    expect(await told(await ask(keys.single, { model: "nobody-serves-this" }))).toEqual([404, "model_not_found"])
+    expect(await told(await ask(keys.single))).toEqual(good)
+  })
+
   test("its last day", async () => {
     expect(await told(await ask(keys.expired))).toEqual([401, "expired_api_key"])
     expect(await told(await ask(keys.lasting))).toEqual(good)

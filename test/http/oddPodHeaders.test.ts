@@ -29,3 +29,35 @@ test("an answer with a control character in a header is no answer, and another p
   const answer = await front.post("/v1/chat/completions", { ...body, stream: false })
   expect([answer.status, await answer.text()]).toEqual([200, "{}"])
 })
+
+test.each([
+  "connection: x-hop, close\r\nx-hop: 1\r\n",
+  "x-hop: 1\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nConnection: X-Hop\r\n"
+])(
+  "a header that the pod's Connection names ends at the gateway: %j",
+  async (lines) => {
+    using pod = new RawPod((socket) =>
+      socket.write(`HTTP/1.1 200 OK\r\n${lines}x-end: 1\r\ncontent-length: 2\r\n\r\n{}`)
+    )
+    await using front = new TestFront([pod.address])
+    const { headers } = await front.post("/v1/chat/completions", { ...body, stream: false })
+    expect([headers.get("x-hop"), headers.get("x-end")]).toEqual([null, "1"])
+  }
+)
+
+test.each([
+  "keep-alive: timeout=5",
+  "proxy-connection: keep-alive",
+  "proxy-authenticate: Basic",
+  "proxy-authorization: Basic eDp5",
+  "te: trailers",
+  "trailer: x-sum",
+  "upgrade: h2c"
+])("a header of the hop between gateway and pod ends there: %s", async (line) => {
+  using pod = new RawPod((socket) =>
+    socket.write(`HTTP/1.1 200 OK\r\n${line}\r\nset-cookie: a=1\r\ncontent-length: 2\r\n\r\n{}`)
+  )
+  await using front = new TestFront([pod.address])
+  const { headers } = await front.post("/v1/chat/completions", { ...body, stream: false })
+  expect([headers.get(line.split(":", 1)[0] ?? ""), headers.get("set-cookie")]).toEqual([null, "a=1"])
+})

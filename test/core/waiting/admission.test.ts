@@ -130,6 +130,16 @@ describe("a request", () => {
     expect(desk.scheduler.openRequests).toBe(1)
   })
 
+  test("whose asker gave up just now leaves the room to the next", () => {
+    const desk = new Desk()
+    for (const ticket of [1, 2, 3]) desk.submit(ticket, 0)
+    desk.admission.settle(1)
+    desk.gone.add(2)
+    // Before those that are gone are looked for again.
+    desk.prefilled(1, 1.01)
+    expect([desk.outcome(2), desk.outcome(3)]).toEqual(["client-left", "placed"])
+  })
+
   test("waits no longer than it may", () => {
     const desk = new Desk()
     desk.submit(1, 0)

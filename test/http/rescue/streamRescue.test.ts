@@ -207,6 +207,27 @@ function rescue(more: object): object {
   return { rescue: { enabled: true, attemptsMax: 2, streamBytesMax: 1e6, bytesMax: 1e6, ...more } }
 }
 
+test.each<readonly [string, Answer, Answer]>([
+  ["ended well", (socket) => void socket.write(begun + words("!", [7], "", "null", "\"stop\"") + done + end), goesOn],
+  ["was rescued", dies, goesOn],
+  ["was lost with both its pods", dies, (socket) => socket.terminate()]
+])("the memory for the tokens of a stream that %s is given back", async (_how, first, second) => {
+  const { front } = await play(first, second)
+  expect(front.server.heldBytes()).toEqual({ memory: 0, disk: 0, rescue: 0 })
+})
+
+test("the memory for the tokens of a stream is held while it lasts, and given back when its client leaves", async () => {
+  using pod = new RawPod((socket) => void socket.write(begun))
+  await using front = new TestFront([pod.address])
+  const controller = new AbortController()
+  const answer = await front.post("/v1/completions", asked, { signal: controller.signal })
+  await answer.body?.getReader().read()
+  expect(front.server.heldBytes().rescue).toBeGreaterThan(0)
+  controller.abort()
+  await front.quiet()
+  expect(front.server.heldBytes().rescue).toBe(0)
+})
+
 test("a short stream that comes with a length is a stream too, and its client sees no token ids", async () => {
   const body = begun.slice(head.length).split("\r\n").filter((line) => line.startsWith("data: ")).join("")
   const lengthHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"

@@ -49,6 +49,29 @@ describe("another pod can't go on with a chat", () => {
   })
 })
 
+describe("another pod can't go on with a completion", () => {
+  test.each([
+    { n: 2 },
+    { best_of: 3 },
+    { logprobs: 0 },
+    { logprobs: 5 },
+    { prompt_logprobs: 1 },
+    { echo: true },
+    { suffix: "the end" },
+    { prompt: ["one", "two"] },
+    { prompt: [[1, 2], [3]] },
+    { prompt_embeds: "AAAA" },
+    { structured_outputs: { regex: "a" } },
+    { response_format: { type: "json_object" } },
+    { use_beam_search: true },
+    { frequency_penalty: 0.5 },
+    { return_token_ids: false },
+    { a_field_of_tomorrow: true }
+  ])("with %j", (more) => {
+    expect(termsOf("completions", { ...completion, ...more }, "tiny")).toBeUndefined()
+  })
+})
+
 describe("another pod goes on with a stream", () => {
   test.each([
     {},
