@@ -71,6 +71,19 @@ describe("UpstreamClient", () => {
     await pod.until((pod) => pod.closedAtMs.length === 1)
   })
 
+  test("an idle socket is not used again at its age, though no sweep has closed it yet", async () => {
+    using pod = new RawPod((socket, _request, connection) => socket.write(ok(`${connection}`)))
+    let nowMs = 0
+    const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 1e6, idleMaxMs: 20 }, undefined, () => nowMs)
+    clients.push(client)
+    const servedBy: Array<string> = []
+    for (const idleMs of [0, 19, 20]) {
+      nowMs += idleMs
+      servedBy.push((await send(client, pod.address).answer).body.toString())
+    }
+    expect(servedBy).toEqual(["0", "0", "1"])
+  })
+
   test("no more idle sockets are kept than allowed", async () => {
     using pod = new RawPod((socket) => socket.write(ok("")))
     const client = makeClient({ idleMax: 2 })
@@ -162,6 +175,24 @@ describe("UpstreamClient", () => {
     expect((await Promise.all(answers)).map(({ error }) => error?.kind)).toEqual(["lost", "lost"])
   })
 
+  test("an unhealthy pod's answer is not lost while its client takes it slowly, but when the client has caught up", async () => {
+    using pod = new RawPod((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"))
+    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, timesWell: 1 }))
+    const heard = Promise.withResolvers<void>()
+    let ended = 0
+    const { answer, call } = send(client, pod.address, { onData: () => heard.resolve() })
+    const told = answer.then((value) => (ended++, value))
+    await heard.promise
+    call.pause()
+    await pass(0)
+    await pass(5_000)
+    expect(ended).toBe(0)
+    call.resume()
+    await pass(0)
+    skip(1_000)
+    expect((await told).error?.kind).toBe("lost")
+  })
+
   test("silence before the pod is known to be unhealthy counts", async () => {
     using pod = new RawPod(() => {})
     let isUnhealthy = false
@@ -225,7 +256,7 @@ describe("UpstreamClient", () => {
       socket.write(ok("x"))
       setTimeout(() => socket.write("HTTP/1.1 500 No\r\n\r\n"), 5)
     })
-    const client = makeClient()
+    const client = makeClient({ idleMaxMs: 1e6 })
     await send(client, pod.address).answer
     await pod.until((pod) => pod.closedAtMs.length === 1)
     expect(client.counts().open).toBe(0)
