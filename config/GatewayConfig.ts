@@ -175,7 +175,10 @@ const Limits = Schema.Struct({
   urlCharsMax: setting(count(256, 16_384), 8192),
   /** Arrays and objects inside one another in a JSON body; deeper ones are answered 400. Default 128. */
   jsonDepthMax: setting(count(8, 1000), 128),
-  /** Time between a client's requests, and for all headers of one, until its connection is closed. At most 255 s. Default 75 seconds. */
+  /**
+   * Time between a client's requests, and for all headers of one but the first, for which Bun has 10 to 12 s; then the
+   * connection is closed. Up to 4 s less, as Bun counts. At most 255 s. Default 75 seconds.
+   */
   clientIdleTimeout: setting(
     DurationText.pipe(
       Schema.filter((time) =>

@@ -43,7 +43,8 @@ export const startBunServer = (
     port,
     reusePort,
     ...(tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
-    // Also the time for all headers of a request, however slowly they drip. While a request is open its exchange takes
+    // Also the time for all headers of a request, however slowly they drip, but for a connection's first, which have
+    // Bun's own 10 s, and for what comes of its steps of 4 s. While a request is open its exchange takes
     // the timeout off, a model may think for minutes.
     idleTimeout: idleTimeoutS,
     development: false,

@@ -18,7 +18,8 @@ export type TokenForm =
 
 /**
  * What an answer carries so that the next request of its session can come back to the pod: the pod's name and a tag that
- * only the gateway can make, in base64url. A client can go back to a pod that it was given, and name no other.
+ * only the gateway can make, in base64url. A client can go back to a pod that it was given, and name no other. It is not
+ * bound to a client: whoever wants to can collect tokens of his own for every pod, and either door takes the other's.
  */
 export class SessionTokens {
   private form: TokenForm
