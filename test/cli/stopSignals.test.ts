@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { startWarmroute } from "../config/commandLine.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 
 /** Says which signals it took, and would never end by itself. */
 const patient = (forcedBy: 2 | 3): ReadonlyArray<string> => [

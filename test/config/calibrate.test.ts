@@ -7,7 +7,7 @@ import { decodeStepSeconds, type EngineConstants } from "../../src/core/EngineCo
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import { startEmulatedPod } from "../../src/emulator/EmulatedPod.ts"
 import { eventually } from "../lib/eventually.ts"
-import { startWarmroute, warmroute } from "./commandLine.ts"
+import { startWarmroute, warmroute } from "../lib/commandLine.ts"
 
 const presetOf = (name: string): EngineConstants => {
   const constants = hardwarePresets[name]

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import packageJson from "../../package.json"
 import { argumentFault } from "../../src/cli/argumentFault.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
-import { startWarmroute, warmroute } from "./commandLine.ts"
+import { startWarmroute, warmroute } from "../lib/commandLine.ts"
 
 const fileOf = async (text: string): Promise<string> => {
   const path = join(await mkdtemp(join(tmpdir(), "warmroute-cli-")), "gateway.yaml")

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { isOpenToAll } from "../../config/isOpenToAll.ts"
 import { keyHash, newKey } from "../../src/http/doors/clientKey.ts"
-import { startWarmroute, warmroute } from "./commandLine.ts"
+import { startWarmroute, warmroute } from "../lib/commandLine.ts"
 import { acceptedYaml, refusedYaml } from "./rendered.ts"
 
 const key = newKey()

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { startWarmroute } from "../config/commandLine.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
 import { repoDir } from "../lib/sourceFiles.ts"
 

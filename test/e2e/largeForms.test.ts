@@ -3,8 +3,8 @@ import { createHash } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
 import { formParts, formType, hashingPod } from "../http/formBody.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 import { configFile } from "../lib/configFile.ts"
-import { repoDir } from "../lib/sourceFiles.ts"
 
 const mib = 1024 * 1024
 const fileBytes = 200 * mib
@@ -23,27 +23,14 @@ const startGateway = async (pod: string) => {
     reload: { watch: false },
     log: { level: "none" }
   })
-  const child = Bun.spawn([process.execPath, "src/cli/main.ts", "serve", "--config", file.path], {
-    cwd: repoDir,
-    stdout: "pipe",
-    stderr: "inherit"
-  })
-  const ready = Promise.withResolvers<string>()
-  let printed = ""
-  const write = (piece: Uint8Array) => {
-    printed += Buffer.from(piece).toString()
-    const url = /curl[^\n]*(http:\/\/127\.0\.0\.1:\d+)/.exec(printed)?.[1]
-    if (url !== undefined) ready.resolve(url)
-  }
-  const close = () => ready.reject(new Error(`it ended with: ${printed}`))
-  child.stdout.pipeTo(new WritableStream({ write, close })).catch(ready.reject)
-  const url = await ready.promise
+  const gateway = startWarmroute(["serve", "--config", file.path])
+  const [url = ""] = /http:\/\/127\.0\.0\.1:\d+/.exec(await gateway.printed("curl")) ?? []
   return {
     url,
-    pid: child.pid,
+    pid: gateway.pid,
     stop: async () => {
-      child.kill()
-      await child.exited
+      gateway.signal("SIGTERM")
+      await gateway.ended
       file.remove()
     }
   }

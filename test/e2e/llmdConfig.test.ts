@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { startWarmroute, warmroute } from "../config/commandLine.ts"
+import { startWarmroute, warmroute } from "../lib/commandLine.ts"
 import { eventually } from "../lib/eventually.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 

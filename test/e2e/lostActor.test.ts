@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { startWarmroute } from "../config/commandLine.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 import { configFile } from "../lib/configFile.ts"
 import { textOf } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { keyHash, newKey } from "../../src/http/doors/clientKey.ts"
-import { startWarmroute } from "../config/commandLine.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 import { startRawPod } from "../lib/rawPod.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 

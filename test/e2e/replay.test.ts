@@ -2,11 +2,10 @@ import { expect, test } from "bun:test"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { warmroute } from "../lib/commandLine.ts"
 import { emulatedModel, startTestFleet } from "../lib/testFleet.ts"
 import { startTestGateway } from "../lib/testGateway.ts"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
 const SPEED = 20
 const GROUPS = 12
 const REQUESTS = 150
@@ -16,9 +15,8 @@ const groupText = (group: number): string => `Group ${group}. `.concat(`fact ${g
 
 const replay = async (path: string, ...args: ReadonlyArray<string>) => {
   const argv = ["simulate", "--replay", path, "--hardware", "small", "--load", `${1 / SPEED}`, ...args]
-  const run = Bun.spawn([process.execPath, "src/cli/main.ts", ...argv], { cwd: root, stdout: "pipe", stderr: "pipe" })
-  const [stdout, stderr] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()])
-  if (await run.exited !== 0) throw new Error(stderr)
+  const { code, stderr, stdout } = await warmroute(argv)
+  if (code !== 0) throw new Error(stderr)
   return { stdout, stderr }
 }
 

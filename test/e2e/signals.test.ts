@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { startWarmroute } from "../config/commandLine.ts"
+import { startWarmroute } from "../lib/commandLine.ts"
 import { configFile } from "../lib/configFile.ts"
 import { textOf } from "../lib/rawHttp.ts"
 import type { PodConnection } from "../lib/rawPod.ts"

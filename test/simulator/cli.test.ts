@@ -1,27 +1,13 @@
 import { describe, expect, test } from "bun:test"
-import { fileURLToPath } from "node:url"
+import { warmroute } from "../lib/commandLine.ts"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
-
-const simulate = async (...args: ReadonlyArray<string>) => {
-  const run = Bun.spawn([process.execPath, "src/cli/main.ts", "simulate", ...args], {
-    cwd: root,
-    stdout: "pipe",
-    stderr: "pipe"
-  })
-  const [stdout, stderr, status] = await Promise.all([
-    new Response(run.stdout).text(),
-    new Response(run.stderr).text(),
-    run.exited
-  ])
-  return { stdout, stderr, status }
-}
+const simulate = (...args: ReadonlyArray<string>) => warmroute(["simulate", ...args])
 
 describe("warmroute simulate", () => {
   test("prints JSON with a result for each policy, and progress on stderr", async () => {
     const args = ["--workload", "zipf", "--load", "5", "--duration", "20", "--policy", "random,marginal-cost"]
-    const { stderr, status, stdout } = await simulate(...args, "--seed", "4", "--pods", "2", "--json")
-    expect(status).toBe(0)
+    const { code, stderr, stdout } = await simulate(...args, "--seed", "4", "--pods", "2", "--json")
+    expect(code).toBe(0)
     const { results, ...run } = JSON.parse(stdout)
     expect(run).toEqual({ workload: "zipf", load: "5", seed: 4, pods: 2 })
     expect(results.map(({ policy }: { policy: string }) => policy)).toEqual(["random", "marginal-cost"])
@@ -37,8 +23,8 @@ describe("warmroute simulate", () => {
 
   test("plays a trace and prints a table", async () => {
     const args = ["--trace", "test/fixtures/traces/claude-code.jsonl", "--format", "claude-code", "--load", "10"]
-    const { status, stdout } = await simulate(...args, "--duration", "60", "--policy", "round-robin")
-    expect(status).toBe(0)
+    const { code, stdout } = await simulate(...args, "--duration", "60", "--policy", "round-robin")
+    expect(code).toBe(0)
     const [head, row, ...rest] = stdout.trimEnd().split("\n")
     expect(head).toMatch(/^policy .*TTFT mean s.*inside SLO/)
     expect(row).toMatch(/^round-robin +\d/)
@@ -57,8 +43,8 @@ describe("warmroute simulate", () => {
     [["--hardware", "abacus"], `no hardware "abacus"`],
     [["--fleet", "navy"], `no fleet "navy"; there are: even, half-slow`]
   ])("with %p says what is wrong and exits with 1", async (args, reason) => {
-    const { status, stderr } = await simulate(...args)
-    expect(status).toBe(1)
+    const { code, stderr } = await simulate(...args)
+    expect(code).toBe(1)
     expect(stderr).toContain(reason)
   })
 })

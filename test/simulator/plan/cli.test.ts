@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { warmroute } from "../../config/commandLine.ts"
+import { warmroute } from "../../lib/commandLine.ts"
 import { repoDir } from "../../lib/sourceFiles.ts"
 
 const trace = ["--trace", "test/fixtures/traces/mooncake.jsonl", "--time-scale", "4"]

@@ -1,4 +1,4 @@
-import { repoDir } from "../lib/sourceFiles.ts"
+import { repoDir } from "./sourceFiles.ts"
 
 const bun = process.execPath
 
@@ -36,6 +36,7 @@ export const warmroute = async (
 }
 
 export interface Running {
+  readonly pid: number
   /** Resolves with everything printed so far, once it holds the text; rejects when the process ends without it. */
   readonly printed: (text: string) => Promise<string>
   readonly signal: (signal: "SIGHUP" | "SIGINT" | "SIGTERM") => void
@@ -76,6 +77,7 @@ export const startWarmroute = (
     return { code: await process.exited, stdout, stderr }
   })
   return {
+    pid: process.pid,
     printed: (text) =>
       new Promise((resolve, reject) => {
         const look = () => {
