@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test"
+import { UnknownRoute } from "../../src/errors.ts"
+import { toGatewayError } from "../../src/http/errors.ts"
 import type { FrontMetrics } from "../../src/http/FrontMetrics.ts"
 import { RawPod } from "./RawPod.ts"
 import { TestFront } from "./TestFront.ts"
@@ -108,4 +110,16 @@ test("a status that no answer may have is a pod's fault, and another one is trie
   using sound = new RawPod((socket) => socket.write(whole))
   await using front = new TestFront([odd.address, sound.address])
   expect(await outcome(front, { ...chat, stream: false })).toEqual({ status: 200, text: "{}" })
+})
+
+test("the log has the cause of a defect, of which clients are told nothing; an error of ours is not logged", () => {
+  const logged: Array<readonly [string, unknown]> = []
+  const log = (message: string, cause: unknown) => void logged.push([message, cause])
+  const cause = new Error("secret of ours")
+  expect(toGatewayError(cause, log)).toMatchObject({ status: 500, code: "internal_error" })
+  expect(toGatewayError(cause, log).message).not.toContain("secret")
+  expect(logged.map(([, what]) => what)).toEqual([cause, cause])
+  const ours = new UnknownRoute({ message: "no route" })
+  expect(toGatewayError(ours, log)).toBe(ours)
+  expect(logged).toHaveLength(2)
 })
