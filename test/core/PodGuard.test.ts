@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { BreakerChange } from "../../src/core/PodGuard.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import type { Placement } from "../../src/core/Scheduler.ts"
+import type { Placement } from "../../src/core/Placement.ts"
 import { pod, requestOf, roundConstants, schedulerOf, seededRandom } from "../policies/fleet.ts"
 
 const breaker = {
@@ -48,6 +48,14 @@ const fleet = (podCount: number) => {
 }
 
 describe("a broken pod", () => {
+  test("takes its breaker along when it leaves", () => {
+    const { breakPod, scheduler } = fleet(2)
+    breakPod(1, 0)
+    expect([scheduler.guard.notClosed, scheduler.guard.retryInS(0)]).toEqual([1, 1])
+    scheduler.leave(pod(1).id)
+    expect([scheduler.guard.notClosed, scheduler.guard.retryInS(0)]).toEqual([0, undefined])
+  })
+
   test("gets nothing while its breaker is open, then one request, and all again once that was served", () => {
     const { breakPod, pick, scheduler, serve } = fleet(2)
     breakPod(1, 0)
