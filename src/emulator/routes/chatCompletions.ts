@@ -9,7 +9,7 @@ import { sampleOf } from "../sampleJson.ts"
 import { forcedTool, readSampling, samplingRules } from "../sampling.ts"
 import { tokenStream } from "../TokenStream.ts"
 import { usageFields, usageOf } from "../usage.ts"
-import { chatStreamShape } from "./chatStream.ts"
+import { type ChatCall, chatStreamShape } from "./chatStream.ts"
 
 const chatRules: ReadonlyArray<FieldRule> = [
   { name: "messages", kind: "list", required: true },
@@ -19,20 +19,6 @@ const chatRules: ReadonlyArray<FieldRule> = [
   { name: "top_logprobs", kind: "integer" },
   ...samplingRules
 ]
-
-/** What a chat answer needs of its request. */
-export interface ChatCall {
-  readonly id: string
-  readonly created: number
-  readonly model: string
-  readonly promptTokens: ReadonlyArray<number>
-  readonly topLogprobs: number | undefined
-  readonly returnTokenIds: boolean
-  readonly includeUsage: boolean
-  readonly continuousUsage: boolean
-  /** Name of the function that `tool_choice` forces. */
-  readonly toolName: string | undefined
-}
 
 /** `POST /v1/chat/completions` */
 export const chatCompletions = async (pod: PodState, request: Request): Promise<Response> => {

@@ -4,7 +4,20 @@ import { chatLogprobs } from "../logprobs.ts"
 import { type PodState, randomId } from "../PodState.ts"
 import type { StreamShape } from "../TokenStream.ts"
 import { continuousUsageJson, streamUsageFields, usageOf } from "../usage.ts"
-import type { ChatCall } from "./chatCompletions.ts"
+
+/** What a chat answer needs of its request. */
+export interface ChatCall {
+  readonly id: string
+  readonly created: number
+  readonly model: string
+  readonly promptTokens: ReadonlyArray<number>
+  readonly topLogprobs: number | undefined
+  readonly returnTokenIds: boolean
+  readonly includeUsage: boolean
+  readonly continuousUsage: boolean
+  /** Name of the function that `tool_choice` forces. */
+  readonly toolName: string | undefined
+}
 
 /**
  * Chunks of a streamed chat answer, byte for byte as vLLM orders their fields.
