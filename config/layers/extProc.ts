@@ -61,7 +61,7 @@ const cannotListen = (
   const health = healthPort === undefined ? "" : ` with health checks on port ${healthPort}`
   const { change, why } = listenFault(cause)
   const advice = change === "port"
-    ? "stop what has it, or take another: extproc.listen.port, extproc.healthPort"
+    ? "free it or take another: extproc.listen.port, extproc.healthPort"
     : "take one that it has, or 0.0.0.0 for all: extproc.listen.hostname"
   return new GatewayStartError({
     message: `can't listen for Envoy on ${hostname}:${port}${health} (${why}); ${advice}`

@@ -38,7 +38,7 @@ export const listenForOperators = (
 const cannotListen = ({ listen: { hostname, port } }: GatewayConfig, cause: unknown): GatewayStartError => {
   const { change, why } = listenFault(cause)
   const advice = change === "port"
-    ? "stop what has it, or take another: --port, listen.port"
+    ? "free it or take another: --port, listen.port"
     : "take one that it has, or 0.0.0.0 for all: --listen, listen.hostname"
   return new GatewayStartError({ message: `can't listen on ${hostname}:${port} (${why}); ${advice}` })
 }

@@ -105,7 +105,7 @@ describe("serve", () => {
     const { code, stderr } = await warmroute(args).finally(() => other.stop(true))
     expect(code).toBe(1)
     expect(stderr).toContain(
-      `warmroute can't start: can't listen on ${taken} (the port is taken); stop what has it, or take another: --port,`
+      `warmroute can't start: can't listen on ${taken} (the port is taken); free it or take another: --port,`
     )
   })
 
