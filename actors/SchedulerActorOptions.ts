@@ -1,8 +1,9 @@
 import { type CallbackFailed, harmless } from "../src/core/harmless.ts"
-import type { Refusal, SchedulerOptions } from "../src/core/Scheduler.ts"
+import type { Refusal } from "../src/core/Placement.ts"
+import type { SchedulerOptions } from "../src/core/Scheduler.ts"
 import type { WaitRefusal } from "../src/core/waiting/AdmissionOptions.ts"
 import type { ModelLookOptions } from "../src/core/waiting/ModelLooks.ts"
-import type { ActorOptions } from "./runtime/Actor.ts"
+import type { ActorOptions } from "./runtime/Behavior.ts"
 import type { Decision } from "./SchedulerPort.ts"
 import type { SchedulerActorSettings } from "./SchedulerSettings.ts"
 

@@ -1,4 +1,4 @@
-import type { Refusal } from "../src/core/Scheduler.ts"
+import type { Refusal } from "../src/core/Placement.ts"
 import type { WaitRefusal } from "../src/core/waiting/AdmissionOptions.ts"
 import {
   type GatewayError,

@@ -1,5 +1,5 @@
 import { Cause, Clock, Effect, Exit, Option } from "effect"
-import type { ActorOptions, Behavior, Message } from "./Actor.ts"
+import type { ActorOptions, Behavior, Message } from "./Behavior.ts"
 import { secondsText } from "../../src/core/counted.ts"
 import type { ActorCore } from "./ActorCore.ts"
 import { ActorWatch } from "./ActorWatch.ts"

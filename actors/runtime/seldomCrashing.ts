@@ -1,4 +1,4 @@
-import type { ActorOptions } from "./Actor.ts"
+import type { ActorOptions } from "./Behavior.ts"
 
 /** Crashes of an actor that gets a message now and then: some a minute are lived with, further ones end it. */
 export const seldomCrashing: Pick<ActorOptions, "restartsMax" | "restartWindowMs" | "backoffMinMs" | "backoffMaxMs"> = {

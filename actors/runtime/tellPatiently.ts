@@ -1,5 +1,6 @@
 import { Effect, Schedule } from "effect"
-import type { ActorRef, Message } from "./Actor.ts"
+import type { ActorRef } from "./Actor.ts"
+import type { Message } from "./Behavior.ts"
 
 const FULL_MAILBOX_RETRY_MS = 20
 

@@ -8,6 +8,7 @@ import type { PickExplanation } from "./Explanation.ts"
 import { ForeignLoad } from "./ForeignLoad.ts"
 import type { LoraActivity } from "./LoraActivity.ts"
 import { OutputLengths } from "./OutputLengths.ts"
+import type { EndedRequest, Placement, Refusal } from "./Placement.ts"
 import type { PodAddress, PodId } from "./Pod.ts"
 import { PodTable } from "./PodTable.ts"
 import { type GuardOptions, PodGuard } from "./PodGuard.ts"
@@ -37,26 +38,6 @@ export interface SchedulerOptions extends SchedulerSettings {
   readonly policy: Policy
   readonly podsMax: number
   readonly random: () => number
-}
-
-export interface Placement {
-  readonly reservation: number
-  readonly address: PodAddress
-  readonly promptTokens: number
-  readonly hitTokens: number
-  readonly predictedTtftS: number
-  /** The pod's breaker lets this one request try whether it works again. */
-  readonly probes: boolean
-  /** Where to try next, best first; at most `fallbacksMax` of the request. Nothing is charged there. */
-  readonly fallbacks: ReadonlyArray<PodAddress>
-}
-
-/** Why there is no placement. "filtered": the policy's own filters refused every pod that could serve it. */
-export type Refusal = "unknown-model" | "no-pod" | "too-many-open" | "filtered"
-
-export interface EndedRequest {
-  /** As the pod told or as counted; undefined when unknown. */
-  readonly outputTokens?: number | undefined
 }
 
 /** A sample of an hour's prompts at most, and what was seen half an hour ago says little. */

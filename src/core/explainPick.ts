@@ -2,7 +2,7 @@ import { predictTtftS } from "./cost.ts"
 import type { Exclusion, PickExplanation, PodExplanation, PolicyReasons } from "./Explanation.ts"
 import type { PodGuard } from "./PodGuard.ts"
 import type { PickContext, Policy } from "./Policy.ts"
-import type { Refusal } from "./Scheduler.ts"
+import type { Refusal } from "./Placement.ts"
 
 /** What the scheduler finds before the policy is asked. */
 export interface ExplainedPick {

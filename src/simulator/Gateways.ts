@@ -1,6 +1,7 @@
 import type { PodAddress, PodId } from "../core/Pod.ts"
 import type { RequestFeatures } from "../core/RequestFeatures.ts"
-import type { Placement, Refusal, Scheduler } from "../core/Scheduler.ts"
+import type { Placement, Refusal } from "../core/Placement.ts"
+import type { Scheduler } from "../core/Scheduler.ts"
 import { Admission } from "../core/waiting/Admission.ts"
 import type { AdmissionOptions, WaitRefusal } from "../core/waiting/AdmissionOptions.ts"
 

@@ -1,4 +1,5 @@
-import type { Refusal, Scheduler } from "../core/Scheduler.ts"
+import type { Refusal } from "../core/Placement.ts"
+import type { Scheduler } from "../core/Scheduler.ts"
 import type { AdmissionOptions, WaitRefusal } from "../core/waiting/AdmissionOptions.ts"
 import { EventHeap } from "./EventHeap.ts"
 import type { Fleet } from "./Fleet.ts"

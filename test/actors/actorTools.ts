@@ -1,5 +1,6 @@
 import { Effect, HashMap, Logger, type Scope } from "effect"
-import { type ActorOptions, type ActorRef, type Behavior, spawn } from "../../actors/runtime/Actor.ts"
+import { type ActorRef, spawn } from "../../actors/runtime/Actor.ts"
+import type { ActorOptions, Behavior } from "../../actors/runtime/Behavior.ts"
 import type { Reply } from "../../actors/runtime/Reply.ts"
 
 /** One line of the log as a test sees it. */

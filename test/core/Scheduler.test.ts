@@ -4,7 +4,8 @@ import type { BlockChain } from "../../src/core/BlockChain.ts"
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import type { Placement, Scheduler, SchedulerOptions } from "../../src/core/Scheduler.ts"
+import type { Placement } from "../../src/core/Placement.ts"
+import type { Scheduler, SchedulerOptions } from "../../src/core/Scheduler.ts"
 import { pod, requestOf, roundConstants, schedulerOf } from "../policies/fleet.ts"
 
 const constants: EngineConstants = { ...roundConstants, kvCapacityTokens: 16_000 }

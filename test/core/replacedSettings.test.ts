@@ -4,7 +4,8 @@ import { DueHeap } from "../../src/core/DueHeap.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
 import { Reservations } from "../../src/core/Reservations.ts"
 import { RollingCount } from "../../src/core/RollingCount.ts"
-import { type Placement, Scheduler, type SchedulerSettings } from "../../src/core/Scheduler.ts"
+import type { Placement } from "../../src/core/Placement.ts"
+import { Scheduler, type SchedulerSettings } from "../../src/core/Scheduler.ts"
 import { pod, requestOf, roundConstants } from "../policies/fleet.ts"
 
 const breaker = { failuresInRow: 3, failureRatio: 0.5, requestsMin: 10, windowS: 20, openMinS: 4, openMaxS: 8 }

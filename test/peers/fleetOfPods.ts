@@ -1,7 +1,8 @@
 import type { EngineConstants } from "../../src/core/EngineConstants.ts"
 import { hardwarePresets } from "../../src/core/hardwarePresets.ts"
 import type { RequestFeatures } from "../../src/core/RequestFeatures.ts"
-import type { Placement, Scheduler } from "../../src/core/Scheduler.ts"
+import type { Placement } from "../../src/core/Placement.ts"
+import type { Scheduler } from "../../src/core/Scheduler.ts"
 import { pod, policyOf, promptOf, schedulerOf, seededRandom } from "../policies/fleet.ts"
 
 const fast = hardwarePresets["qwen3-32b-2xh100"]!

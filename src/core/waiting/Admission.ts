@@ -1,6 +1,7 @@
 import type { PodId } from "../Pod.ts"
 import type { RequestFeatures } from "../RequestFeatures.ts"
-import type { Placement, Refusal, Scheduler } from "../Scheduler.ts"
+import type { Placement, Refusal } from "../Placement.ts"
+import type { Scheduler } from "../Scheduler.ts"
 import type { AdmissionOptions, WaitRefusal } from "./AdmissionOptions.ts"
 import { Hurry } from "./Hurry.ts"
 import { Paces } from "./Paces.ts"

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import type { Placement } from "../../../src/core/Scheduler.ts"
+import type { Placement } from "../../../src/core/Placement.ts"
 import { Admission } from "../../../src/core/waiting/Admission.ts"
 import { admissionDefaults, type AdmissionOptions } from "../../../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../../../src/core/waiting/FleetRoom.ts"
