@@ -1,7 +1,11 @@
 import { withHarmlessEars } from "../http/harmlessEars.ts"
-import type { EnvoyExchange } from "./EnvoyExchange.ts"
 import type { ExtProcDeps } from "./ExtProcOptions.ts"
 import { FrameWriter } from "./wire/FrameWriter.ts"
+
+/** A request as the picker that is told to stop sees it. */
+interface OpenRequest {
+  readonly endForStop: () => void
+}
 
 /** What all requests of the picker share. */
 export class Picker {
@@ -10,7 +14,7 @@ export class Picker {
   readonly writer = new FrameWriter()
   /** Set when the server has been told to stop: not ready any more, but still answering. */
   draining = false
-  private readonly open = new Set<EnvoyExchange>()
+  private readonly open = new Set<OpenRequest>()
 
   constructor(deps: ExtProcDeps) {
     this.deps = withHarmlessEars(deps)
@@ -21,18 +25,18 @@ export class Picker {
   }
 
   /** Each is followed by one `left`. */
-  entered(exchange: EnvoyExchange): void {
-    this.open.add(exchange)
+  entered(request: OpenRequest): void {
+    this.open.add(request)
   }
 
-  left(exchange: EnvoyExchange): void {
-    this.open.delete(exchange)
+  left(request: OpenRequest): void {
+    this.open.delete(request)
   }
 
   /** Ends every open call in good order; those without a pod get 503. Returns how many there were. */
   endOpenRequests(): number {
     const ended = this.open.size
-    for (const exchange of this.open) exchange.endForStop()
+    for (const request of this.open) request.endForStop()
     return ended
   }
 }
