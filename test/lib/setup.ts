@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { plugin } from "bun"
+import { afterAll } from "bun:test"
 
 /** Bun's own 5 s are too few for a busy machine. */
 const timeoutMs = 20_000
@@ -14,3 +18,8 @@ plugin({
     })
   }
 })
+
+// What tests leave behind goes with the run.
+const scratch = mkdtempSync(join(tmpdir(), "warmroute-tests-"))
+process.env["TMPDIR"] = scratch
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
