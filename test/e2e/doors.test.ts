@@ -137,6 +137,9 @@ describe("a gateway with keys", () => {
         () => told.mock.calls.flat().some((line) => String(line).includes(`${keysPath}:2:3: [0].hash`))
       )
       expect([await works(key), await works(narrow)]).toEqual([false, true])
+      // Some more looks at the same fault.
+      await Bun.sleep(200)
+      expect(told.mock.calls.flat().filter((line) => String(line).includes(keysPath))).toHaveLength(1)
     }).finally(() => told.mockRestore())
   })
 
@@ -197,6 +200,26 @@ describe("towards pods", () => {
     await eventually("an unhealthy pod", () => gateway.handle.poolView.pods()[0]?.health === "unhealthy")
     await gateway.stop()
     pod.stop()
+  })
+
+  test("a client's own credentials end at a gateway that shows its pods a token, though it asks for no keys", async () => {
+    const seen: Array<ReadonlyArray<string | null>> = []
+    const [podUrl = ""] = fleet.urls
+    const pod = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async ({ body, headers, method, url }) => {
+        seen.push([headers.get("authorization"), headers.get("x-api-key")])
+        return fetch(podUrl + new URL(url).pathname, { method, headers, body })
+      }
+    })
+    const tokenPath = join(directory, "only-token")
+    await writeFile(tokenPath, "of-the-gateway")
+    await withGateway({ podAccess: { tokenPath } }, async (gateway) => {
+      expect((await ask(gateway.url, { ...bearing("clients-own"), "x-api-key": "clients-own" })).status).toBe(200)
+    }, [pod.url.origin])
+    await pod.stop(true)
+    expect(new Set(seen.map(String))).toEqual(new Set(["Bearer of-the-gateway,"]))
   })
 
   test("a client's own credentials pass through a gateway that has none of its own", async () => {
