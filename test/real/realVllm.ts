@@ -2,6 +2,7 @@ import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
+import { freePort } from "../../bench/Process.ts"
 
 const here = new URL("vllm-cpu/", import.meta.url).pathname
 
@@ -22,13 +23,6 @@ export interface VllmPod {
   readonly ready: Promise<void>
   /** Ends it and its engine process at once, as `kill -9` would. */
   readonly kill: () => void
-}
-
-const freePort = (): number => {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } })
-  const { port } = listener
-  listener.stop(true)
-  return port
 }
 
 const logBytesMax = 8_000

@@ -14,8 +14,8 @@ const metricsOf = (text: string | Uint8Array): PodMetrics => {
 /** The least that makes a page one of vLLM's. */
 const least = "vllm:num_requests_running{engine=\"0\"} 1\nvllm:num_requests_waiting{engine=\"0\"} 2\n"
 
-describe("recorded pages", () => {
-  test("an idle pod", () => {
+describe("a recorded page", () => {
+  test("of an idle pod shows its KV blocks and no load", () => {
     expect(metricsOf(page("metrics-idle.txt"))).toEqual({
       running: 0,
       waiting: 0,
@@ -32,7 +32,7 @@ describe("recorded pages", () => {
     })
   })
 
-  test("a pod after load, with the newest of its LoRA series", () => {
+  test("of a pod after load shows its counters and the newest of its LoRA series", () => {
     expect(metricsOf(page("metrics-after-load.prom"))).toEqual({
       running: 1,
       waiting: 0,
@@ -49,7 +49,7 @@ describe("recorded pages", () => {
     })
   })
 
-  test("a pod with a queue", () => {
+  test("of a pod with a queue shows who waits", () => {
     const metrics = metricsOf(page("metrics-waiting-lora.prom"))
     expect(metrics.waiting).toBeGreaterThan(0)
     expect(metrics.running).toBeGreaterThan(0)
@@ -57,7 +57,7 @@ describe("recorded pages", () => {
     expect(metrics.kvUsage).toBeLessThanOrEqual(1)
   })
 
-  test("bytes read as text does", () => {
+  test("is read alike as bytes and as text", () => {
     const text = page("metrics-after-load.prom")
     expect(readPodMetrics(new TextEncoder().encode(text))).toEqual(readPodMetrics(text))
   })
