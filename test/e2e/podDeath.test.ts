@@ -79,3 +79,19 @@ test("a pod that died unnoticed costs no request", async () => {
   await gateway.stop()
   other.stop()
 })
+
+test("a pod at which requests fail is looked at at once, however long it is to its next scrape", async () => {
+  const startPod = (): RawPod => startScriptedPod((_request, connection) => connection.send(streamHead + streamEnd))
+  const pods = [startPod(), startPod()]
+  const gateway = await startTestGateway({
+    pods: pods.map((pod) => pod.url),
+    policy: "round-robin",
+    config: { scrape: { interval: "1 minute" } }
+  })
+  await gateway.healthyPods(2)
+  pods[0]?.stop()
+  for (let i = 0; i < 12; i++) expect((await streamCompletion(gateway.url, `after ${i}`)).status).toBe(200)
+  await gateway.healthyPods(1)
+  await gateway.stop()
+  pods[1]?.stop()
+})

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { afterAll, beforeAll, expect, spyOn, test } from "bun:test"
 import { explainPath } from "../../src/http/adminRoutes.ts"
+import { keyHash, newKey } from "../../src/http/doors/clientKey.ts"
 import { reloadPath } from "../../src/http/reloadRoute.ts"
 import { eventually } from "../lib/eventually.ts"
 import { textOf } from "../lib/rawHttp.ts"
@@ -159,4 +160,21 @@ test("reloads that are asked for together come one after the other", async () =>
   const outcomes = await Promise.all(Array.from({ length: 4 }, () => gateway.handle.reload()))
   expect(outcomes.map(({ outcome }) => outcome)).toEqual(["applied", "unchanged", "unchanged", "unchanged"])
   await gateway.stop()
+})
+
+test("a reload that lets everybody in warns of it, once", async () => {
+  const told = spyOn(console, "error").mockImplementation(() => {})
+  const warnings = () => told.mock.calls.flat().filter((line) => String(line).includes("asks for no API keys"))
+  const open = { pods: [second.url], listen: { hostname: "0.0.0.0", port: 0 }, log: { level: "warning" } }
+  const gateway = await startReloadedGateway({ ...open, auth: { keys: [{ name: "a", hash: keyHash(newKey()) }] } })
+  try {
+    expect(warnings()).toEqual([])
+    await gateway.change(open)
+    expect(warnings()).toHaveLength(1)
+    await gateway.change({ ...open, policy: "random" })
+    expect(warnings()).toHaveLength(1)
+  } finally {
+    await gateway.stop()
+    told.mockRestore()
+  }
 })
