@@ -319,7 +319,10 @@ const Emulator = Schema.Struct({
   model: setting(Name, "emulated-8b")
 })
 
-/** Everything an operator can set. `{}` is a whole configuration; an unknown key is refused. */
+/**
+ * Everything an operator can set. `{}` is a whole configuration; an unknown key is refused. One file, so that all keys
+ * and defaults are read in one place; sections with rules of their own have files of their own.
+ */
 export const GatewayConfigSchema = Schema.Struct({
   /** Where clients reach the gateway. */
   listen: section(Listen),

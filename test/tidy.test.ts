@@ -123,6 +123,11 @@ describe("files", () => {
     )
   })
 
+  test("a file of the product above 300 lines says why it is one file", () => {
+    const wrong = product.filter((file) => file.lineCount > 300 && !/\bOne[\s*]+file\b/.test(file.tree.text))
+    expect(wrong.map((file) => `${file.path} ${file.lineCount}`)).toEqual([])
+  })
+
   test("no function of the product is longer than 70 lines", () => {
     const wrong = complaints(product, (node, file) => {
       if (!ts.isFunctionLike(node) || !("body" in node) || node.body === undefined) return undefined
