@@ -7,7 +7,7 @@ import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
 import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayConfig } from "../GatewayConfig.ts"
 import { PlacementPolicy } from "./placementPolicy.ts"
-import { bandOverloadWaitS, shortQueueMaxS, overloadWaitS, timeoutOf } from "../waitingSection.ts"
+import { bandOverloadWaitS, overloadWaitS, shortQueueMaxS, timeoutOf } from "../waitingSection.ts"
 import { Restored } from "./restored.ts"
 import { Telemetry } from "./telemetry.ts"
 
