@@ -214,7 +214,8 @@ const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Eff
 
 const afterScrapeFailure = (pod: Pod, state: PodState, error: PodProbeError): Effect.Effect<PodState> =>
   Effect.gen(function*() {
-    const warned = yield* warn(pod, state, error)
+    // The line that said it is unhealthy said why; a hundred dead pods would repeat it a hundred times a minute.
+    const warned = state.health === "unhealthy" ? state : yield* warn(pod, state, error)
     const next = { ...warned, scrapeFailures: state.scrapeFailures + 1, idleScrapes: 0 }
     if (next.health === "unhealthy" && error.isRefused === true) {
       return { ...next, reason: silenceOf(pod, next, error.message) }

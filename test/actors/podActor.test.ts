@@ -231,6 +231,23 @@ describe("health", () => {
     ])
   })
 
+  test("a pod that is gone is told once, however long it stays away", async () => {
+    const lines: Array<LogLine> = []
+    await runScoped(
+      Effect.gen(function*() {
+        const here = yield* world({ options: { ...fast, warnEveryMs: 1 } })
+        yield* accepting(here)
+        yield* Effect.promise(() => here.web.stop())
+        yield* refusing(here)
+        const told = lines.length
+        yield* Effect.sleep(20 * fast.scrapeIntervalMs)
+        expect(lines.slice(told)).toEqual([])
+        expect(warnings(lines).filter((text) => text.includes("is unhealthy and gets no requests"))).toHaveLength(1)
+      }),
+      lines
+    )
+  })
+
   test("one failed scrape less than the limit changes nothing", () =>
     runScoped(Effect.gen(function*() {
       const here = yield* world()
