@@ -24,6 +24,21 @@ const asked = (i: number): Asked => ({
   }
 })
 
+/**
+ * The pod whose streams were the first, `count` of them, to say something. Who waited for all twenty could find the
+ * first ones ended on a machine whose other pod is slow to begin.
+ */
+const podThatSpeaks = (streams: ReadonlyArray<ReturnType<typeof openStream>>, count: number): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const begun = new Map<string, number>()
+    for (const stream of streams) {
+      stream.then(({ pod }) => {
+        begun.set(pod, (begun.get(pod) ?? 0) + 1)
+        if (begun.get(pod) === count) resolve(pod)
+      }, reject)
+    }
+  })
+
 describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => {
   let pods: ReadonlyArray<VllmPod> = []
   let gateway: TestGateway
@@ -43,14 +58,12 @@ describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => 
 
   test("say what they would have said, and no client sees an error", async () => {
     const all = Array.from({ length: streamCount }, (_, i) => asked(i))
-    const run = () => Promise.all(all.map((each) => openStream(gateway.url, each)))
-    const undisturbed = await Promise.all((await run()).map(({ end }) => end))
-    const streams = await run()
-    const victim = pods.find(({ url }) => new URL(url).host === streams[0]?.pod)
-    victim?.kill()
-    // About half of them; which go where is the scheduler's to say.
-    expect(streams.filter(({ pod }) => pod === streams[0]?.pod).length).toBeGreaterThan(streamCount / 4)
-    const ended = await Promise.all(streams.map(({ end }) => end))
+    const open = () => all.map((each) => openStream(gateway.url, each))
+    const undisturbed = await Promise.all(open().map(async (stream) => (await stream).end))
+    const streams = open()
+    const victim = await podThatSpeaks(streams, streamCount / 4)
+    pods.find(({ url }) => new URL(url).host === victim)?.kill()
+    const ended = await Promise.all(streams.map(async (stream) => (await stream).end))
     const page = await (await fetch(`${gateway.url}/metrics`)).text()
     // Says why, should one be denied.
     expect(page.match(/^warmroute_rescues_denied_total.* [1-9]\d*$/gm)).toBeNull()
@@ -60,7 +73,10 @@ describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => 
       expect(text).toBe(whole?.text ?? "")
       expect(usage).toMatchObject({ completion_tokens: 600, prompt_tokens: whole?.usage?.["prompt_tokens"] })
     }
-    expect(Number(/warmroute_rescues_total\{outcome="whole"\} (\d+)/.exec(page)?.[1])).toBeGreaterThan(streamCount / 4)
+    const rescues = page.match(/^warmroute_(?:rescues|retries)_total.*$/gm)?.join("\n")
+    const whole = Number(/warmroute_rescues_total\{outcome="whole"\} (\d+)/.exec(page)?.[1])
+    expect(whole, `streams that were saved after ${victim} was killed:\n${rescues}`)
+      .toBeGreaterThanOrEqual(streamCount / 4)
     await gateway.becomesIdle()
   }, 180_000)
 })
