@@ -8,7 +8,8 @@ import { errorEvent } from "./errorEvent.ts"
 import type { ReadRequest } from "./features/readRequest.ts"
 import type { FrontOptions } from "./FrontOptions.ts"
 import type { PodAnswer } from "./retry/Attempts.ts"
-import { ChatOpening } from "./rescue/ChatOpening.ts"
+import { openingKinds } from "./rescue/openingKinds.ts"
+import { StreamOpening } from "./rescue/StreamOpening.ts"
 import { faultOfStatus, isFaultStatus, type PodFault } from "./retry/PodFault.ts"
 import type { PromptKind } from "./routes.ts"
 import type { ResponseHead } from "./upstream/UpstreamRequest.ts"
@@ -41,8 +42,8 @@ export class AnswerFlow {
   /** It is collected and handed over as one. */
   private isWhole: boolean
   private waiting: Array<Uint8Array> | undefined
-  /** Of a chat's stream that has not begun to say anything. */
-  private opening: ChatOpening | undefined
+  /** Of a stream that has not begun to say anything. */
+  private opening: StreamOpening | undefined
 
   constructor(
     head: ResponseHead,
@@ -61,7 +62,8 @@ export class AnswerFlow {
     this.isEventStream = !this.isPodFault && isEventStream(head)
     const isShort = head.bodyBytes >= 0 && head.bodyBytes <= limits.wholeAnswerBytesMax
     this.isWhole = this.isPodFault || (isShort && !this.isEventStream)
-    if (this.isEventStream && prompt === "chat") this.opening = new ChatOpening()
+    const kind = this.isEventStream ? openingKinds[prompt] : undefined
+    if (kind !== undefined) this.opening = new StreamOpening(kind)
   }
 
   /** Bytes of it are on their way to the client. */
@@ -74,7 +76,7 @@ export class AnswerFlow {
     return this.stream?.isHeld === true
   }
 
-  /** Bytes that say no more than who speaks; they go with the next that do. */
+  /** Bytes that say nothing of the answer; they go with the next that do. */
   holdsBack(bytes: Uint8Array): boolean {
     return this.opening?.holds(bytes) === true
   }
@@ -115,7 +117,7 @@ export class AnswerFlow {
     this.stream = stream
   }
 
-  private passOnOpening({ held }: ChatOpening): void {
+  private passOnOpening({ held }: StreamOpening): void {
     this.opening = undefined
     for (const piece of held) this.push(piece)
   }

@@ -5,25 +5,26 @@ export class PodRequest {
   private readonly target: string
   private headerLines: string
   private body: RequestBody | undefined
-  private readonly repeatable: false | undefined
+  /** Running it twice does no harm. */
+  readonly isRepeatable: boolean
 
   /** `target`: path and query. */
-  constructor(target: string, headerLines: string, body: RequestBody, repeatable: false | undefined) {
+  constructor(target: string, headerLines: string, body: RequestBody, isRepeatable: boolean) {
     this.target = target
     this.headerLines = headerLines
     this.body = body
-    this.repeatable = repeatable
+    this.isRepeatable = isRepeatable
   }
 
   whole(firstByteTimeoutMs: number | undefined): UpstreamRequest {
-    const { body, headerLines, repeatable, target } = this
-    return { method: "POST", target, headerLines, body, repeatable, firstByteTimeoutMs }
+    const { body, headerLines, isRepeatable, target } = this
+    return { method: "POST", target, headerLines, body, isRepeatable, firstByteTimeoutMs }
   }
 
   /** For a pod that goes on with a stream. */
   continuation(body: Uint8Array, firstByteTimeoutMs: number | undefined): UpstreamRequest {
-    const { headerLines, repeatable } = this
-    return { method: "POST", target: "/v1/completions", headerLines, body, repeatable, firstByteTimeoutMs }
+    const { headerLines, isRepeatable } = this
+    return { method: "POST", target: "/v1/completions", headerLines, body, isRepeatable, firstByteTimeoutMs }
   }
 
   /** An answer is on its way to the client, so nobody gets the whole request any more. */

@@ -51,15 +51,15 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     mayBeRescued: boolean
   ) {
     super()
-    const { body, features, renamed, terms } = read
+    const { body, features, isRepeatable, renamed, terms } = read
     this.owner = owner
     this.features = features
     this.renamed = renamed
-    const { deps: { options }, front: { rescueBytes }, route: { repeatable } } = owner
+    const { deps: { options }, front: { rescueBytes } } = owner
     const isRescued = terms !== undefined && mayBeRescued && body instanceof Uint8Array
     if (isRescued) this.rescue = new StreamRescue(terms, rescueBytes, options.rescue)
     const sent = isRescued && !terms.showsTokenIds ? withTokenIds(body) : body
-    this.request = new PodRequest(target, headerLines, sent, repeatable)
+    this.request = new PodRequest(target, headerLines, sent, isRepeatable)
   }
 
   /** Picks a pod and sends the request there. */
@@ -185,8 +185,8 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
 
   /** The pod in hand failed: `error`, or the error answer that has been collected. Another one, or the end. */
   private tryFailed(fault: PodFault, error: GatewayError | undefined): void {
-    const { deps: { metrics, options, scheduler }, front, route } = this.owner
-    const { flow, podTry } = this
+    const { deps: { metrics, options: { retriesMax }, scheduler }, front } = this.owner
+    const { flow, podTry, request: { isRepeatable } } = this
     if (podTry === undefined) return
     const { address } = podTry.decision
     const attempts = this.attempts ??= new Attempts()
@@ -195,9 +195,7 @@ export class PodTries extends GuardedHandler implements AnswerOwner {
     if (flow?.began === true) return this.saveOrLose(flow, address, error ?? podBroke, attempts.wasAsked)
     if (error === undefined) attempts.answer ??= flow?.collected(address)
     else attempts.error = error
-    const { retriesMax } = options
-    const repeatable = route.repeatable ?? true
-    const denial = attempts.denial(fault, { retriesMax, repeatable, budget: front.retryBudget })
+    const denial = attempts.denial(fault, { retriesMax, isRepeatable, budget: front.retryBudget })
     if (denial !== undefined) {
       metrics.retryDenied(denial)
       return this.giveUp(attempts, error === undefined ? "finished" : "failed")

@@ -12,11 +12,6 @@ export interface ProxyRoute {
   /** It decodes, so output tokens are expected. */
   readonly generates: boolean
   /**
-   * Running a request twice may do harm, so it is sent again only when it surely did not run. Undefined: it changes
-   * nothing at the pod but its cache. A Responses request may be stored and may call tools that act.
-   */
-  readonly repeatable?: false
-  /**
    * What the event that carries the first output contains. Undefined: the first event already does.
    * vLLM sends the first events of a Responses stream before the engine has seen the request.
    */
@@ -33,7 +28,6 @@ export const proxyRoutes: ReadonlyArray<ProxyRoute> = [
     path: "/v1/responses",
     prompt: "responses",
     generates: true,
-    repeatable: false,
     firstTokenMark: "response.output_item.added"
   },
   { path: "/v1/messages", prompt: "messages", generates: true },

@@ -46,13 +46,21 @@ const fleet = async (
   return { gateway, pods }
 }
 
-const ask = (gateway: TestGateway, stream: boolean, path = "/v1/completions"): Promise<RawResponse> =>
+const ask = (
+  gateway: TestGateway,
+  stream: boolean,
+  path = "/v1/completions",
+  more: Readonly<Record<string, unknown>> = {}
+): Promise<RawResponse> =>
   rawRequest(gateway.url, {
     method: "POST",
     path,
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "tiny", prompt: "Hello", input: "Hello", max_tokens: 8, stream })
+    body: JSON.stringify({ model: "tiny", prompt: "Hello", input: "Hello", max_tokens: 8, stream, ...more })
   })
+
+const askResponse = (gateway: TestGateway, ...tools: ReadonlyArray<string>): Promise<RawResponse> =>
+  ask(gateway, false, "/v1/responses", { tools: tools.map((type) => ({ type })) })
 
 const metric = async ({ url }: TestGateway, line: string): Promise<number> => {
   const page = await (await fetch(`${url}/metrics`)).text()
@@ -221,12 +229,12 @@ describe("retries", () => {
     await gateway.becomesIdle()
   })
 
-  test("never make a pod run a Responses request twice, on whatever socket it came", async () => {
+  test("never make a pod run a request twice whose tools may act, on whatever socket it came", async () => {
     let nth = 0
     const drops: Behaviour = (c, request) => (nth++ === 1 ? c.reset() : well(c, request))
     const { gateway, pods } = await fleet([drops])
-    expect((await ask(gateway, false, "/v1/responses")).status).toBe(200)
-    expect((await ask(gateway, false, "/v1/responses")).status).toBe(502)
+    expect((await askResponse(gateway, "mcp")).status).toBe(200)
+    expect((await askResponse(gateway, "mcp")).status).toBe(502)
     expect(posts(pods[0])).toBe(2)
     expect(await metric(gateway, "warmroute_retries_denied_total{why=\"unsafe\"}")).toBe(1)
     await gateway.becomesIdle()
@@ -247,13 +255,21 @@ describe("retries", () => {
     await gateway.becomesIdle()
   })
 
-  test("of a Responses request are made when the pod refused it, not when it may have run", async () => {
+  test("of a request whose tools may act are made when the pod refused it, not when it may have run", async () => {
     const { gateway, pods } = await fleet([broken, well])
-    expect((await ask(gateway, false, "/v1/responses")).status).toBe(502)
+    expect((await askResponse(gateway, "function", "code_interpreter")).status).toBe(502)
     expect(await metric(gateway, "warmroute_retries_denied_total{why=\"unsafe\"}")).toBe(1)
     pods[0]?.stop()
-    expect((await ask(gateway, false, "/v1/responses")).status).toBe(200)
-    expect((await ask(gateway, false, "/v1/responses")).status).toBe(200)
+    expect((await askResponse(gateway, "code_interpreter")).status).toBe(200)
+    expect((await askResponse(gateway, "code_interpreter")).status).toBe(200)
+    await gateway.becomesIdle()
+  })
+
+  test("of a Responses request are made when no tool of its acts but at the client", async () => {
+    const { gateway } = await fleet([broken, well])
+    expect((await askResponse(gateway)).status).toBe(200)
+    expect((await askResponse(gateway, "function", "custom")).status).toBe(200)
+    expect(await metric(gateway, "warmroute_retries_denied_total{why=\"unsafe\"}")).toBe(0)
     await gateway.becomesIdle()
   })
 

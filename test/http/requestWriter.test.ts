@@ -25,7 +25,8 @@ const requestOf = (body: string): UpstreamRequest => ({
   method: "POST",
   target: "/v1/completions",
   headerLines: "",
-  body: Buffer.from(body)
+  body: Buffer.from(body),
+  isRepeatable: true
 })
 
 const whole = (body: string): string =>

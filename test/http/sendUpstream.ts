@@ -13,7 +13,7 @@ interface Answer {
 interface Sending {
   readonly method?: string
   readonly body?: RequestBody | string | undefined
-  readonly repeatable?: false
+  readonly isRepeatable?: boolean
   readonly onData?: (call: UpstreamCall, bytes: Uint8Array) => void
   readonly onHead?: (call: UpstreamCall) => void
 }
@@ -30,10 +30,10 @@ export const sendUpstream = (client: UpstreamClient, address: PodAddress, sendin
     setTimeout(() => resolve({ head, body: Buffer.concat(pieces), error, ends }), 1)
   }
   const body = typeof sending.body === "string" ? Buffer.from(sending.body) : sending.body
-  const { method = "POST", repeatable } = sending
+  const { isRepeatable = true, method = "POST" } = sending
   const call = client.request(
     address,
-    { method, target: "/v1/x?y=z", headerLines: "a: b\r\n", body, repeatable },
+    { method, target: "/v1/x?y=z", headerLines: "a: b\r\n", body, isRepeatable },
     {
       onHead: (value) => {
         head = value

@@ -167,15 +167,16 @@ describe("streaming", () => {
     expect((await front.post("/v1/chat/completions", chat)).status).toBe(503)
   })
 
-  test("the first token of a Responses stream is the first output, not the first event", async () => {
-    const seen: Array<ReadonlyArray<number>> = []
-    const steps = ["event: response.created\ndata: {}\n\n", "event: response.output_item.added\ndata: {}\n\n"]
-    const arrived = steps.map(() => Promise.withResolvers<void>())
+  test("the first token of a Responses stream is the first output, and nothing leaves before it", async () => {
+    const seen: Array<readonly [number, boolean]> = []
+    const steps = ["response.created", "response.in_progress", "response.output_item.added", "response.completed"]
+      .map((name) => `event: ${name}\ndata: {}\n\n`)
+    const isTime = steps.map(() => Promise.withResolvers<void>())
     using pod = new RawPod(async (socket) => {
       socket.write(streamHead)
       for (const [i, step] of steps.entries()) {
+        await isTime[i]?.promise
         socket.write(chunk(step))
-        await arrived[i]?.promise
       }
       socket.write("0\r\n\r\n")
     })
@@ -183,13 +184,14 @@ describe("streaming", () => {
     const body = JSON.stringify({ model: "m", input: "x", stream: true })
     const client = await rawClient(front.url, "POST /v1/responses HTTP/1.1", body)
     for (const [i, step] of steps.entries()) {
-      await client.until(() => client.received().includes(step))
-      seen.push([...front.scheduler.firstTokens])
-      arrived[i]?.resolve()
+      isTime[i]?.resolve()
+      if (i >= 2) await client.until(() => client.received().includes(step))
+      else await Bun.sleep(20)
+      seen.push([front.scheduler.firstTokens.length, client.received().includes(steps[0] ?? "")])
     }
     await client.until(() => client.received().endsWith("0\r\n\r\n"))
     client.socket.terminate()
-    expect(seen).toEqual([[], [0]])
+    expect(seen).toEqual([[0, false], [0, false], [1, true], [1, true]])
   })
 
   test("headers pass with their values and repetitions; only hop-by-hop ones are dropped", async () => {

@@ -139,8 +139,8 @@ describe("a request that must not run twice", () => {
     using pod = new RawPod((socket, _request, connection, nth) => socket.write(ok(`${connection}.${nth}`)))
     const client = makeClient()
     const answers: Array<string> = []
-    for (const repeatable of [undefined, false, undefined] as const) {
-      const { answer } = sendUpstream(client, pod.address, repeatable === false ? { repeatable } : {})
+    for (const isRepeatable of [true, false, true]) {
+      const { answer } = sendUpstream(client, pod.address, { isRepeatable })
       answers.push((await answer).body.toString())
     }
     expect(answers).toEqual(["0.0", "1.0", "1.1"])
@@ -154,7 +154,7 @@ describe("a request that must not run twice", () => {
     cleanups.push(() => pod[Symbol.dispose]())
     const client = makeClient({ staleSocketMs: 60_000 })
     await sendUpstream(client, pod.address).answer
-    const { error } = await sendUpstream(client, pod.address, { body: "once", repeatable: false }).answer
+    const { error } = await sendUpstream(client, pod.address, { body: "once", isRepeatable: false }).answer
     expect([error?.kind, pod.received.length]).toEqual(["broken", 2])
   })
 
@@ -162,7 +162,7 @@ describe("a request that must not run twice", () => {
     using pod = new RawPod((socket, _request, connection) => socket.write(ok(`${connection}`)))
     const client = makeClient({ connectionsMax: 1 })
     await sendUpstream(client, pod.address).answer
-    const { answer } = sendUpstream(client, pod.address, { repeatable: false })
+    const { answer } = sendUpstream(client, pod.address, { isRepeatable: false })
     expect((await answer).body.toString()).toBe("1")
     expect(client.counts()).toEqual({ open: 1, idle: 1 })
   })

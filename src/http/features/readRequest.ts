@@ -25,6 +25,8 @@ export interface ReadRequest<Body = Uint8Array> {
   readonly renamed: { readonly from: string; readonly to: string } | undefined
   /** Undefined: no other pod could go on with its stream, or there is none, or rescues are off. */
   readonly terms?: StreamTerms | undefined
+  /** False: running it twice may do harm, so it is sent again only when it surely did not run. */
+  readonly isRepeatable: boolean
 }
 
 /** Whisper-like models see 30 s of audio, about 480 kB compressed, as 1,500 positions. */
@@ -90,8 +92,21 @@ const readJson = (
   const terms = mayContinue && (route.prompt === "chat" || route.prompt === "completions")
     ? termsOf(route.prompt, body, model)
     : undefined
-  return { features, body: model === (named ?? "") ? bytes : withModel(bytes, model), asked, renamed, terms }
+  return {
+    features,
+    body: model === (named ?? "") ? bytes : withModel(bytes, model),
+    asked,
+    renamed,
+    terms,
+    isRepeatable: route.prompt !== "responses" || !mayAct(body["tools"])
+  }
 }
+
+/** Tools of other types are run by the pod, or by a server that it asks; vLLM has them on the Responses route alone. */
+const clientsTools: ReadonlySet<unknown> = new Set(["function", "custom"])
+
+const mayAct = (tools: unknown): boolean =>
+  Array.isArray(tools) && !tools.every((tool) => clientsTools.has((tool as JsonObject | null)?.["type"]))
 
 /** In them are hosts that a pod fetches KV blocks or encoder outputs from, so no client may write them. */
 const transferFields = ["kv_transfer_params", "ec_transfer_params"]
@@ -176,7 +191,7 @@ export const readScannedForm = <Body extends { readonly byteLength: number }>(
     workshop
   )
   const isNamed = named === undefined || model === named.value
-  return { features, body: isNamed ? body : withField(named, model), asked, renamed }
+  return { features, body: isNamed ? body : withField(named, model), asked, renamed, isRepeatable: true }
 }
 
 const parseObject = (bytes: Uint8Array, depthMax: number): JsonObject => {

@@ -18,7 +18,7 @@ export interface PodAnswer {
 interface RetryTerms {
   readonly retriesMax: number
   /** Running the request twice does no harm. */
-  readonly repeatable: boolean
+  readonly isRepeatable: boolean
   readonly budget: RetryBudget
 }
 
@@ -53,11 +53,11 @@ export class Attempts {
   }
 
   /** Takes a retry from the budget, or says why there is none. */
-  denial({ mayHaveRun }: PodFault, { budget, repeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
+  denial({ mayHaveRun }: PodFault, { budget, isRepeatable, retriesMax }: RetryTerms): RetryDenial | undefined {
     if (!this.wasAsked) return undefined
     if (this.isRequestAtFault) return "request-fault"
     if (this.tries > retriesMax) return "limit"
-    if (mayHaveRun && !repeatable) return "unsafe"
+    if (mayHaveRun && !isRepeatable) return "unsafe"
     return budget.spend() ? undefined : "budget"
   }
 

@@ -44,7 +44,7 @@ export class PodPool {
 
   /** Sends over an idle socket or a new one. */
   start(call: UpstreamCall): void {
-    if (call.request?.repeatable === false) return this.startFresh(call)
+    if (call.request?.isRepeatable === false) return this.startFresh(call)
     const nowMs = this.nowMs()
     for (let connection = this.idle.pop(); connection !== undefined; connection = this.idle.pop()) {
       if (nowMs - connection.idleSinceMs < this.options.idleMaxMs) return connection.begin(call, nowMs)

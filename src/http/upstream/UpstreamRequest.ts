@@ -15,8 +15,8 @@ export interface UpstreamRequest {
   /** Header lines, each ended by CRLF; neither host, content-length nor anything hop-by-hop. */
   readonly headerLines: string
   readonly body: RequestBody | undefined
-  /** Running it twice may do harm: it goes over a socket of its own, where nothing is ever sent again unasked. */
-  readonly repeatable?: false | undefined
+  /** False: running it twice may do harm, so it goes over a socket of its own, where nothing is ever sent again unasked. */
+  readonly isRepeatable: boolean
   /** Undefined: the client's own. */
   readonly firstByteTimeoutMs?: number | undefined
 }

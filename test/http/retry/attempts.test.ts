@@ -17,7 +17,7 @@ const decision = (reservation: number): Decision => ({
 
 const terms = () => ({
   retriesMax: 2,
-  repeatable: true,
+  isRepeatable: true,
   budget: new RetryBudget(() => ({ retryShare: 0, retryBurst: 100 }))
 })
 
@@ -92,12 +92,12 @@ describe("another try", () => {
   test("at another pod is no retry when the first had no socket left for it", () => {
     const exhausted = faultOfError({ kind: "exhausted", message: "all in use", answered: false })
     const budget = new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 }))
-    expect(after(exhausted, { budget, repeatable: false, retriesMax: 0 }, 5)).toBeUndefined()
+    expect(after(exhausted, { budget, isRepeatable: false, retriesMax: 0 }, 5)).toBeUndefined()
   })
 
   test("at another pod is no retry when the first refused the connection, for a while", () => {
     const budget = new RetryBudget(() => ({ retryShare: 0, retryBurst: 0 }))
-    const denials = [1, 16, 17].map((tries) => after(refused, { budget, repeatable: false, retriesMax: 0 }, tries))
+    const denials = [1, 16, 17].map((tries) => after(refused, { budget, isRepeatable: false, retriesMax: 0 }, tries))
     expect(denials).toEqual([undefined, undefined, "limit"])
   })
 
@@ -106,8 +106,8 @@ describe("another try", () => {
   })
 
   test("of what must not run twice is made only when it surely did not run", () => {
-    const repeatable = false
-    expect([refused, faultOfStatus(503), reset, faultOfStatus(502)].map((fault) => after(fault, { repeatable })))
+    const isRepeatable = false
+    expect([refused, faultOfStatus(503), reset, faultOfStatus(502)].map((fault) => after(fault, { isRepeatable })))
       .toEqual([
         undefined,
         undefined,
