@@ -11,6 +11,7 @@ import { TurnOrder } from "./TurnOrder.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 import type { WorldExchange } from "./WorldExchange.ts"
 import { BACK_WITHIN_MS, Crashes } from "./Crashes.ts"
+import { Probes } from "./Probes.ts"
 import { Recovery } from "./Recovery.ts"
 import { Refusals } from "./Refusals.ts"
 import type { WorldGateway } from "./WorldGateway.ts"
@@ -79,6 +80,7 @@ export class Watch {
   private readonly forgottenMs = new Map<PodId, number>()
   private readonly doubtMs = new Map<PodId, number>()
   private readonly blockSizes = new Map<PodId, number>()
+  private readonly probes = new Probes()
   /** When a pod was last told to be there anew, or to take requests again. */
   private readonly cameBackMs = new Map<PodId, number>()
 
@@ -117,6 +119,7 @@ export class Watch {
     this.told = new Map()
     this.streaks = new Map()
     this.livesSeen.clear()
+    this.probes.clear()
     this.crashes.clear()
     this.breakersFromMs = 0
     this.arrivals = 0
@@ -211,9 +214,10 @@ export class Watch {
     this.breakersFromMs = this.time.nowMs + BACK_WITHIN_MS
   }
 
-  podServed(id: string): void {
+  podServed(id: PodId, reservation: number): void {
+    this.probes.served(id, reservation)
     // What a request got that was sent before changes nothing about an open breaker.
-    const streak = this.streaks.get(id as PodId)
+    const streak = this.streaks.get(id)
     if (streak !== undefined) streak.failures = 0
   }
 
@@ -275,6 +279,11 @@ export class Watch {
     this.picking.delete(exchange)
     this.turns.placed(exchange)
     this.placed.set(exchange, decision)
+    const { id } = decision.address
+    // What is not sure to be a pod's new life may be one.
+    const voidMs = [this.forgottenMs.get(id), this.doubtMs.get(id), this.crashes.lastMs("scheduler")]
+    const fault = this.probes.picked(exchange, decision, this.time.nowMs, Math.max(...voidMs.map((ms) => ms ?? 0)))
+    if (fault !== undefined) this.violation(fault)
     const { features } = exchange.request
     if (!this.fleet.podOf(decision.address.id).models.includes(features.model)) {
       this.violation(`request ${exchange.request.number} for ${features.model} went to ${decision.address.id}`)

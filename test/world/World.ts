@@ -241,7 +241,7 @@ export class World {
       onRetry: () => watch.retried(),
       onViolation: (what) => watch.violation(what),
       onPodFailed: (from, id, sure) => watch.podFailed(from, id, sure),
-      onPodServed: (id) => watch.podServed(id)
+      onPodServed: (id, reservation) => watch.podServed(id, reservation)
     }
   }
 

@@ -23,7 +23,7 @@ export interface ExchangeDeps {
   readonly onViolation: (what: string) => void
   /** Reports of a failed pod, and first tokens, as the scheduler hears of them. */
   readonly onPodFailed: (gateway: WorldGateway, id: string, sure: boolean) => void
-  readonly onPodServed: (id: string) => void
+  readonly onPodServed: (id: PodId, reservation: number) => void
 }
 
 /** A client with its request, and a book of what the live front end does for it. */
@@ -85,6 +85,11 @@ export class WorldExchange {
     this.checkEnd()
   }
 
+  /** It is at a pod under this reservation. */
+  holds(reservation: number): boolean {
+    return this.decision?.reservation === reservation
+  }
+
   /** The process of the gateway is no more, so nothing that it had in hand is ended in order. */
   gatewayLost(): void {
     if (!this.isSettled) this.settle("gateway-lost")
@@ -113,7 +118,7 @@ export class WorldExchange {
     firstToken: (reservation) => {
       this.gateway.scheduler.firstToken(reservation)
       const { decision } = this
-      if (decision?.reservation === reservation) this.deps.onPodServed(decision.address.id)
+      if (decision?.reservation === reservation) this.deps.onPodServed(decision.address.id, reservation)
     },
     end: (reservation, end) => this.end(reservation, end),
     retryAfterS: () => this.gateway.scheduler.retryAfterS(),
