@@ -23,6 +23,8 @@ export interface VllmPod {
   readonly ready: Promise<void>
   /** Ends it and its engine process at once, as `kill -9` would. */
   readonly kill: () => void
+  /** Stops both where they are, so that what they wrote is all they wrote. */
+  readonly freeze: () => void
 }
 
 const logBytesMax = 8_000
@@ -45,14 +47,15 @@ export const startVllmPod = (): VllmPod => {
     child.once("exit", (code) => reject(new Error(`vLLM on port ${port} ended with ${code}; its last words:\n${log}`)))
   })
   ended.catch(() => undefined)
-  const kill = (): void => {
+  const signal = (name: "SIGKILL" | "SIGSTOP"): void => {
     try {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+      if (child.pid !== undefined) process.kill(-child.pid, name)
     } catch (error) {
       // The group may be gone already; a pod that lives on would make its test say nothing.
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
     }
   }
+  const kill = (): void => signal("SIGKILL")
   process.once("exit", kill)
   const healthy = async (): Promise<void> => {
     while (child.exitCode === null && child.signalCode === null) {
@@ -62,5 +65,5 @@ export const startVllmPod = (): VllmPod => {
     }
     return ended
   }
-  return { url, ready: Promise.race([healthy(), ended]), kill }
+  return { url, ready: Promise.race([healthy(), ended]), kill, freeze: () => signal("SIGSTOP") }
 }
