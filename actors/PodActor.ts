@@ -1,4 +1,4 @@
-import { Effect, LogLevel, type Scope } from "effect"
+import { Clock, Effect, LogLevel, type Scope } from "effect"
 import { type EngineConstants, sameConstants } from "../src/core/EngineConstants.ts"
 import type { PodAddress, PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
@@ -17,6 +17,7 @@ import {
   type PodState,
   podStatus
 } from "./PodState.ts"
+import { fallIll, judgeSilence, silenceOf } from "./podVerdicts.ts"
 import type { PodSigns, PodStatus } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
 import type { SchedulerMessage } from "./SchedulerMessages.ts"
@@ -27,6 +28,10 @@ import { TurnLines } from "./TurnLines.ts"
 interface DispatchFailed {
   readonly _tag: "DispatchFailed"
   readonly why: string
+}
+/** Bytes of answers to requests came, though it did not answer the last question. From the front. */
+interface RequestsAnswered {
+  readonly _tag: "RequestsAnswered"
 }
 /** A request names a model that no pod is known to serve. From the supervisor, at the scheduler's wish. */
 interface ModelsWanted {
@@ -47,7 +52,14 @@ interface PodSettingsReplaced {
   readonly options: PodActorOptions
 }
 /** Facts from the actor's own children: Scraped, ScrapeFailed, Inspected. */
-type PodMessage = DispatchFailed | ModelsWanted | Drain | Undrain | PodSettingsReplaced | ProbeFact
+export type PodMessage =
+  | DispatchFailed
+  | RequestsAnswered
+  | ModelsWanted
+  | Drain
+  | Undrain
+  | PodSettingsReplaced
+  | ProbeFact
 
 export interface PodActorArgs {
   readonly address: PodAddress
@@ -149,6 +161,8 @@ const receive = (pod: Pod, state: PodState, message: PodMessage): Effect.Effect<
   switch (message._tag) {
     case "DispatchFailed":
       return afterDispatchFailure(pod, state, message)
+    case "RequestsAnswered":
+      return Effect.map(Clock.currentTimeMillis, (answeredAtMs) => ({ ...state, answeredAtMs }))
     case "ModelsWanted":
       return inspect(pod, state)
     case "Drain":
@@ -202,6 +216,7 @@ const afterScrape = (pod: Pod, state: PodState, metrics: PodMetrics): Effect.Eff
       idleScrapes: idle ? state.idleScrapes + 1 : 0,
       scrapesSinceInspection: state.scrapesSinceInspection + 1,
       silence: undefined,
+      isStrained: false,
       // One that said itself that it can't work may still show its metrics.
       timesWell: state.timesWell + (state.health === "unhealthy" ? 0 : 1)
     }
@@ -239,39 +254,19 @@ const afterInspection = (pod: Pod, state: PodState, seen: Inspected): Effect.Eff
     if (seen.life === "alive") return yield* afterGoodInspection(pod, next, why)
     if (seen.life === "dead") return yield* fallIll(pod, next, why)
     if (state.inspectAgain) return yield* inspect(pod, { ...next, reason: why })
-    return yield* judgeSilence(pod, { ...next, reason: why, silence: why })
+    return yield* judgeSilence(pod, { ...next, reason: why, silence: { why, isLate: seen.problem?.isLate === true } })
   })
 
 const afterGoodInspection = (pod: Pod, state: PodState, why: string): Effect.Effect<PodState> =>
   Effect.gen(function*() {
-    const described = describe(pod, { ...state, silence: undefined, timesWell: state.timesWell + 1 })
+    const well = { ...state, silence: undefined, isStrained: false, timesWell: state.timesWell + 1 }
+    const described = describe(pod, well)
     if (described.models === undefined) return { ...described, reason: why }
     if (described.health === "healthy") return observe(pod, described)
     const models = described.models.map((card) => card.id).join(", ")
     yield* logTurn(pod, LogLevel.Info, `pod ${pod.id} is healthy and serves ${models === "" ? "no model" : models}`)
     return observe(pod, { ...described, health: "healthy", reason: undefined, dispatchFailures: 0 })
   })
-
-/** A single silence between good scrapes is no proof; the same with failed scrapes or requests around it is. */
-const judgeSilence = (pod: Pod, state: PodState): Effect.Effect<PodState> => {
-  const { scrapeFailures, silence } = state
-  if (silence === undefined) return Effect.succeed(state)
-  const isProof = failsDispatches(pod, state) || scrapeFailures >= pod.options.unhealthyAfterScrapes
-  return isProof ? fallIll(pod, state, silenceOf(pod, state, silence)) : Effect.succeed(state)
-}
-
-const failsDispatches = (pod: Pod, { dispatchFailures }: PodState): boolean =>
-  dispatchFailures >= pod.options.unhealthyAfterDispatches
-
-const silenceOf = (pod: Pod, state: PodState, silence: string): string =>
-  failsDispatches(pod, state) ? `${silence}; a request there failed: ${state.dispatchFailure}` : silence
-
-const fallIll = (pod: Pod, state: PodState, reason: string): Effect.Effect<PodState> => {
-  if (state.health === "unhealthy") return Effect.succeed({ ...state, reason })
-  return logTurn(pod, LogLevel.Warning, `pod ${pod.id} is unhealthy and gets no requests: ${reason}`).pipe(
-    Effect.map(() => observe(pod, { ...state, health: "unhealthy", reason }))
-  )
-}
 
 /** Starts a child that asks for health, models and version, unless one is at it. */
 const inspect = (pod: Pod, state: PodState): Effect.Effect<PodState> => {

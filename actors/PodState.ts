@@ -29,14 +29,26 @@ export interface PodState {
   /** A good scrape came while an inspection was under way, which may have begun before the pod was back. */
   readonly inspectAgain: boolean
   /** Why an inspection got no answer; undefined once the pod gave a good one. */
-  readonly silence: string | undefined
+  readonly silence: Silence | undefined
+  /** When bytes of an answer to a request came last while the pod was in doubt. */
+  readonly answeredAtMs: number
+  /** It answers no question, and requests all the same. */
+  readonly isStrained: boolean
   /** Looks at the pod that found it well. */
   readonly timesWell: number
   /** What the scheduler was told last. */
   readonly described: PodDescribed | undefined
   readonly accepting: boolean
+  readonly toldStrained: boolean
   /** When each kind of warning was logged last. */
   readonly warnedAtMs: ReadonlyMap<string, number>
+}
+
+/** A question without an answer. */
+interface Silence {
+  readonly why: string
+  /** Not in time, rather than because nobody listens there or the connection broke. */
+  readonly isLate: boolean
 }
 
 /** The process behind the pod, as a snapshot keeps it. */
@@ -63,9 +75,12 @@ export const initialPodState = (processStartS: number | undefined): PodState => 
   inspecting: false,
   inspectAgain: false,
   silence: undefined,
+  answeredAtMs: -Infinity,
+  isStrained: false,
   timesWell: 0,
   described: undefined,
   accepting: false,
+  toldStrained: false,
   warnedAtMs: new Map()
 })
 
@@ -131,11 +146,13 @@ export const podStatus = (address: PodAddress, state: PodState): PodStatus => {
   const known = { address, models: state.models ?? [], version: state.version }
   if (state.draining) return { ...known, health: "draining", reason: "it was removed from the pool" }
   if (state.health === "healthy" && !awake(state)) return { ...known, health: "unhealthy", reason: "it sleeps" }
-  return { ...known, health: state.health, reason: state.health === "healthy" ? undefined : state.reason }
+  const isWell = state.health === "healthy" && !state.isStrained
+  return { ...known, health: state.health, reason: isWell ? undefined : state.reason }
 }
 
 export const podSigns = (state: PodState): PodSigns => ({
   isUnhealthy: state.health === "unhealthy" || (state.health === "healthy" && !awake(state)),
+  isInDoubt: state.scrapeFailures > 0,
   timesWell: state.timesWell
 })
 

@@ -1,5 +1,5 @@
 import type { Fiber, Scope } from "effect"
-import type { PodAddress, PodId } from "../src/core/Pod.ts"
+import { type PodAddress, type PodId, samePodLabels } from "../src/core/Pod.ts"
 import type { PodHandle } from "./PodActor.ts"
 import type { PodProcess } from "./PodState.ts"
 import { maxModelLen, type ModelCard, type PodSigns, type PodStatus, type PoolView } from "./PoolView.ts"
@@ -48,7 +48,9 @@ const statusOf = (entry: Entry): PodStatus => {
 }
 
 const signsOf = (entry: Entry | undefined): PodSigns | undefined =>
-  entry === undefined || isLiving(entry) ? entry?.pod.signs() : { isUnhealthy: entry.phase === "down", timesWell: 0 }
+  entry === undefined || isLiving(entry)
+    ? entry?.pod.signs()
+    : { isUnhealthy: entry.phase === "down", isInDoubt: false, timesWell: 0 }
 
 const unionOfModels = (pods: ReadonlyArray<PodStatus>): ReadonlyArray<ModelCard> => {
   const cards = new Map<string, ModelCard>()
@@ -61,3 +63,11 @@ const unionOfModels = (pods: ReadonlyArray<PodStatus>): ReadonlyArray<ModelCard>
   }
   return [...cards.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
 }
+
+/** The same process is asked in the same way. */
+export const sameAddress = (a: PodAddress, b: PodAddress): boolean =>
+  a.hostname === b.hostname && a.port === b.port && a.tls === b.tls
+
+/** What discovery says of it beyond that is the same too. */
+export const saidAlike = (a: PodAddress, b: PodAddress): boolean =>
+  a.preset === b.preset && a.name === b.name && a.rank === b.rank && samePodLabels(a.labels, b.labels)

@@ -1,12 +1,23 @@
 import { Effect, Exit, Fiber, Scope } from "effect"
-import { counted, secondsText } from "../src/core/counted.ts"
+import { secondsText } from "../src/core/counted.ts"
 import type { EngineConstants } from "../src/core/EngineConstants.ts"
-import { type PodAddress, type PodId, samePodLabels } from "../src/core/Pod.ts"
+import { type PodAddress, type PodId } from "../src/core/Pod.ts"
 import type { PodRecord } from "../src/storage/SnapshotStore.ts"
 import type { PodProbe } from "../src/vllm/PodProbe.ts"
 import { AwayPods } from "./AwayPods.ts"
-import { makePodActor, type PodHandle } from "./PodActor.ts"
-import { type Entry, type Gone, isLiving, type Living, type PodSeen, podsSeen, poolView } from "./PoolEntry.ts"
+import { LeftOutPods } from "./LeftOutPods.ts"
+import { makePodActor, type PodHandle, type PodMessage } from "./PodActor.ts"
+import {
+  type Entry,
+  type Gone,
+  isLiving,
+  type Living,
+  type PodSeen,
+  podsSeen,
+  poolView,
+  saidAlike,
+  sameAddress
+} from "./PoolEntry.ts"
 import type { PodGaveUp, PoolMessage, PoolOptions, PoolSettings } from "./PoolMessages.ts"
 import type { PoolView } from "./PoolView.ts"
 import { type ActorRef, spawn } from "./runtime/Actor.ts"
@@ -26,6 +37,8 @@ export interface PoolHandle {
   readonly view: PoolView
   /** A request there failed: have a look at the pod. Unknown ids are passed over. */
   readonly podFailed: (id: PodId, why: string) => void
+  /** A pod in doubt goes on answering requests. Unknown ids are passed over. */
+  readonly podAnswers: (id: PodId) => void
   readonly podsSeen: () => ReadonlyArray<PodSeen>
 }
 
@@ -45,7 +58,7 @@ export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, ne
       unclaimed: new Map(args.restored.map((record) => [record.id, record])),
       desired: [],
       away: new AwayPods(),
-      refused: "",
+      leftOut: new LeftOutPods(),
       self: undefined
     }
     yield* Effect.addFinalizer(() => closeAll(pool))
@@ -69,7 +82,14 @@ export const makePoolSupervisor = (args: PoolArgs): Effect.Effect<PoolHandle, ne
     )
     pool.self = ref
     tellScheduler(pool, { _tag: "PoolStarted", askForModels: () => askForModels(pool) })
-    return { ref, view: poolView(pool.entries), podFailed: podFailed(pool), podsSeen: () => podsSeen(pool.entries) }
+    const { entries } = pool
+    return {
+      ref,
+      view: poolView(entries),
+      podFailed: (id, why) => tellPod(entries.get(id), { _tag: "DispatchFailed", why }),
+      podAnswers: (id) => tellPod(entries.get(id), { _tag: "RequestsAnswered" }),
+      podsSeen: () => podsSeen(entries)
+    }
   })
 
 /** The supervisor's state; the view reads `entries`, nobody but the supervisor writes. */
@@ -81,8 +101,7 @@ interface Pool extends PoolArgs {
   readonly unclaimed: Map<string, PodRecord>
   desired: ReadonlyArray<PodAddress>
   readonly away: AwayPods
-  /** Ids refused at the last look, so that each set of them is logged once. */
-  refused: string
+  readonly leftOut: LeftOutPods
   self: ActorRef<PoolMessage> | undefined
 }
 
@@ -146,14 +165,8 @@ const reconcile = (pool: Pool): Effect.Effect<void> =>
       if (pool.entries.size < pool.options.podsMax) yield* startPod(pool, address)
       else refused.push(address.id)
     }
-    yield* warnRefused(pool, refused)
+    yield* pool.leftOut.warn(refused, pool.options.podsMax)
   })
-
-const sameAddress = (a: PodAddress, b: PodAddress): boolean =>
-  a.hostname === b.hostname && a.port === b.port && a.tls === b.tls
-
-const saidAlike = (a: PodAddress, b: PodAddress): boolean =>
-  a.preset === b.preset && a.name === b.name && a.rank === b.rank && samePodLabels(a.labels, b.labels)
 
 /** What discovery says of the pod has changed; its actor, its sketch and its requests stay. */
 const relabel = (pool: Pool, address: PodAddress): void => {
@@ -168,21 +181,6 @@ const relabel = (pool: Pool, address: PodAddress): void => {
 const tellScheduler = ({ scheduler }: Pool, message: SchedulerMessage): void => {
   if (!scheduler.unsafeTell(message)) scheduler.unsafeTellReserved(message)
 }
-
-const warnRefused = (pool: Pool, refused: ReadonlyArray<PodId>): Effect.Effect<void> => {
-  const names = refused.join(", ")
-  if (names === pool.refused) return Effect.void
-  pool.refused = names
-  if (names === "") return Effect.void
-  const more = refused.length > REFUSED_NAMED_MAX ? ` and ${refused.length - REFUSED_NAMED_MAX} more` : ""
-  const named = refused.slice(0, REFUSED_NAMED_MAX).join(", ")
-  return Effect.logWarning(
-    `the pool has its ${counted(pool.options.podsMax, "pod")} (limits.podsMax), so these are left out: ${named}${more}`
-  )
-}
-
-/** A cluster may list thousands. */
-const REFUSED_NAMED_MAX = 20
 
 /** A pod whose actor can't even be made is down, as one whose actor gave up: the others need their supervisor. */
 const startPod = (pool: Pool, address: PodAddress): Effect.Effect<void> =>
@@ -289,10 +287,9 @@ const closeAll = (pool: Pool): Effect.Effect<void> =>
 
 /** The answers come to the scheduler as any description of a pod. */
 const askForModels = ({ entries }: Pool): void => {
-  for (const entry of entries.values()) if (isLiving(entry)) entry.pod.ref.unsafeTell({ _tag: "ModelsWanted" })
+  for (const entry of entries.values()) tellPod(entry, { _tag: "ModelsWanted" })
 }
 
-const podFailed = (pool: Pool) => (id: PodId, why: string): void => {
-  const entry = pool.entries.get(id)
-  if (isLiving(entry)) entry.pod.ref.unsafeTell({ _tag: "DispatchFailed", why })
+const tellPod = (entry: Entry | undefined, message: PodMessage): void => {
+  if (isLiving(entry)) entry.pod.ref.unsafeTell(message)
 }

@@ -15,7 +15,7 @@ export type PodHealth = "starting" | "healthy" | "unhealthy" | "draining"
 export interface PodStatus {
   readonly address: PodAddress
   readonly health: PodHealth
-  /** Why it is not healthy, in words. */
+  /** Why it is not healthy, or healthy and passed over, in words. */
   readonly reason: string | undefined
   readonly models: ReadonlyArray<ModelCard>
   readonly version: string | undefined
@@ -25,6 +25,8 @@ export interface PodStatus {
 export interface PodSigns {
   /** A drain does not hide it. */
   readonly isUnhealthy: boolean
+  /** It did not answer the last question: bytes of its answers to requests say that it lives. */
+  readonly isInDoubt: boolean
   /** Looks at the pod that found it well; stands still while it gives no answer or a bad one. */
   readonly timesWell: number
 }

@@ -95,6 +95,8 @@ export interface PodObserved {
   readonly _tag: "PodObserved"
   readonly id: PodId
   readonly accepting: boolean
+  /** It answers no question about itself, so it gets requests only where no other pod can take them. */
+  readonly strained?: boolean | undefined
   readonly running: number
   readonly waiting: number
   readonly kvUsage: number

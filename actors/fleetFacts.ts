@@ -29,7 +29,8 @@ export const takeFact = (scheduler: Scheduler, message: FleetFact, nowS: number)
         message.waiting,
         message.kvUsage,
         nowS,
-        message.lora
+        message.lora,
+        message.strained
       )
       return undefined
     case "PodRestarted":

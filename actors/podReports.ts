@@ -9,7 +9,7 @@ import type { SchedulerMessage } from "./SchedulerMessages.ts"
 import type { TurnLines } from "./TurnLines.ts"
 
 /** What a pod's actor knows of itself when it tells of its pod: to the scheduler, and in the log. */
-interface Reporting {
+export interface Reporting {
   readonly id: PodId
   readonly address: PodAddress
   readonly constants: EngineConstants
@@ -37,16 +37,18 @@ export const describe = (pod: Reporting, state: PodState): PodState => {
 /** Tells the scheduler what was seen, if that is new or whether the pod may take requests has changed. */
 export const observe = (pod: Reporting, state: PodState, fresh = false): PodState => {
   const accepting = mayAccept(state)
-  const turned = accepting !== state.accepting
+  const strained = accepting && state.isStrained
+  const turned = accepting !== state.accepting || strained !== state.toldStrained
   if (!fresh && !turned) return state
   // Of a pod that fell ill nothing is known until it tells again; what it told last would stand there for hours.
   const told = fresh || state.health !== "unhealthy" ? state.metrics : undefined
   const { kvUsage, lora, running, waiting } = told ?? { kvUsage: 0, running: 0, waiting: 0, lora: undefined }
-  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, accepting, running, waiting, kvUsage, lora }
+  const seen = { accepting, strained, running, waiting, kvUsage, lora }
+  const observed: SchedulerMessage = { _tag: "PodObserved", id: pod.id, ...seen }
   // Numbers may be lost, the next scrape brings newer ones; a turn must arrive.
   if (turned) tellSurely(pod, observed)
   else pod.scheduler.unsafeTell(observed)
-  return turned ? { ...state, accepting } : state
+  return turned ? { ...state, accepting, toldStrained: strained } : state
 }
 
 /** The reserved room is touched only when the ordinary one is full: it is there for the ends of requests first. */

@@ -90,7 +90,7 @@ const DISCOVERY_RETRY = { retryMinMs: 500, retryMaxMs: 30_000 }
 const start = Effect.gen(function*() {
   const config = yield* GatewayConfig
   const { explain, nowS, ref, reload: reloadScheduling, room, view, ...port } = yield* Scheduling
-  const { podFailed: lookAt, podsSeen, ref: poolRef, reload: reloadPool, view: poolView } = yield* Pool
+  const { podAnswers, podFailed: lookAt, podsSeen, ref: poolRef, reload: reloadPool, view: poolView } = yield* Pool
   const { pods: restoredPods } = yield* Restored
   const telemetry = yield* Telemetry
   const doors = yield* Doors
@@ -118,6 +118,7 @@ const start = Effect.gen(function*() {
   const front = yield* listenForClients(config, tls, {
     scheduler,
     pool: poolView,
+    podAnswers,
     ...frontSettings(config),
     metrics: telemetry.front,
     decisionLog,
@@ -134,9 +135,8 @@ const start = Effect.gen(function*() {
   const parts: RunningParts = { doors, scheduler: ref, discovery, sources, takers }
   const { reload, running } = yield* makeReload(config, telemetry, parts)
   watchLimits(telemetry.registry, limitsInUse(running, { front, picker, room, mailbox: ref, poolView }))
-  const { readFeatures } = front
+  const { readFeatures, stopping } = front
   const bodyBytesMax = () => running().limits.bodyBytesMax
-  const { stopping } = front
   const questions = { explain, readFeatures, pool: poolView, metricsText, reload, stopping, bodyBytesMax, log }
   const admin = yield* listenForOperators(config, questions)
   return {

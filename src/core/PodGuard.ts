@@ -177,9 +177,10 @@ export class PodGuard {
     return atS === Infinity ? undefined : Math.max(0, atS - nowS)
   }
 
-  /** It gave no first token for so long that it is passed over while there are others. */
+  /** It gave no first token for so long, or no answer about itself, that it is passed over while there are others. */
   isStuck(row: number, nowS: number): boolean {
     const { options, table } = this
+    if (table.strained[row] === 1) return true
     if (options === undefined || table.prefilling[row] === 0) return false
     const ownS = QUEUE_SLACK * (table.prefillAheadS[row] ?? 0)
     return nowS - (table.prefillSinceS[row] ?? 0) > options.stallAfterS + ownS

@@ -15,6 +15,8 @@ export class PodTable {
   readonly live: Uint8Array
   /** 1 when new requests may go there (healthy, awake, not draining). */
   readonly accepting: Uint8Array
+  /** 1 while it answers no question about itself, and requests all the same: for those that no other pod can take. */
+  readonly strained: Uint8Array
 
   // Geometry and constants, set when the pod joins or reports its cache configuration.
   readonly blockSizeTokens: Uint32Array
@@ -71,6 +73,7 @@ export class PodTable {
     const floats = () => new Float64Array(rowsMax)
     this.live = new Uint8Array(rowsMax)
     this.accepting = new Uint8Array(rowsMax)
+    this.strained = new Uint8Array(rowsMax)
     this.blockSizeTokens = new Uint32Array(rowsMax)
     this.kvCapacityTokens = floats()
     this.prefillTokenS = floats()
@@ -153,6 +156,7 @@ export class PodTable {
     this.addresses[row] = undefined
     this.live[row] = 0
     this.accepting[row] = 0
+    this.strained[row] = 0
     this.blockSizeTokens[row] = 0
     this.kvCapacityTokens[row] = 0
     this.prefillSinceS[row] = 0

@@ -162,7 +162,8 @@ export class Scheduler {
     waiting: number,
     kvUsage: number,
     nowS: number,
-    lora?: LoraActivity
+    lora?: LoraActivity,
+    strained?: boolean
   ): void {
     const row = this.table.rowOf(id)
     if (row < 0) return
@@ -172,6 +173,7 @@ export class Scheduler {
       if (accepting) this.arrivals++
     }
     table.accepting[row] = accepting ? 1 : 0
+    table.strained[row] = strained === true ? 1 : 0
     table.observedRunning[row] = running
     table.observedWaiting[row] = waiting
     table.observedKvUsage[row] = kvUsage

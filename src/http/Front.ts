@@ -36,7 +36,10 @@ export class Front {
 
   constructor(given: FrontDeps) {
     const deps = this.deps = withHarmlessEars(given)
-    this.client = new UpstreamClient(deps.upstream, (id) => this.deps.pool.signs(id))
+    this.client = new UpstreamClient(deps.upstream, {
+      signsOf: (id) => this.deps.pool.signs(id),
+      answers: (id) => this.deps.podAnswers(id)
+    })
     const retryAfterS = () => this.deps.scheduler.retryAfterS()
     this.requestBytes = new RequestBytes("request_memory_full", () => this.deps.options.requestBytesMax, retryAfterS)
     this.spooledBytes = new RequestBytes("request_disk_full", () => this.deps.options.spooledBytesMax, retryAfterS)

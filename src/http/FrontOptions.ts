@@ -2,6 +2,7 @@ import { tmpdir } from "node:os"
 import type { PoolView } from "../../actors/PoolView.ts"
 import type { SchedulerPort } from "../../actors/SchedulerPort.ts"
 import { type ModelRewrites, modelRewrites } from "../core/ModelRewrite.ts"
+import type { PodId } from "../core/Pod.ts"
 import type { SessionSource } from "../policies/SessionSource.ts"
 import type { DecisionEntry } from "../telemetry/DecisionLog.ts"
 import type { KeyRing } from "./doors/KeyRing.ts"
@@ -142,6 +143,8 @@ export interface FrontSettings {
 export interface FrontDeps extends FrontSettings {
   readonly scheduler: SchedulerPort
   readonly pool: PoolView
+  /** Told while a pod in doubt answers requests. */
+  readonly podAnswers: (id: PodId) => void
   readonly metrics: FrontMetrics
   /** Undefined: decisions are not logged. */
   readonly decisionLog?: DecisionSink | undefined

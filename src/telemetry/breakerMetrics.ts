@@ -37,7 +37,7 @@ export const watchGuard = (
   )
   gauge(
     "stalled",
-    "1 while the pod has given no first token for breaker.stallAfter beyond its queue, and is passed over, else 0.",
+    "1 while the pod is passed over: no first token for breaker.stallAfter beyond its queue, or no answer about itself.",
     (row) => guard.isStuck(row, nowS()) ? 1 : 0
   )
   registry.collected(

@@ -11,6 +11,8 @@ export class PodProbeError extends Data.TaggedError("PodProbeError")<{
   readonly why: string
   /** Nobody listens there, so any other question would end alike. */
   readonly isRefused?: boolean
+  /** It took the question and said nothing in time, as one does that is only too busy. */
+  readonly isLate?: boolean
 }> {
   override get message(): string {
     return `${this.what}: ${this.why}`
@@ -161,7 +163,7 @@ const requestInTime = (
       controller.abort()
     }
     const timer = setTimeout(() => {
-      reject(new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` }))
+      reject(new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms`, isLate: true }))
       finish()
     }, timeoutMs)
     request(url, what, bytesMax, shown, controller.signal).then(

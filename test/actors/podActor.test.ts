@@ -118,7 +118,15 @@ describe("scraping", () => {
       here.web.answers.running = 7
       here.web.answers.waiting = 3
       const { id } = here.web.address
-      const observed = { _tag: "PodObserved", id, accepting: true, running: 7, waiting: 3, kvUsage: 0.25 }
+      const observed = {
+        _tag: "PodObserved",
+        id,
+        accepting: true,
+        strained: false,
+        running: 7,
+        waiting: 3,
+        kvUsage: 0.25
+      }
       yield* until("the numbers", () => here.inbox.messages.some((message) => Bun.deepEquals(message, observed)))
     })))
 

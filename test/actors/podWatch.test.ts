@@ -69,6 +69,47 @@ describe("a pod that hangs", () => {
   })
 })
 
+describe("a pod that answers no question, but requests", () => {
+  const judgedMs = 3 * options.scrapeTimeoutMs + intervalMs
+
+  test.each(seeds)("gets only what no other pod can take, until it answers again (seed %d)", async (seed) => {
+    const pod = await WatchedPod.start(options, seed)
+    await pod.pass(10_000 + 97 * seed)
+    pod.condition = "busy"
+    await pod.passAnswering(judgedMs)
+    expect([pod.health, pod.accepting, pod.strained]).toEqual(["healthy", true, true])
+    expect(pod.reason).toBe(
+      "it answers requests, but no question about itself: /health: no whole answer within 1000 ms"
+    )
+    await pod.passAnswering(60_000)
+    expect([pod.health, pod.accepting, pod.strained]).toEqual(["healthy", true, true])
+    pod.condition = "well"
+    await pod.passAnswering(options.scrapeTimeoutMs + intervalMs + answersMs)
+    expect([pod.health, pod.accepting, pod.strained, pod.reason]).toEqual(["healthy", true, false, undefined])
+  })
+
+  test("is unhealthy soon after it answers these no more, and strained again once it does", async () => {
+    const pod = await WatchedPod.start(options)
+    pod.condition = "busy"
+    await pod.passAnswering(10_000)
+    expect(pod.strained).toBe(true)
+    const tookMs = await pod.until(() => !pod.accepting)
+    expect(tookMs).toBeLessThanOrEqual(2 * options.scrapeTimeoutMs + options.scrapeTimeoutMs + intervalMs + answersMs)
+    expect([pod.health, pod.strained]).toEqual(["unhealthy", false])
+    await pod.passAnswering(2 * options.scrapeTimeoutMs + intervalMs)
+    expect([pod.health, pod.accepting, pod.strained]).toEqual(["healthy", true, true])
+  })
+
+  test.each<"refuses" | "ill">(["refuses", "ill"])("is unhealthy at once when it %s", async (condition) => {
+    const pod = await WatchedPod.start(options)
+    pod.condition = "busy"
+    await pod.passAnswering(10_000)
+    pod.condition = condition
+    await pod.passAnswering(2 * options.scrapeTimeoutMs + intervalMs)
+    expect([pod.health, pod.accepting, pod.strained]).toEqual(["unhealthy", false, false])
+  })
+})
+
 describe("a pod that refuses connections", () => {
   test.each(seeds)("is unhealthy within two short pauses of the first refusal (seed %d)", async (seed) => {
     const pod = await WatchedPod.start(options, seed)

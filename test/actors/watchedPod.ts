@@ -8,8 +8,8 @@ import { type PodProbe, PodProbeError } from "../../src/vllm/PodProbe.ts"
 import { VirtualTime } from "../world/VirtualTime.ts"
 import { constants, type SchedulerInbox, schedulerInbox } from "./schedulerInbox.ts"
 
-/** refuses: nobody listens. hangs: no answer ever. starved: /metrics alone hangs. ill: /health says that it can't work. */
-type Condition = "well" | "refuses" | "hangs" | "starved" | "ill"
+/** refuses: nobody listens. hangs: no answer ever. busy: only to requests. starved: /metrics alone hangs. ill: /health says that it can't work. */
+type Condition = "well" | "refuses" | "hangs" | "busy" | "starved" | "ill"
 
 export interface Look {
   readonly path: string
@@ -60,8 +60,26 @@ export class WatchedPod {
     return this.handle.signs().timesWell
   }
 
+  get reason(): string | undefined {
+    return this.handle.status().reason
+  }
+
   get accepting(): boolean {
     return this.inbox.accepting(this.address.id)
+  }
+
+  /** Gets only what no other pod can take. */
+  get strained(): boolean {
+    const last = this.inbox.messages.findLast((message) => message._tag === "PodObserved")
+    return last?._tag === "PodObserved" && last.strained === true
+  }
+
+  /** Lets time pass while bytes of its answers to requests come, as a sweep of the front's sees them. */
+  async passAnswering(ms: number): Promise<void> {
+    for (let passedMs = 0; passedMs < ms; passedMs += 100) {
+      if (this.handle.signs().isInDoubt) this.handle.ref.unsafeTell({ _tag: "RequestsAnswered" })
+      await this.pass(100)
+    }
   }
 
   /** Lets time pass until the condition holds; gives the milliseconds that it took. */
@@ -109,9 +127,9 @@ export class WatchedPod {
   private async answer<A>(path: string, timeoutMs: number, value: () => A): Promise<A> {
     this.looks.push({ path, atMs: this.time.nowMs })
     const { condition } = this
-    if (condition === "hangs" || (condition === "starved" && path === "/metrics")) {
+    if (condition === "hangs" || condition === "busy" || (condition === "starved" && path === "/metrics")) {
       await this.time.sleep(timeoutMs)
-      throw new PodProbeError({ what: path, why: `no whole answer within ${timeoutMs} ms` })
+      throw new PodProbeError({ what: path, why: `no whole answer within ${timeoutMs} ms`, isLate: true })
     }
     await this.time.sleep(1)
     if (condition === "refuses") {

@@ -27,6 +27,8 @@ const fleet = (podCount: number) => {
   })
   const accept = (index: number, accepting: boolean, nowS: number): void =>
     scheduler.observe(pod(index).id, accepting, 0, 0, 0, nowS)
+  const strain = (index: number, strained: boolean, nowS: number): void =>
+    scheduler.observe(pod(index).id, true, 0, 0, 0, nowS, undefined, strained)
   const pick = (nowS: number): Placement => {
     const placement = scheduler.pick(request, [], nowS)
     if (typeof placement === "string") throw new Error(`refused: ${placement}`)
@@ -44,7 +46,7 @@ const fleet = (podCount: number) => {
   const breakPod = (index: number, nowS: number): void => {
     for (let i = 0; i < breaker.failuresInRow; i++) fail(index, nowS)
   }
-  return { scheduler, changes, accept, pick, serve, fail, breakPod }
+  return { scheduler, changes, accept, strain, pick, serve, fail, breakPod }
 }
 
 describe("a broken pod", () => {
@@ -190,6 +192,25 @@ describe("slow start", () => {
     world.accept(1, true, 110)
     for (let i = 0; i < 50; i++) expect(world.scheduler.explain(request, 110).picked).toBeUndefined()
     expect(world.scheduler.explain(request, 110).pods.map(({ excluded }) => excluded)).toEqual([undefined, undefined])
+  })
+})
+
+describe("a pod that answers no question about itself", () => {
+  test("is passed over while others are left, until it answers again", () => {
+    const { scheduler, serve, strain } = fleet(2)
+    strain(1, true, 1)
+    expect(serve(2)).toBe(pod(0).id)
+    expect(scheduler.explain(request, 2).pods.map(({ stalled }) => stalled)).toEqual([false, true])
+    expect(scheduler.guard.passedOver(1)).toEqual({ slowStart: 0, stall: 1 })
+    strain(1, false, 3)
+    expect(serve(4)).toBe(pod(1).id)
+  })
+
+  test("gets what no other can take", () => {
+    const { accept, serve, strain } = fleet(2)
+    strain(1, true, 1)
+    accept(0, false, 2)
+    expect(serve(3)).toBe(pod(1).id)
   })
 })
 

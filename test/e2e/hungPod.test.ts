@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test"
+import type { PodStatus } from "../../actors/PoolView.ts"
 import { eventually } from "../lib/eventually.ts"
 import { rawRequest, type RawResponse } from "../lib/rawHttp.ts"
 import { startScriptedPod } from "../lib/recordedPod.ts"
@@ -24,16 +25,20 @@ const ask = (gateway: TestGateway): Promise<RawResponse> =>
 const withDeafPod = async (
   onFirst: (say: (text: string) => void) => void,
   lostPodGrace: string
-): Promise<{ gateway: TestGateway; healths: () => ReadonlyArray<string>; rescuedAt: Array<string> }> => {
+): Promise<{ gateway: TestGateway; status: () => PodStatus; rescuedAt: Array<string> }> => {
   let isDeaf = false
   const rescuedAt: Array<string> = []
   const deaf = startScriptedPod((_, { send }) => {
     isDeaf = true
     onFirst(send)
   }, { hears: () => !isDeaf })
-  const healths = (): ReadonlyArray<string> => gateway.handle.poolView.pods().map(({ health }) => health)
+  const status = (): PodStatus => {
+    const [first] = gateway.handle.poolView.pods()
+    if (first === undefined) throw new Error("the pool is empty")
+    return first
+  }
   const well = startScriptedPod((_, { send }) => {
-    rescuedAt.push(healths()[0] ?? "")
+    rescuedAt.push(status().health)
     send(wholeStream)
   })
   const gateway = await startTestGateway({
@@ -46,7 +51,7 @@ const withDeafPod = async (
   })
   cleanups.push(deaf.stop, well.stop, gateway.stop)
   await gateway.healthyPods(2)
-  return { gateway, healths, rescuedAt }
+  return { gateway, status, rescuedAt }
 }
 
 describe("a pod that hangs under its requests", () => {
@@ -60,7 +65,7 @@ describe("a pod that hangs under its requests", () => {
 
   test("but still sends bytes keeps them, however long it answers no question", async () => {
     let finish = (): void => {}
-    const { gateway, healths, rescuedAt } = await withDeafPod((say) => {
+    const { gateway, rescuedAt, status } = await withDeafPod((say) => {
       say(streamHead)
       const timer = setInterval(() => say(event("more")), 10)
       finish = () => {
@@ -69,11 +74,39 @@ describe("a pod that hangs under its requests", () => {
       }
     }, "700 millis")
     const answer = ask(gateway)
-    await eventually("it is unhealthy", () => healths()[0] === "unhealthy")
+    await eventually("it is strained", () => status().reason?.startsWith("it answers requests") === true)
     await Bun.sleep(1_000)
+    expect(status().health).toBe("healthy")
+    // Asked in turn, the other one would get half of them.
+    for (let asked = 1; asked <= 4; asked++) {
+      expect((await ask(gateway)).complete).toBe(true)
+      expect(rescuedAt.length).toBe(asked)
+    }
     finish()
-    const { complete, status } = await answer
-    expect([status, complete, rescuedAt]).toEqual([200, true, []])
+    const { complete, status: code } = await answer
+    expect([code, complete]).toEqual([200, true])
+    await eventually("it is given up", () => status().health === "unhealthy")
+    await gateway.becomesIdle()
+  })
+
+  test("but still answers requests gets what no other pod can take", async () => {
+    let isBusy = false
+    const busy = startScriptedPod((_, { send }) => send(wholeStream), {
+      hears: (request) => !isBusy || request.method === "POST"
+    })
+    const gateway = await startTestGateway({
+      pods: [busy.url],
+      config: {
+        scrape: { interval: "50 millis", retryAfter: "20 millis", timeout: "100 millis" },
+        waiting: { podlessTimeout: "1 millis" }
+      }
+    })
+    cleanups.push(busy.stop, gateway.stop)
+    await gateway.healthyPods(1)
+    isBusy = true
+    const untilMs = performance.now() + 2_000
+    while (performance.now() < untilMs) expect((await ask(gateway)).status).toBe(200)
+    expect(gateway.handle.poolView.pods()[0]?.reason).toStartWith("it answers requests, but no question")
     await gateway.becomesIdle()
   })
 })

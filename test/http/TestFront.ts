@@ -46,6 +46,7 @@ export class TestFront implements AsyncDisposable {
           statuses ??
             pods.map((address) => ({ address, health: "healthy", reason: undefined, models: [], version: undefined }))
       },
+      podAnswers: () => {},
       options: { ...frontDefaults, ...options },
       upstream: { ...upstreamDefaults, sweepMs: 10, ...upstream },
       metrics: { ...this.metrics(), ...metrics },

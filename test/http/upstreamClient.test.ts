@@ -18,14 +18,15 @@ const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
 }
 
 /** A client whose time passes only as the test wants; its sweeps come by themselves. */
-const clockedClient = (lostPodGraceMs: number, signs: () => PodSigns) => {
+const clockedClient = (lostPodGraceMs: number, signs: () => PodSigns, answers = (): void => {}) => {
   let nowMs = 0
   let atSweep = (): void => {}
-  const swept = (): PodSigns => {
+  const signsOf = (): PodSigns => {
     atSweep()
     return signs()
   }
-  const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 2, lostPodGraceMs }, swept, () => nowMs)
+  const watch = { signsOf, answers }
+  const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 2, lostPodGraceMs }, watch, () => nowMs)
   clients.push(client)
   const skip = (ms: number): void => void (nowMs += ms)
   /** Resolves when a whole sweep has seen the new time, and what it ended is told; sweeps end with the last socket. */
@@ -154,7 +155,7 @@ describe("UpstreamClient", () => {
       socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
       speak = () => void socket.write("1\r\ny\r\n")
     })
-    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, timesWell: 1 }))
+    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, isInDoubt: true, timesWell: 1 }))
     let heard = Promise.withResolvers<void>()
     let ended = 0
     const onData = () => heard.resolve()
@@ -177,7 +178,7 @@ describe("UpstreamClient", () => {
 
   test("an unhealthy pod's answer is not lost while its client takes it slowly, but when the client has caught up", async () => {
     using pod = new RawPod((socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"))
-    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, timesWell: 1 }))
+    const { client, pass, skip } = clockedClient(1_000, () => ({ isUnhealthy: true, isInDoubt: true, timesWell: 1 }))
     const heard = Promise.withResolvers<void>()
     let ended = 0
     const { answer, call } = send(client, pod.address, { onData: () => heard.resolve() })
@@ -193,10 +194,37 @@ describe("UpstreamClient", () => {
     expect((await told).error?.kind).toBe("lost")
   })
 
+  test("bytes of answers are told of a pod in doubt, and of no other", async () => {
+    let speak = (): void => {}
+    using pod = new RawPod((socket) => {
+      socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe")
+      speak = () => void socket.write("l")
+    })
+    let isInDoubt = false
+    let told = 0
+    const watched = () => ({ isUnhealthy: false, isInDoubt, timesWell: 1 })
+    const { client, pass } = clockedClient(1_000, watched, () => void told++)
+    let heard = Promise.withResolvers<void>()
+    void send(client, pod.address, { onData: () => heard.resolve() })
+    await heard.promise
+    await pass(100)
+    expect(told).toBe(0)
+    isInDoubt = true
+    await pass(100)
+    expect(told).toBe(0)
+    heard = Promise.withResolvers()
+    speak()
+    await heard.promise
+    await pass(100)
+    expect(told).toBe(1)
+    await pass(100)
+    expect(told).toBe(1)
+  })
+
   test("silence before the pod is known to be unhealthy counts", async () => {
     using pod = new RawPod(() => {})
     let isUnhealthy = false
-    const { client, pass } = clockedClient(1_000, () => ({ isUnhealthy, timesWell: 1 }))
+    const { client, pass } = clockedClient(1_000, () => ({ isUnhealthy, isInDoubt: isUnhealthy, timesWell: 1 }))
     let ended = 0
     const answer = send(client, pod.address).answer.then((value) => (ended++, value))
     await pod.until((pod) => pod.received.length === 1)
@@ -213,6 +241,7 @@ describe("UpstreamClient", () => {
     let isWell = true
     const { client, pass, skip } = clockedClient(500, () => ({
       isUnhealthy: true,
+      isInDoubt: true,
       timesWell: isWell ? timesWell++ : timesWell
     }))
     let ended = 0
@@ -311,7 +340,7 @@ describe("UpstreamClient", () => {
     const address = { ...deadAddress(), port: pod.port }
     const { promise: paused, resolve } = Promise.withResolvers<UpstreamCall>()
     let first = true
-    const { answer } = send(makeClient({ silenceTimeoutMs: 20 }), address, {
+    const { answer } = send(makeClient({ silenceTimeoutMs: 300 }), address, {
       onData: (call) => {
         if (!first) return
         first = false
@@ -320,7 +349,7 @@ describe("UpstreamClient", () => {
       }
     })
     const call = await paused
-    await pod.atRest(100)
+    await pod.atRest(400)
     expect(pod.written()).toBeLessThan(total)
     call.resume()
     expect((await answer).body.length).toBe(total * piece.length)

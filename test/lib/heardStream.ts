@@ -51,7 +51,7 @@ export const openStream = async (url: string, { body, path }: Asked, headers: Re
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(body)
   })
-  expect(response.status).toBe(200)
+  expect(response.status, response.ok ? "" : await response.text()).toBe(200)
   const reader = (response.body ?? new ReadableStream<Uint8Array>()).getReader()
   const decoder = new TextDecoder()
   let text = ""

@@ -26,7 +26,7 @@ export interface RawPodOptions {
   /** Bytes a write; undefined writes all there is. Small pieces try the reader of the other side. */
   readonly pieceBytes?: number | undefined
   /** False: requests come in, but nobody is at home. */
-  readonly hears?: () => boolean
+  readonly hears?: (request: SeenRequest) => boolean
 }
 
 export interface RawPod {
@@ -114,7 +114,7 @@ export const startRawPod = (
         data.received = Buffer.concat([data.received, chunk])
         for (let taken = takeRequest(data.received); taken !== undefined; taken = takeRequest(data.received)) {
           data.received = data.received.subarray(taken.endsAt)
-          if (options.hears?.() === false) continue
+          if (options.hears?.(taken.request) === false) continue
           seen.push(taken.request)
           onRequest(taken.request, connectionOf(socket))
         }

@@ -56,12 +56,14 @@ export class FaultyFleet {
   private async ask<A>(id: PodId, what: string, timeoutMs: number, read: (pod: FaultyPod) => A): Promise<A> {
     const pod = this.podOf(id)
     const isSlow = what === "/metrics" && pod.trouble === "slow-scrapes"
-    const delayMs = this.random.between(0.5, 3) + (isSlow ? this.random.between(0, 2 * timeoutMs) : 0)
+    const slowMs = isSlow ? this.random.between(0, 2 * timeoutMs) : 0
+    const delayMs = this.random.between(0.5, 3) + (pod.trouble === "busy" ? timeoutMs : slowMs)
     await this.time.sleep(Math.min(delayMs, timeoutMs))
     if (!pod.alive) {
       throw new PodProbeError({ what, why: "could not be asked: connection refused", isRefused: true })
     }
-    const late = (): PodProbeError => new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms` })
+    const late = (): PodProbeError =>
+      new PodProbeError({ what, why: `no whole answer within ${timeoutMs} ms`, isLate: true })
     if (delayMs > timeoutMs) throw late()
     if (pod.deafSinceMs !== undefined) {
       const isPaused = pod.trouble === "paused"

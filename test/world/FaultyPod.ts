@@ -11,6 +11,7 @@ import type { WorldRequest } from "./WorldRequest.ts"
  * hung: accepts connections and does nothing. partitioned: works, but nothing passes between it and the gateway.
  * paused: its process is stopped and goes on later as if nothing had been; what came meanwhile waits for it.
  * answers-503 and answers-500: to every request, while its health is good. engine-dead: 500, and /health says 503.
+ * busy: to requests it answers, to questions about itself it does not.
  * slow-scrapes: metrics take longer than anybody waits, now and then. garbage-metrics: the page is not vLLM's.
  */
 export const troubles = [
@@ -20,6 +21,7 @@ export const troubles = [
   "answers-503",
   "answers-500",
   "engine-dead",
+  "busy",
   "slow-scrapes",
   "garbage-metrics"
 ] as const

@@ -1,4 +1,5 @@
 import type { PodId } from "../../src/core/Pod.ts"
+import type { PodTable } from "../../src/core/PodTable.ts"
 import { fleetRoomDefaults } from "../../src/core/waiting/FleetRoom.ts"
 import { GatewayError } from "../../src/errors.ts"
 import type { Crashes } from "./Crashes.ts"
@@ -16,6 +17,10 @@ const SLOW_MS = 1000 * SLOW_START_S + 500
 const IDLE_MS = 500
 /** How long the scheduler may be away in one go, and an ask's deadline behind it. */
 const SCHEDULER_AWAY_MS = 2000
+
+/** Requests at a pod; one that has no row is never idle. */
+const openAt = (table: PodTable, row: number): number =>
+  row < 0 ? 1 : (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
 
 /** Says whether a request could be refused as it was, by what pods are and what the scheduler was told of them. */
 export class Refusals {
@@ -40,20 +45,28 @@ export class Refusals {
     this.acceptsSinceMs = acceptsSinceMs
   }
 
-  /** All is quiet. Says who waits though nothing is there to wait for. */
-  look(gateway: WorldGateway): string | undefined {
-    const { room, view: { guard, table } } = gateway.scheduler
+  /** Keeps in mind which breakers are closed and which pods idle; of a gateway on its way down too. */
+  note({ scheduler: { view: { guard, table } } }: WorldGateway): void {
     const nowMs = this.nowMs()
     for (const { address: { id } } of this.fleet.pods) {
       const row = table.rowOf(id)
       if (row < 0 || guard.stateOf(row) !== "closed") this.closedSinceMs.delete(id)
       else if (!this.closedSinceMs.has(id)) this.closedSinceMs.set(id, nowMs)
-      const open = row < 0 ? 1 : (table.prefilling[row] ?? 0) + (table.decoding[row] ?? 0)
-      if (open === 0 && guard.stateOf(row) === "half-open" && guard.blocks(row, gateway.nowS)) {
+      const open = openAt(table, row)
+      // A strained one gets only what no other can take.
+      if (open > 0 || table.strained[row] === 1 || !this.closedSinceMs.has(id)) this.idleSinceMs.delete(id)
+      else if (!this.idleSinceMs.has(id)) this.idleSinceMs.set(id, nowMs)
+    }
+  }
+
+  /** All is quiet and noted. Says who waits though nothing is there to wait for. */
+  look(gateway: WorldGateway): string | undefined {
+    const { room, view: { guard, table } } = gateway.scheduler
+    for (const { address: { id } } of this.fleet.pods) {
+      const row = table.rowOf(id)
+      if (openAt(table, row) === 0 && guard.stateOf(row) === "half-open" && guard.blocks(row, gateway.nowS)) {
         return `the breaker of ${id} waits for a try that nobody makes`
       }
-      if (open > 0 || !this.closedSinceMs.has(id)) this.idleSinceMs.delete(id)
-      else if (!this.idleSinceMs.has(id)) this.idleSinceMs.set(id, nowMs)
     }
     if (room.count === 0 || this.crashes.within("scheduler", SCHEDULER_AWAY_MS)) return undefined
     for (const { excluded, request: { model } } of room.podless()) {
@@ -98,6 +111,22 @@ export class Refusals {
       if (view.guard.stateOf(view.table.rowOf(id)) === "closed") return id
     }
     return undefined
+  }
+
+  /** A pod is picked though it answers no question about itself. Says which other one is as free to take the request. */
+  betterThan(id: PodId, exchange: WorldExchange, excluded: ReadonlyArray<string>): string | undefined {
+    const { gateway, request: { features: { model } } } = exchange
+    const { scheduler: { view: { guard, table } } } = gateway
+    if (table.strained[table.rowOf(id)] !== 1 || this.crashes.within("scheduler", SCHEDULER_AWAY_MS)) return undefined
+    const better = this.fleet.pods.find(({ address: { id: other }, models }) => {
+      const row = table.rowOf(other)
+      const isFree = guard.stateOf(row) === "closed" && !guard.isStuck(row, gateway.nowS) &&
+        guard.rampShare(row, gateway.nowS) === 1
+      const toldMs = this.acceptsSinceMs(other)
+      return isFree && toldMs !== undefined && toldMs < this.nowMs() - NOTICED_WITHIN_MS && models.includes(model) &&
+        !excluded.includes(other)
+    })
+    return better && `${id} was picked, which answers no question, though ${better.address.id} does and takes it`
   }
 
   /** Why it should not have been refused with this; undefined when that is in order. */

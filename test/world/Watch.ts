@@ -274,8 +274,10 @@ export class Watch {
     this.turns.waits(exchange)
   }
 
-  exchangePicked(exchange: WorldExchange, decision: Decision): void {
+  exchangePicked(exchange: WorldExchange, decision: Decision, excluded: ReadonlyArray<string>): void {
     this.checkInTime(exchange)
+    const better = this.refusals.betterThan(decision.address.id, exchange, excluded)
+    if (better !== undefined) this.violation(better)
     this.picking.delete(exchange)
     this.turns.placed(exchange)
     this.placed.set(exchange, decision)
@@ -346,7 +348,9 @@ export class Watch {
 
   /** All is quiet, before time goes on. */
   look(gateway: WorldGateway | undefined): void {
-    if (gateway === undefined || !gateway.isOpen || gateway.isGone || gateway.lost !== undefined) return
+    if (gateway === undefined || gateway.isGone) return
+    if (gateway.hasOpened) this.refusals.note(gateway)
+    if (!gateway.isOpen || gateway.lost !== undefined) return
     const { plan, time } = this
     const { ref, room, view } = gateway.scheduler
     const isBack = !this.crashes.within("scheduler", BACK_WITHIN_MS)
@@ -475,7 +479,9 @@ export class Watch {
       charged += open
       const id = table.addresses[row]?.id
       // All that wait could go there, and nothing is there to wait for.
-      if (this.turns.isOn && open === 0 && inLine > 0) this.violation(`${id} idles while ${inLine} requests wait`)
+      if (this.turns.isOn && open === 0 && inLine > 0 && table.strained[row] === 0) {
+        this.violation(`${id} idles while ${inLine} requests wait`)
+      }
       const [least, most] = this.chargesOf(id)
       if (open < least || open > most) {
         this.violation(`${id} is charged ${open} requests, ${least} to ${most} are there`)

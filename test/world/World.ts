@@ -225,7 +225,7 @@ export class World {
       time,
       gateway,
       onPicking: (exchange) => watch.exchangePicks(exchange),
-      onPicked: (exchange, decision) => watch.exchangePicked(exchange, decision),
+      onPicked: (exchange, decision, excluded) => watch.exchangePicked(exchange, decision, excluded),
       onOutcome: (exchange, outcome) => {
         this.open.delete(exchange)
         this.exchanges.delete(exchange.request.number)

@@ -14,7 +14,7 @@ export interface ExchangeDeps {
   readonly time: VirtualTime
   readonly gateway: WorldGateway
   readonly onPicking: (exchange: WorldExchange) => void
-  readonly onPicked: (exchange: WorldExchange, decision: Decision) => void
+  readonly onPicked: (exchange: WorldExchange, decision: Decision, excluded: ReadonlyArray<string>) => void
   readonly onOutcome: (exchange: WorldExchange, outcome: string) => void
   readonly cameBackSince: (id: PodId, sinceMs: number) => boolean
   readonly onRefused: (exchange: WorldExchange, error: unknown, excluded: ReadonlyArray<string>) => void
@@ -163,7 +163,7 @@ export class WorldExchange {
       }
       this.decision = decision
       this.pickedMs = deps.time.nowMs
-      deps.onPicked(this, decision)
+      deps.onPicked(this, decision, excluded)
       return decision
     } catch (cause) {
       if (gateway.isGone) return new Promise(() => {})

@@ -18,6 +18,8 @@ export class WorldFront {
   constructor(plan: WorldPlan, pool: PoolView, upstream: WorldUpstream, onDefect: (what: string) => void) {
     this.shared = {
       pool,
+      // The client towards pods tells it itself.
+      podAnswers: () => {},
       options: optionsOf(plan),
       upstream: upstreamDefaults,
       metricsText: undefined,

@@ -9,6 +9,7 @@ import type { SchedulerActorSettings } from "../../actors/SchedulerSettings.ts"
 import type { SchedulerMessage } from "../../actors/SchedulerMessages.ts"
 import type { Decision } from "../../actors/SchedulerPort.ts"
 import { makeSnapshotActor, snapshotActorDefaults } from "../../actors/SnapshotActor.ts"
+import type { PodId } from "../../src/core/Pod.ts"
 import type { Policy } from "../../src/core/Policy.ts"
 import { admissionDefaults } from "../../src/core/waiting/AdmissionOptions.ts"
 import { makePolicy } from "../../src/policies/registry.ts"
@@ -39,7 +40,7 @@ export interface GatewayArgs {
   readonly time: VirtualTime
   readonly fleet: FaultyFleet
   readonly disk: SnapshotDisk
-  readonly upstream: UpstreamDeps
+  readonly upstream: Omit<UpstreamDeps, "onBytes">
   readonly sources: ReadonlyArray<WorldSource>
   readonly random: SeededRandom
   readonly hooks: GatewayHooks
@@ -53,6 +54,8 @@ export class WorldGateway {
   isGone = false
   /** Takes requests. */
   isOpen = false
+  /** It did, if only for a while. */
+  hasOpened = false
   /** The actor that is beyond recovery. */
   lost: string | undefined
   readonly defects: Defects
@@ -71,7 +74,7 @@ export class WorldGateway {
     this.startedMs = args.time.nowMs
     this.bounds = new Bounds(args.plan)
     this.defects = new Defects(args.time)
-    this.upstream = new WorldUpstream(args.upstream)
+    this.upstream = new WorldUpstream({ ...args.upstream, onBytes: (id) => this.podSpeaks(id) })
   }
 
   get nowS(): number {
@@ -86,6 +89,7 @@ export class WorldGateway {
     }))
     if (Exit.isFailure(exit)) throw new Error(`the gateway did not start: ${exit.cause}`)
     this.isOpen = !this.isGone
+    this.hasOpened = this.isOpen
     const failed = Effect.raceFirst(
       this.scheduler.ref.join,
       Effect.raceFirst(this.pool.ref.join, this.discovery.failed)
@@ -160,6 +164,11 @@ export class WorldGateway {
         return pod.unhealthyAfterDispatches
       }
     }
+  }
+
+  /** As a sweep of the client's sockets would tell, but without the pause until it. */
+  private podSpeaks(id: PodId): void {
+    if (this.pool.view.signs(id)?.isInDoubt === true) this.pool.podAnswers(id)
   }
 
   private startActors(): Effect.Effect<void, never, Scope.Scope> {

@@ -32,6 +32,8 @@ export interface UpstreamDeps {
   readonly requestOf: (number: number) => WorldRequest
   /** A pod gave up in the middle of an answer in a way that only a stream with token ids shows for what it is. */
   readonly onGaveUp: (number: number) => void
+  /** Bytes of a pod's answer came. */
+  readonly onBytes: (id: PodId) => void
   readonly onViolation: (what: string) => void
 }
 
@@ -69,6 +71,7 @@ export class WorldUpstream {
 /** One try at a pod; what `UpstreamCall` is over sockets. */
 class WorldCall implements Caller {
   private readonly upstream: WorldUpstream
+  private readonly id: PodId
   private readonly handler: UpstreamHandler
   private readonly request: WorldRequest
   private readonly terms: AnswerTerms
@@ -81,6 +84,7 @@ class WorldCall implements Caller {
   constructor(upstream: WorldUpstream, id: PodId, request: UpstreamRequest, handler: UpstreamHandler) {
     const { fleet, plan, requestOf } = upstream.deps
     this.upstream = upstream
+    this.id = id
     this.handler = handler
     const body = JSON.parse(bytesOf(request).toString()) as PodBody
     this.request = requestOf(body.seed)
@@ -185,7 +189,8 @@ class WorldCall implements Caller {
 
   /** Pieces fall where they may, though no network cuts an event in many. */
   private write(text: string): void {
-    const { random } = this.upstream.deps
+    const { onBytes, random } = this.upstream.deps
+    onBytes(this.id)
     let from = 0
     for (let pieces = 1; from < text.length && this.upstream.open.has(this); pieces++) {
       const to = pieces === 3 || random.uniform() < 0.7 ? text.length : from + 1 + random.below(text.length - from)

@@ -12,6 +12,11 @@ export class PodPool {
   readonly scratch: Buffer
   readonly nowMs: () => number
 
+  /** Bytes of an answer came since the last sweep. */
+  heard = false
+  /** What came while nobody read may be heard only now. */
+  resumed = false
+
   private readonly connections = new Set<UpstreamConnection>()
   private readonly idle: Array<UpstreamConnection> = []
   private readonly hostHeader: string
@@ -77,16 +82,21 @@ export class PodPool {
     if (at >= 0) this.idle.splice(at, 1)
   }
 
-  /** `signs`: undefined when nobody watches the pod. */
-  sweep(nowMs: number, signs: PodSigns | undefined): void {
+  /** `signs`: undefined when nobody watches the pod. True: bytes of answers came since the last sweep. */
+  sweep(nowMs: number, signs: PodSigns | undefined): boolean {
     while (nowMs - (this.idle[0]?.idleSinceMs ?? nowMs) >= this.options.idleMaxMs) this.idle[0]?.close()
-    for (const connection of this.connections) if (connection.sweep(nowMs)) this.livedAtMs = nowMs
-    if (signs === undefined) return
+    for (const connection of this.connections) connection.sweep(nowMs)
+    const { heard } = this
+    if (heard || this.resumed) this.livedAtMs = nowMs
+    this.heard = false
+    this.resumed = false
+    if (signs === undefined) return heard
     if (signs.timesWell !== this.timesWell) this.livedAtMs = nowMs
     this.timesWell = signs.timesWell
     // Bytes on any of its sockets say that the pod is only too busy for questions.
-    if (!signs.isUnhealthy || nowMs - this.livedAtMs < this.options.lostPodGraceMs) return
+    if (!signs.isUnhealthy || nowMs - this.livedAtMs < this.options.lostPodGraceMs) return heard
     for (const connection of this.connections) connection.lose()
+    return heard
   }
 
   /** Busy sockets break off, their calls fail. */

@@ -5,7 +5,15 @@ import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
 import type { UpstreamHandler, UpstreamRequest } from "./UpstreamRequest.ts"
 
-const nobody = () => undefined
+/** Who looks after the pods. */
+export interface PodWatch {
+  /** Asked at each sweep. */
+  readonly signsOf: (id: PodId) => PodSigns | undefined
+  /** A pod that is in doubt sent bytes of answers since the last sweep. */
+  readonly answers: (id: PodId) => void
+}
+
+const nobody: PodWatch = { signsOf: () => undefined, answers: () => {} }
 
 /** Requests with their body up to this size leave in one write. */
 const scratchBytes = 128 * 1024
@@ -19,16 +27,16 @@ export class UpstreamClient {
   private readonly pools = new Map<string, PodPool>()
   private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes)
   private readonly nowMs: () => number
-  private readonly signsOf: (id: PodId) => PodSigns | undefined
+  private readonly watch: PodWatch
   private timer: Timer | undefined
 
-  /** `signsOf` is asked at each sweep. `nowMs`: a clock that never goes back. */
+  /** `nowMs`: a clock that never goes back. */
   constructor(
     options: UpstreamOptions,
-    signsOf: (id: PodId) => PodSigns | undefined = nobody,
+    watch: PodWatch = nobody,
     nowMs: () => number = () => performance.now()
   ) {
-    this.signsOf = signsOf
+    this.watch = watch
     this.nowMs = nowMs
     this.options = options
   }
@@ -75,7 +83,9 @@ export class UpstreamClient {
   private sweep(): void {
     const nowMs = this.nowMs()
     for (const [id, pool] of this.pools) {
-      pool.sweep(nowMs, this.signsOf(pool.address.id))
+      const podId = pool.address.id
+      const signs = this.watch.signsOf(podId)
+      if (pool.sweep(nowMs, signs) && signs?.isInDoubt === true) this.watch.answers(podId)
       // Pods come and go; a pool without sockets knows nothing worth keeping.
       if (pool.openCount === 0) this.pools.delete(id)
     }

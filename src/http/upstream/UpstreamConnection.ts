@@ -72,6 +72,7 @@ export class UpstreamConnection implements ResponseSink {
     if (!this.paused) return
     this.paused = false
     this.moved = true
+    this.pool.resumed = true
     this.socket?.resume()
   }
 
@@ -85,24 +86,22 @@ export class UpstreamConnection implements ResponseSink {
     this.close()
   }
 
-  /** Looks at the deadline of the phase the connection is in. True: bytes of an answer came since the last look. */
-  sweep(nowMs: number): boolean {
+  /** Looks at the deadline of the phase the connection is in. */
+  sweep(nowMs: number): void {
     const call = this.call
-    if (call === undefined) return false
+    if (call === undefined) return
     if (this.socket === undefined) {
       if (nowMs > this.deadlineMs) this.giveUp(call, "connect-timeout", "the connection was not made in time")
-      return false
+      return
     }
     if (this.moved || this.paused) {
-      const { moved } = this
       this.moved = false
       this.deadlineMs = nowMs + this.pool.options.silenceTimeoutMs
-      return moved
+      return
     }
-    if (nowMs <= this.deadlineMs) return false
+    if (nowMs <= this.deadlineMs) return
     if (this.bodyBegan) this.giveUp(call, "silent", "the pod fell silent inside its answer")
     else this.giveUp(call, "first-byte-timeout", "the pod did not begin to answer in time")
-    return false
   }
 
   /** Nothing is to be expected of the pod any more. A client that reads slowly is given what is still under way. */
@@ -117,6 +116,7 @@ export class UpstreamConnection implements ResponseSink {
   onData(bytes: Uint8Array): void {
     this.bodyBegan = true
     this.moved = true
+    this.pool.heard = true
     this.call?.handler.onData(bytes)
   }
 
