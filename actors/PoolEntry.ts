@@ -38,7 +38,23 @@ export const podsSeen = (entries: ReadonlyMap<PodId, Entry>): ReadonlyArray<PodS
 
 export const poolView = (entries: ReadonlyMap<PodId, Entry>): PoolView => {
   const pods = (): ReadonlyArray<PodStatus> => [...entries.values()].map(statusOf)
-  return { pods, signs: (id) => signsOf(entries.get(id)), models: () => unionOfModels(pods()) }
+  return {
+    pods,
+    signs: (id) => signsOf(entries.get(id)),
+    hasOther: (id) => hasOther(entries, id),
+    models: () => unionOfModels(pods())
+  }
+}
+
+const hasOther = (entries: ReadonlyMap<PodId, Entry>, id: PodId): boolean => {
+  const own = entries.get(id)
+  const models = own === undefined ? [] : statusOf(own).models.map((card) => card.id)
+  for (const [other, entry] of entries) {
+    if (other === id) continue
+    const status = statusOf(entry)
+    if (status.health === "healthy" && status.models.some((card) => models.includes(card.id))) return true
+  }
+  return false
 }
 
 const statusOf = (entry: Entry): PodStatus => {

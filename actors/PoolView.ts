@@ -36,6 +36,8 @@ export interface PoolView {
   readonly pods: () => ReadonlyArray<PodStatus>
   /** undefined of a pod that is not in the pool. */
   readonly signs: (id: PodId) => PodSigns | undefined
+  /** Another pod that is healthy serves one of its models. */
+  readonly hasOther: (id: PodId) => boolean
   /** Union over healthy pods, ordered by id; of several cards that with the longest context wins, then the first. */
   readonly models: () => ReadonlyArray<ModelCard>
 }

@@ -8,6 +8,7 @@ import { faultsOf, POD_COUNT } from "./chaos/faults.ts"
 import { GatewayProcess } from "./chaos/GatewayProcess.ts"
 import { benchMs, type Lateness, watchLateness } from "./chaos/lateness.ts"
 import { sendLoad } from "./chaos/load.ts"
+import { usualRssMb } from "./chaos/usualRssMb.ts"
 import { type KnownQuestion, MODEL, withAnswers } from "./chaos/requests.ts"
 import { stallReport, type StallSources } from "./chaos/stallReport.ts"
 import { type DownWindow, isHealthyStream, type RequestRecord, tally } from "./chaos/tally.ts"
@@ -30,7 +31,7 @@ interface Settings {
   readonly warmS: number
   readonly chaosS: number
   readonly killS: number
-  /** Quiet before memory is read, in which the collector gives back what it can. */
+  /** Quiet before and after the chaos. */
   readonly quietS: number
   readonly only: ReadonlyArray<string>
 }
@@ -111,10 +112,10 @@ const underChaos = async (
   const direct = new DirectStreams(fleet.ports, questions)
   const load = (phase: string, durationS: number) =>
     sendLoad({ client, questions, ratePerS: settings.ratePerS, durationS, name: `chaos-${phase}`, leaveEvery: 0 })
+  const rssMbUnder = (phase: string) => usualRssMb(running, () => load(phase, settings.warmS))
   // What happens while code is compiled and caches fill is nobody's fault.
-  await load("warm", settings.warmS)
+  const rssStartMb = await rssMbUnder("warm")
   await Bun.sleep(settings.quietS * 1000)
-  const rssStartMb = running.rssMb
   fleet.forget()
   const clientLate: Array<Lateness> = []
   const endWatch = watchLateness((late) => clientLate.push(late))
@@ -127,7 +128,7 @@ const underChaos = async (
   ])
   const before = await running.drained()
   await Bun.sleep(settings.quietS * 1000)
-  const rssEndMb = running.rssMb
+  const rssEndMb = await rssMbUnder("after")
   const down: Array<DownWindow> = []
   const [killed] = await Promise.all([
     load("kill", settings.killS),

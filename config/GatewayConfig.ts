@@ -226,7 +226,7 @@ const Limits = Schema.Struct({
    * An unhealthy pod that for so long gave no byte on any socket and no good answer to any question is lost to its
    * requests, which go on elsewhere. A busy vLLM may answer no question for half a minute, but then it streams. What
    * silences it whole, a huge prompt cut into tokens in its event loop, takes seconds: with less, busy pods lose work.
-   * Default 5 seconds.
+   * While no other pod could take its requests it has `waiting.podlessTimeout` more. Default 5 seconds.
    */
   lostPodGrace: setting(DurationText, Duration.seconds(5)),
   /** From a request's arrival to the end of its answer, retries included. Default 1 hour. */

@@ -1,3 +1,5 @@
+import { median } from "./median.ts"
+
 /** The gateway at the end of one minute, with no request in hand. */
 export interface SoakMinute {
   readonly minute: number
@@ -44,8 +46,6 @@ export const brokenBySoak = (verdict: SoakVerdict, minutes: number): ReadonlyArr
   }
   return broken
 }
-
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
 const slope = (values: ReadonlyArray<number>): number => {
   const middleX = (values.length - 1) / 2

@@ -68,7 +68,7 @@ const frontOptions = ({ answers, breaker, limits, models, policy, rescue }: Gate
   learnedModelsMax: limits.modelsMax
 })
 
-const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
+const upstreamOptions = ({ limits, waiting }: GatewayConfig): UpstreamOptions => ({
   ...upstreamDefaults,
   connectionsMax: limits.connectionsPerPodMax,
   idleMax: limits.idleConnectionsPerPodMax,
@@ -76,5 +76,7 @@ const upstreamOptions = ({ limits }: GatewayConfig): UpstreamOptions => ({
   connectTimeoutMs: Duration.toMillis(limits.connectTimeout),
   firstByteTimeoutMs: Duration.toMillis(limits.firstByteTimeout),
   silenceTimeoutMs: Duration.toMillis(limits.silenceTimeout),
-  lostPodGraceMs: Duration.toMillis(limits.lostPodGrace)
+  lostPodGraceMs: Duration.toMillis(limits.lostPodGrace),
+  // It would wait as long for a pod to come.
+  lonePodGraceMs: Duration.toMillis(limits.lostPodGrace) + Duration.toMillis(waiting.podlessTimeout)
 })

@@ -38,6 +38,7 @@ export class Front {
     const deps = this.deps = withHarmlessEars(given)
     this.client = new UpstreamClient(deps.upstream, {
       signsOf: (id) => this.deps.pool.signs(id),
+      hasOther: (id) => this.deps.pool.hasOther(id),
       answers: (id) => this.deps.podAnswers(id)
     })
     const retryAfterS = () => this.deps.scheduler.retryAfterS()

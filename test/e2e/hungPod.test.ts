@@ -109,4 +109,33 @@ describe("a pod that hangs under its requests", () => {
     expect(gateway.handle.poolView.pods()[0]?.reason).toStartWith("it answers requests, but no question")
     await gateway.becomesIdle()
   })
+
+  test("and is the only one goes on with them when it only stood still", async () => {
+    let isDeaf = false
+    let finish = (): void => {}
+    const still = startScriptedPod((_, { send }) => {
+      isDeaf = true
+      finish = () => {
+        isDeaf = false
+        send(wholeStream)
+      }
+    }, { hears: () => !isDeaf })
+    const gateway = await startTestGateway({
+      pods: [still.url],
+      config: {
+        limits: { lostPodGrace: "100 millis" },
+        scrape: { interval: "50 millis", retryAfter: "20 millis", timeout: "50 millis" }
+      }
+    })
+    cleanups.push(still.stop, gateway.stop)
+    await gateway.healthyPods(1)
+    const answer = ask(gateway)
+    await gateway.healthyPods(0)
+    await Bun.sleep(500)
+    finish()
+    const { complete, status } = await answer
+    expect([status, complete]).toEqual([200, true])
+    expect(still.seen.filter(({ method }) => method === "POST").length).toBe(1)
+    await gateway.becomesIdle()
+  })
 })

@@ -42,6 +42,7 @@ export class TestFront implements AsyncDisposable {
       pool: {
         models: () => models ?? [],
         signs: () => undefined,
+        hasOther: () => false,
         pods: () =>
           statuses ??
             pods.map((address) => ({ address, health: "healthy", reason: undefined, models: [], version: undefined }))

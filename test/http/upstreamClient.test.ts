@@ -3,6 +3,7 @@ import { FastCheck as fc } from "effect"
 import type { PodAccess, PodTls } from "../../src/core/PodAccess.ts"
 import type { PodSigns } from "../../actors/PoolView.ts"
 import type { UpstreamCall } from "../../src/http/upstream/UpstreamCall.ts"
+import type { PodWatch } from "../../src/http/upstream/PodPool.ts"
 import { UpstreamClient } from "../../src/http/upstream/UpstreamClient.ts"
 import { upstreamDefaults, type UpstreamOptions } from "../../src/http/upstream/UpstreamOptions.ts"
 import { pulledPod } from "./pulledPod.ts"
@@ -18,15 +19,20 @@ const makeClient = (options: Partial<UpstreamOptions> = {}): UpstreamClient => {
 }
 
 /** A client whose time passes only as the test wants; its sweeps come by themselves. */
-const clockedClient = (lostPodGraceMs: number, signs: () => PodSigns, answers = (): void => {}) => {
+const clockedClient = (
+  lostPodGraceMs: number,
+  signs: () => PodSigns,
+  { answers = () => {}, hasOther = () => true }: Partial<PodWatch> = {}
+) => {
   let nowMs = 0
   let atSweep = (): void => {}
   const signsOf = (): PodSigns => {
     atSweep()
     return signs()
   }
-  const watch = { signsOf, answers }
-  const client = new UpstreamClient({ ...upstreamDefaults, sweepMs: 2, lostPodGraceMs }, watch, () => nowMs)
+  const watch = { signsOf, hasOther, answers }
+  const options = { ...upstreamDefaults, sweepMs: 2, lostPodGraceMs, lonePodGraceMs: 3 * lostPodGraceMs }
+  const client = new UpstreamClient(options, watch, () => nowMs)
   clients.push(client)
   const skip = (ms: number): void => void (nowMs += ms)
   /** Resolves when a whole sweep has seen the new time, and what it ended is told; sweeps end with the last socket. */
@@ -203,7 +209,7 @@ describe("UpstreamClient", () => {
     let isInDoubt = false
     let told = 0
     const watched = () => ({ isUnhealthy: false, isInDoubt, timesWell: 1 })
-    const { client, pass } = clockedClient(1_000, watched, () => void told++)
+    const { client, pass } = clockedClient(1_000, watched, { answers: () => void told++ })
     let heard = Promise.withResolvers<void>()
     void send(client, pod.address, { onData: () => heard.resolve() })
     await heard.promise
@@ -234,6 +240,25 @@ describe("UpstreamClient", () => {
     isUnhealthy = true
     expect((await answer).error?.kind).toBe("lost")
   })
+
+  test.each([["after the longer time", 1], ["once another one comes", 0]])(
+    "an unhealthy pod that no other could stand in for is lost %s",
+    async (_, leftMs) => {
+      using pod = new RawPod(() => {})
+      let hasOther = false
+      const ill = () => ({ isUnhealthy: true, isInDoubt: true, timesWell: 1 })
+      const { client, pass, skip } = clockedClient(1_000, ill, { hasOther: () => hasOther })
+      let ended = 0
+      const answer = send(client, pod.address).answer.then((value) => (ended++, value))
+      await pod.until((pod) => pod.received.length === 1)
+      await pass(0)
+      await pass(2_999)
+      expect(ended).toBe(0)
+      skip(leftMs)
+      hasOther = leftMs === 0
+      expect((await answer).error?.kind).toBe("lost")
+    }
+  )
 
   test("an unhealthy pod is not lost while looks at it find it well", async () => {
     using pod = new RawPod(() => {})

@@ -126,7 +126,11 @@ describe("a large fleet", () => {
       models: [],
       version: undefined
     }))
-    const answer = readiness({ pods: () => statuses, signs: () => undefined, models: () => [] }, false, true)
+    const answer = readiness(
+      { pods: () => statuses, signs: () => undefined, hasOther: () => false, models: () => [] },
+      false,
+      true
+    )
     expect(answer.status).toBe(503)
     expect((await answer.text()).length).toBeLessThan(2000)
   })

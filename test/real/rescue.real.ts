@@ -89,7 +89,8 @@ describe.skipIf(!wanted)("streams of real vLLM pods whose pod is killed", () => 
     gateway = await startTestGateway({
       pods: pods.map((pod) => pod.url),
       policy: "round-robin",
-      config: { log: { level: "warning" } }
+      // A pod on a crowded machine may stand still for ten seconds, and here it is the only one left.
+      config: { log: { level: "warning" }, waiting: { podlessTimeout: "1 minute" } }
     })
     await gateway.healthyPods(3)
   }, 600_000)

@@ -1,8 +1,18 @@
 import type { PodSigns } from "../../../actors/PoolView.ts"
-import type { PodAddress } from "../../core/Pod.ts"
+import type { PodAddress, PodId } from "../../core/Pod.ts"
 import type { UpstreamCall } from "./UpstreamCall.ts"
 import { UpstreamConnection } from "./UpstreamConnection.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
+
+/** Who looks after the pods. */
+export interface PodWatch {
+  /** Asked at each sweep; undefined when nobody watches the pod. */
+  readonly signsOf: (id: PodId) => PodSigns | undefined
+  /** Another pod could take its requests. */
+  readonly hasOther: (id: PodId) => boolean
+  /** A pod that is in doubt sent bytes of answers since the last sweep. */
+  readonly answers: (id: PodId) => void
+}
 
 /** The sockets to one pod. Idle ones are a stack, so that in quiet times the spare ones age out. */
 export class PodPool {
@@ -82,21 +92,27 @@ export class PodPool {
     if (at >= 0) this.idle.splice(at, 1)
   }
 
-  /** `signs`: undefined when nobody watches the pod. True: bytes of answers came since the last sweep. */
-  sweep(nowMs: number, signs: PodSigns | undefined): boolean {
+  sweep(nowMs: number, watch: PodWatch): void {
     while (nowMs - (this.idle[0]?.idleSinceMs ?? nowMs) >= this.options.idleMaxMs) this.idle[0]?.close()
     for (const connection of this.connections) connection.sweep(nowMs)
     const { heard } = this
     if (heard || this.resumed) this.livedAtMs = nowMs
     this.heard = false
     this.resumed = false
-    if (signs === undefined) return heard
+    const signs = watch.signsOf(this.address.id)
+    if (signs === undefined) return
+    if (heard && signs.isInDoubt) watch.answers(this.address.id)
     if (signs.timesWell !== this.timesWell) this.livedAtMs = nowMs
     this.timesWell = signs.timesWell
     // Bytes on any of its sockets say that the pod is only too busy for questions.
-    if (!signs.isUnhealthy || nowMs - this.livedAtMs < this.options.lostPodGraceMs) return heard
-    for (const connection of this.connections) connection.lose()
-    return heard
+    if (signs.isUnhealthy && this.isLost(nowMs - this.livedAtMs, watch)) {
+      for (const connection of this.connections) connection.lose()
+    }
+  }
+
+  private isLost(silentMs: number, watch: PodWatch): boolean {
+    const { lonePodGraceMs, lostPodGraceMs } = this.options
+    return silentMs >= lonePodGraceMs || (silentMs >= lostPodGraceMs && watch.hasOther(this.address.id))
   }
 
   /** Busy sockets break off, their calls fail. */

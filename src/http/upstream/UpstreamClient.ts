@@ -1,19 +1,10 @@
-import type { PodSigns } from "../../../actors/PoolView.ts"
-import { type PodAddress, type PodId, podUrl } from "../../core/Pod.ts"
-import { PodPool } from "./PodPool.ts"
+import { type PodAddress, podUrl } from "../../core/Pod.ts"
+import { PodPool, type PodWatch } from "./PodPool.ts"
 import { UpstreamCall } from "./UpstreamCall.ts"
 import type { UpstreamOptions } from "./UpstreamOptions.ts"
 import type { UpstreamHandler, UpstreamRequest } from "./UpstreamRequest.ts"
 
-/** Who looks after the pods. */
-export interface PodWatch {
-  /** Asked at each sweep. */
-  readonly signsOf: (id: PodId) => PodSigns | undefined
-  /** A pod that is in doubt sent bytes of answers since the last sweep. */
-  readonly answers: (id: PodId) => void
-}
-
-const nobody: PodWatch = { signsOf: () => undefined, answers: () => {} }
+const nobody: PodWatch = { signsOf: () => undefined, hasOther: () => false, answers: () => {} }
 
 /** Requests with their body up to this size leave in one write. */
 const scratchBytes = 128 * 1024
@@ -83,9 +74,7 @@ export class UpstreamClient {
   private sweep(): void {
     const nowMs = this.nowMs()
     for (const [id, pool] of this.pools) {
-      const podId = pool.address.id
-      const signs = this.watch.signsOf(podId)
-      if (pool.sweep(nowMs, signs) && signs?.isInDoubt === true) this.watch.answers(podId)
+      pool.sweep(nowMs, this.watch)
       // Pods come and go; a pool without sockets knows nothing worth keeping.
       if (pool.openCount === 0) this.pools.delete(id)
     }

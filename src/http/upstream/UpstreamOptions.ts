@@ -23,6 +23,8 @@ export interface UpstreamOptions {
    * and was not found well.
    */
   readonly lostPodGraceMs: number
+  /** The same while no other pod could take them: one that comes back in this time still has its work. */
+  readonly lonePodGraceMs: number
   /** Status line and headers, and apart from them the trailers. */
   readonly headBytesMax: number
   readonly headersMax: number
@@ -41,6 +43,7 @@ export const upstreamDefaults: UpstreamOptions = {
   firstByteTimeoutMs: 600_000,
   silenceTimeoutMs: 300_000,
   lostPodGraceMs: 5_000,
+  lonePodGraceMs: 15_000,
   headBytesMax: 64 * 1024,
   headersMax: 128,
   sweepMs: 100
