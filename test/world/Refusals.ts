@@ -115,10 +115,11 @@ export class Refusals {
 
   /** A pod is picked though it answers no question about itself. Says which other one is as free to take the request. */
   betterThan(id: PodId, exchange: WorldExchange, excluded: ReadonlyArray<string>): string | undefined {
-    const { gateway, request: { features: { model } } } = exchange
+    const { gateway, request: { features: { model, outputTokensMax = 1, promptTokens } } } = exchange
     const { scheduler: { view: { guard, table } } } = gateway
     if (table.strained[table.rowOf(id)] !== 1 || this.crashes.within("scheduler", SCHEDULER_AWAY_MS)) return undefined
-    const better = this.fleet.pods.find(({ address: { id: other }, models }) => {
+    const better = this.fleet.pods.find(({ address: { id: other }, kvCapacityTokens, models }) => {
+      if (kvCapacityTokens < promptTokens + outputTokensMax) return false
       const row = table.rowOf(other)
       const isFree = guard.stateOf(row) === "closed" && !guard.isStuck(row, gateway.nowS) &&
         guard.rampShare(row, gateway.nowS) === 1

@@ -247,7 +247,9 @@ export class Watch {
     if (nowMs - deafSinceMs > KNOWN_DEAD_AFTER_MS) {
       this.violation(`${id} was picked, deaf for ${nowMs - deafSinceMs} ms`)
     }
-    if (["pool", "discovery"].some((actor) => crashes.within(actor, REMOVED_WITHIN_MS + REMOVER_BACK_MS))) return
+    const isAway = (actor: string): boolean =>
+      crashes.staysDown(actor) || crashes.within(actor, REMOVED_WITHIN_MS + REMOVER_BACK_MS)
+    if (isAway("pool") || isAway("discovery")) return
     const unlistedMs = Math.max(unlistedSinceMs.get(id) ?? Number.POSITIVE_INFINITY, startedMs)
     if (nowMs - unlistedMs > REMOVED_WITHIN_MS) this.violation(`${id} was picked, removed ${nowMs - unlistedMs} ms ago`)
   }
