@@ -29,11 +29,12 @@ export interface VllmPod {
 
 const logBytesMax = 8_000
 
-export const startVllmPod = (): VllmPod => {
+/** `flags`: further ones of vLLM's. */
+export const startVllmPod = (flags: ReadonlyArray<string> = []): VllmPod => {
   const port = freePort()
   const url = `http://127.0.0.1:${port}`
   // A process group of its own, so that the engine process ends with the server.
-  const child = spawn(join(here, "serve.sh"), [String(port), "tiny"], {
+  const child = spawn(join(here, "serve.sh"), [String(port), "tiny", ...flags], {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, VLLM_VENV: vllmDir }
